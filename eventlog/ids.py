@@ -1,0 +1,45 @@
+"""Identifiers: time-ordered event ids, derived ids, and 128-bit keys for foreign ids."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import time
+import uuid
+
+NAMESPACE = uuid.UUID("6a1d3d0e-5f5e-5b0c-9f5b-7f0f5c1f8a21")
+_WIRE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
+_UUID = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z")
+
+
+def uuid7() -> uuid.UUID:
+    """Return a new UUID version 7 (RFC 9562, section 5.7): 48 bits of Unix milliseconds, then random bits."""
+    milliseconds = time.time_ns() // 1_000_000
+    value = (milliseconds & 0xFFFFFFFFFFFF) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 7 << 76
+    value = value & ~(0b11 << 62) | 0b10 << 62
+    return uuid.UUID(int=value)
+
+
+def is_wire_id(text: object) -> bool:
+    """Say whether `text` may be an id on the wire: 1..128 visible ASCII characters."""
+    return isinstance(text, str) and _WIRE_ID.match(text) is not None
+
+
+def derived_id(*parts: str) -> uuid.UUID:
+    """Return the UUIDv5 of its parents, so that a replay derives the same id (RFC 9562, section 5.5)."""
+    return uuid.uuid5(NAMESPACE, "\x1f".join(parts))
+
+
+def key128(*parts: str) -> uuid.UUID:
+    """Return a 128-bit key for foreign ids, for a UUID column.
+
+    BLAKE2b of the parts. When the last part is a UUIDv7 its 48-bit time prefix is kept in front, because
+    time-ordered keys keep the primary-key index fast as the table grows (storage notes).
+    """
+    digest = hashlib.blake2b("\x1f".join(parts).encode(), digest_size=16).digest()
+    last = parts[-1]
+    if _UUID.match(last):
+        digest = bytes.fromhex(last[:8] + last[9:13]) + digest[6:]
+    return uuid.UUID(bytes=digest)

@@ -1,0 +1,121 @@
+"""The `Log` protocol: an append-only, partitioned, durable sequence of records.
+
+Two implementations behave alike and pass the same tests: `eventlog.sqlite` (embedded) and `eventlog.kafka`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+from urllib.parse import parse_qsl, urlsplit
+
+from eventlog.errors import LogUnavailable, SettingsError
+from eventlog.events import Event, encode
+from eventlog.topics import topic_for
+
+
+class Entry(NamedTuple):
+    """One record to append. Entries with equal keys keep their order in one partition."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
+class Position(NamedTuple):
+    """Where a record was written."""
+
+    topic: str
+    partition: int
+    offset: int
+
+
+class Record(NamedTuple):
+    """One record as read. `timestamp_ms` is Unix time in milliseconds."""
+
+    topic: str
+    partition: int
+    offset: int
+    key: str
+    value: bytes
+    timestamp_ms: int
+
+
+class Reader(Protocol):
+    """Reads on from given positions, in order within a partition."""
+
+    def poll(self, max_records: int = 1000, wait_s: float = 1.0) -> list[Record]:
+        """Return the next records; wait up to `wait_s` seconds for the first one, without spinning."""
+
+    def wake(self) -> None:
+        """Make a `poll` that waits in another thread return at once."""
+
+    def close(self) -> None:
+        """Release what the reader holds."""
+
+
+class Log(Protocol):
+    """An event log. Thread-safe; open it after a fork."""
+
+    promise: str
+
+    def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
+        """Append and return one position per entry once durable; None where that is not known (send again)."""
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions the topic has."""
+
+    def start_offset(self, topic: str, partition: int) -> int:
+        """Return the offset of the oldest record still there."""
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset the next record will get."""
+
+    def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
+        """Return a reader that starts at the given next offsets, by (topic, partition)."""
+
+    def check(self) -> None:
+        """Raise LogUnavailable when the log cannot be reached."""
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Flush and release; appends that still wait are answered first."""
+
+
+def open_log(url: str, partitions: int | None = None) -> Log:
+    """Open the log at `sqlite:///path` or `kafka://host:port[,host:port][?option=value]`.
+
+    `partitions` is used when topics are created (1 embedded, 12 on Kafka) and checked afterwards.
+    """
+    parts = urlsplit(url)
+    if parts.scheme == "sqlite":
+        from eventlog.sqlite import SqliteLog
+
+        return SqliteLog(url.removeprefix("sqlite:///"), partitions=partitions or 1)
+    if parts.scheme == "kafka":
+        from eventlog.kafka import KafkaLog
+
+        return KafkaLog(parts.netloc, options=dict(parse_qsl(parts.query)), partitions=partitions)
+    raise SettingsError(
+        "log_url", f"THUMBWHEEL_LOG={url!r} is not a log address.", "Use sqlite:///path or kafka://host:9092."
+    )
+
+
+def entry_for(event: Event) -> Entry:
+    """Return the record an event is kept as: its topic, its key (the interaction id), its canonical JSON."""
+    key = getattr(event, "interaction_id", None) or event.event_id
+    return Entry(topic_for(event.type), key, encode(event))
+
+
+def append_events(log: Log, events: Iterable[Event], timeout_s: float = 10.0) -> list[Position | None]:
+    """Append stamped events; one position per event, None where durability is not known."""
+    return log.append([entry_for(event) for event in events], timeout_s)
+
+
+def append_all(log: Log, events: Iterable[Event], timeout_s: float = 10.0) -> list[Position]:
+    """Append stamped events or raise LogUnavailable; after an error all may be sent again."""
+    positions: list[Position] = []
+    for position in append_events(log, events, timeout_s):
+        if position is None:
+            raise LogUnavailable("The log did not confirm the write.")
+        positions.append(position)
+    return positions

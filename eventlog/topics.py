@@ -1,0 +1,22 @@
+"""The three topics, and which events go to which."""
+
+from __future__ import annotations
+
+EVENTS = "thumbwheel.events.v1"
+REJECTED = "thumbwheel.rejected.v1"
+RUNS = "thumbwheel.runs.v1"
+TOPICS = (EVENTS, REJECTED, RUNS)
+
+FEEDBACK_TYPES = frozenset({"thumb", "choice", "pick", "edit", "retract", "annotation", "judgement"})
+PUBLIC_TYPES = frozenset({"thumb", "choice", "pick", "edit", "retract"})
+SECRET_TYPES = PUBLIC_TYPES | {"interaction"}
+
+# 30 days: a rejected event is evidence for a person, not data.
+REJECTED_RETENTION_MS = 30 * 24 * 3600 * 1000
+
+
+def topic_for(event_type: str) -> str:
+    """Return the topic an event of this type is kept in."""
+    if event_type == "interaction" or event_type in FEEDBACK_TYPES:
+        return EVENTS
+    return RUNS
