@@ -91,7 +91,9 @@ class SqliteLog:
                 self._db = self._connect()
                 self._names = self._create(partitions)
         except (OSError, apsw.Error) as error:
-            raise LogUnavailable(f"Cannot open the log {self.path}: {error}", "Check the folder and its free space.") from error
+            raise LogUnavailable(
+                f"Cannot open the log {self.path}: {error}", "Check the folder and its free space."
+            ) from error
         self._queue: list[_Waiting] = []
         self._queued_bytes = 0
         self._wakeup = threading.Condition()
@@ -257,9 +259,7 @@ class SqliteLog:
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
-        row = self._reading().execute(
-            "SELECT next_offset FROM heads WHERE topic=? AND partition=?", (topic, partition)
-        )
+        row = self._reading().execute("SELECT next_offset FROM heads WHERE topic=? AND partition=?", (topic, partition))
         return int(row.get)
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> SqliteReader:

@@ -1,0 +1,276 @@
+"""The control store: keys, console users, sessions. Through SQLAlchemy; SQLite under the home by default.
+
+Neither events (secrets must not live in a log for ever) nor rebuildable. Written by console and command line,
+read with a cache by collector and gateway, which go on with what they know while it is away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import threading
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from eventlog.errors import ThumbwheelError
+from eventlog.signing import signing_key
+
+CACHE_SECONDS = 5.0
+SESSION_DAYS = 14
+KINDS = {"public": "tw_pub_", "secret": "tw_sec_", "service": "tw_svc_"}
+ROLES = ("viewer", "annotator", "reviewer", "admin")
+
+_metadata = sa.MetaData()
+_keys = sa.Table(
+    "keys", _metadata,
+    sa.Column("key_id", sa.String(32), primary_key=True),
+    sa.Column("project", sa.String(128), nullable=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.String(200), nullable=False),
+    sa.Column("key_hash", sa.String(64), nullable=False, unique=True),
+    sa.Column("signing_key", sa.LargeBinary, nullable=False),
+    sa.Column("origins", sa.Text, nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+    sa.Column("revoked_at", sa.DateTime),
+)  # fmt: skip
+_users = sa.Table(
+    "users", _metadata,
+    sa.Column("name", sa.String(128), primary_key=True),
+    sa.Column("password", sa.String(300), nullable=False),
+    sa.Column("role", sa.String(16), nullable=False),
+    sa.Column("created_at", sa.DateTime, nullable=False),
+)  # fmt: skip
+_sessions = sa.Table(
+    "sessions", _metadata,
+    sa.Column("token_hash", sa.String(64), primary_key=True),
+    sa.Column("user", sa.String(128), nullable=False),
+    sa.Column("expires_at", sa.DateTime, nullable=False),
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key as the services know it; the key's text is never stored."""
+
+    key_id: str
+    project: str
+    kind: str
+    name: str
+    origins: tuple[str, ...]
+    signing_key: bytes
+    created_at: datetime
+    revoked: bool
+
+
+@dataclass(frozen=True)
+class CreatedKey:
+    """A new key; `key` is shown once."""
+
+    key: str
+    key_id: str
+
+
+@dataclass(frozen=True)
+class User:
+    """A console user; role is one of viewer, annotator, reviewer, admin."""
+
+    name: str
+    role: str
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def hash_password(password: str) -> str:
+    """Return a salted scrypt hash (RFC 7914; n=2^14, r=8, p=1)."""
+    salt = secrets.token_bytes(16)
+    return f"scrypt${salt.hex()}${hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1).hex()}"
+
+
+def _password_matches(password: str, stored: str) -> bool:
+    _, salt, wanted = stored.split("$")
+    found = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
+    return hmac.compare_digest(found, wanted)
+
+
+class Control:
+    """Keys, users and sessions. Thread-safe; open it after a fork."""
+
+    def __init__(self, engine: sa.Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._by_hash: dict[str, Key] = {}
+        self._by_id: dict[tuple[str, str], Key] = {}
+        self._read_at = float("-inf")
+
+    @classmethod
+    def open(cls, url: str) -> Control:
+        """Open the store and create its tables where missing."""
+        if url.startswith("sqlite:///"):
+            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        try:
+            _metadata.create_all(engine)
+        except sa.exc.OperationalError as error:
+            if "already exists" not in str(error):
+                raise ThumbwheelError(
+                    "control_store", f"The control store cannot be opened: {error.orig}", "Check THUMBWHEEL_CONTROL."
+                ) from error
+        return cls(engine)
+
+    # -- keys
+
+    def create_key(self, project: str, kind: str, origins: Sequence[str] = (), name: str = "") -> CreatedKey:
+        """Create a key; its text is returned once and stored only as a hash."""
+        if kind not in KINDS:
+            raise ThumbwheelError("key_kind", f"Unknown kind of key {kind!r}.", f"Use one of {', '.join(KINDS)}.")
+        created = CreatedKey(KINDS[kind] + secrets.token_urlsafe(24), "k" + secrets.token_hex(5))
+        row = {
+            "key_id": created.key_id,
+            "project": "*" if kind == "service" else project,
+            "kind": kind,
+            "name": name,
+            "key_hash": _digest(created.key),
+            "signing_key": signing_key(created.key),
+            "origins": "\n".join(origins),
+            "created_at": _now(),
+        }
+        with self._engine.begin() as connection:
+            connection.execute(_keys.insert().values(**row))
+        self.refresh()
+        return created
+
+    def revoke_key(self, key_id: str) -> bool:
+        """Revoke a key; False when there is none of that id. Other processes notice within the cache time."""
+        with self._engine.begin() as connection:
+            done = connection.execute(
+                _keys.update().where(_keys.c.key_id == key_id, _keys.c.revoked_at.is_(None)).values(revoked_at=_now())
+            )
+        self.refresh()
+        return done.rowcount == 1
+
+    def list_keys(self, project: str | None = None) -> list[Key]:
+        """Return keys, oldest first, revoked ones too."""
+        query = sa.select(_keys).order_by(_keys.c.created_at, _keys.c.key_id)
+        if project is not None:
+            query = query.where(_keys.c.project == project)
+        with self._engine.connect() as connection:
+            return [_key(row) for row in connection.execute(query)]
+
+    def find_key(self, text: str) -> Key | None:
+        """Return the key of this text unless unknown or revoked (cached; looked up by hash)."""
+        key_hash = _digest(text)
+        known = self._known().get(key_hash)
+        if known is None and time.monotonic() - self._read_at > 1.0:
+            # A key made a moment ago by another process must work at once; at most one look a second.
+            self.refresh()
+            known = self._by_hash.get(key_hash)
+        return None if known is None or known.revoked else known
+
+    def signing_key(self, project: str, key_id: str) -> bytes | None:
+        """Return the signing key of a key of this project, revoked ones too (their ids may still come back)."""
+        self._known()
+        key = self._by_id.get((project, key_id)) or self._by_id.get(("*", key_id))
+        return key.signing_key if key else None
+
+    def projects(self) -> list[str]:
+        """Return the projects that have a key, and `default`."""
+        found = {key.project for key in self._known().values()} - {"*"}
+        return sorted(found | {"default"})
+
+    def _known(self) -> dict[str, Key]:
+        if time.monotonic() - self._read_at > CACHE_SECONDS:
+            self.refresh()
+        return self._by_hash
+
+    def refresh(self) -> None:
+        """Read all keys again; while the store is away, what is known stays."""
+        with self._lock:
+            try:
+                with self._engine.connect() as connection:
+                    rows = list(connection.execute(sa.select(_keys)))
+            except sa.exc.SQLAlchemyError:
+                if self._read_at == float("-inf"):
+                    raise
+            else:
+                self._by_hash = {row.key_hash: _key(row) for row in rows}
+                self._by_id = {(key.project, key.key_id): key for key in self._by_hash.values()}
+            self._read_at = time.monotonic()
+
+    # -- users and sessions
+
+    def create_user(self, name: str, password: str, role: str = "admin") -> User:
+        """Create a console user, or set the password and role of one."""
+        if role not in ROLES:
+            raise ThumbwheelError("user_role", f"Unknown role {role!r}.", f"Use one of {', '.join(ROLES)}.")
+        if not name or len(password) < 8:
+            raise ThumbwheelError("user_password", "A user needs a name and a password.", "Use 8 characters or more.")
+        with self._engine.begin() as connection:
+            connection.execute(_users.delete().where(_users.c.name == name))
+            connection.execute(
+                _users.insert().values(name=name, password=hash_password(password), role=role, created_at=_now())
+            )
+        return User(name, role)
+
+    def list_users(self) -> list[User]:
+        """Return the console users by name."""
+        with self._engine.connect() as connection:
+            return [User(row.name, row.role) for row in connection.execute(sa.select(_users).order_by(_users.c.name))]
+
+    def check_user(self, name: str, password: str) -> User | None:
+        """Return the user when the password is right; takes equally long for unknown names."""
+        with self._engine.connect() as connection:
+            row = connection.execute(sa.select(_users).where(_users.c.name == name)).first()
+        matches = _password_matches(password, row.password if row else _NOBODY)
+        return User(row.name, row.role) if row and matches else None
+
+    def create_session(self, user: User) -> str:
+        """Return a new session token; only its hash is stored."""
+        token = secrets.token_urlsafe(32)
+        expires = _now() + timedelta(days=SESSION_DAYS)
+        with self._engine.begin() as connection:
+            connection.execute(_sessions.delete().where(_sessions.c.expires_at < _now()))
+            connection.execute(_sessions.insert().values(token_hash=_digest(token), user=user.name, expires_at=expires))
+        return token
+
+    def find_session(self, token: str) -> User | None:
+        """Return the user of a live session."""
+        query = (
+            sa.select(_users.c.name, _users.c.role)
+            .join(_sessions, _sessions.c.user == _users.c.name)
+            .where(_sessions.c.token_hash == _digest(token), _sessions.c.expires_at > _now())
+        )
+        with self._engine.connect() as connection:
+            row = connection.execute(query).first()
+        return User(row.name, row.role) if row else None
+
+    def end_session(self, token: str) -> None:
+        """Log out."""
+        with self._engine.begin() as connection:
+            connection.execute(_sessions.delete().where(_sessions.c.token_hash == _digest(token)))
+
+    def close(self) -> None:
+        """Release the connections."""
+        self._engine.dispose()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _key(row: sa.Row[tuple[object, ...]]) -> Key:
+    return Key(
+        key_id=row.key_id, project=row.project, kind=row.kind, name=row.name,
+        origins=tuple(row.origins.split("\n")) if row.origins else (), signing_key=row.signing_key,
+        created_at=row.created_at, revoked=row.revoked_at is not None,
+    )  # fmt: skip
+
+
+_NOBODY = hash_password(secrets.token_hex(8))

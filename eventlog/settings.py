@@ -1,0 +1,159 @@
+"""Settings: environment variables `THUMBWHEEL_*` or `thumbwheel.toml`; the environment wins.
+
+Read once, at the edge, and passed in. An unknown or malformed setting raises SettingsError that names it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from eventlog.errors import SettingsError
+
+PREFIX = "THUMBWHEEL_"
+FILE_NAME = "thumbwheel.toml"
+# Kubernetes puts such names into every container beside a service called "thumbwheel-...".
+_INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_.*$")
+
+
+@dataclass(frozen=True)
+class Bind:
+    """A host and port to listen on."""
+
+    host: str
+    port: int
+
+    @property
+    def url(self) -> str:
+        """Return the address as a person on this machine opens it."""
+        host = "127.0.0.1" if self.host in ("0.0.0.0", "") else self.host
+        return f"http://{host}:{self.port}"
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Every setting, its default, and what it is for (docs/reference/settings.md lists them)."""
+
+    home: Path = Path("data")
+    log: str = ""
+    control: str = ""
+    base_model: str = "demo"
+    model_api: str = ""
+    model_api_key: str = ""
+    embedder: str = "auto"
+    keys: str = ""
+    service_key: str = ""
+    partitions: int = 0
+    collector_bind: Bind = Bind("127.0.0.1", 8700)
+    console_bind: Bind = Bind("127.0.0.1", 8701)
+    gateway_bind: Bind = Bind("127.0.0.1", 8702)
+    demo_bind: Bind = Bind("127.0.0.1", 8703)
+    collector_url: str = ""
+    console_url: str = ""
+    gateway_url: str = ""
+    collector_workers: int = 1
+    train_min_pairs: int = 300
+    train_every_days: float = 7.0
+    promote_min_rate: float = 0.55
+    promote_min_picks: int = 40
+
+    @property
+    def log_url(self) -> str:
+        """Return the log's address; the embedded log under the home unless set."""
+        return self.log or f"sqlite:///{self.home / 'log' / 'events.db'}"
+
+    @property
+    def control_url(self) -> str:
+        """Return the control store's address; SQLite under the home unless set."""
+        return self.control or f"sqlite:///{self.home / 'control.db'}"
+
+
+# Named in the environment for the demo product and the SDKs; not settings of a service.
+CLIENT_NAMES = frozenset({"PUBLIC_KEY", "SECRET_KEY", "TORCH_INDEX", "URL", "KEY", "PARENT_PID", "PYTHON"})
+
+
+def load_settings(env: Mapping[str, str] | None = None, folder: Path | None = None) -> Settings:
+    """Return the settings from the environment and `thumbwheel.toml` in `folder` (default: where one stands).
+
+    Raises SettingsError for an unknown or malformed one.
+    """
+    env = os.environ if env is None else env
+    values = _from_file((folder or Path.cwd()) / FILE_NAME)
+    values.update(_from_environment(env))
+    known = {field.name: field for field in fields(Settings)}
+    parsed: dict[str, Any] = {}
+    for name, (text, shown_as) in values.items():
+        if name not in known:
+            raise SettingsError(
+                "unknown_setting", f"Unknown setting {shown_as}.",
+                f"Known: {', '.join(sorted(PREFIX + n.upper() for n in known))}.", shown_as,
+            )  # fmt: skip
+        parsed[name] = _parse(known[name].default, text, shown_as)
+    parsed["home"] = Path(parsed.get("home", Settings.home)).expanduser().absolute()
+    settings = Settings(**parsed)
+    _check(settings)
+    return settings
+
+
+def _from_file(path: Path) -> dict[str, tuple[str, str]]:
+    if not path.exists():
+        return {}
+    try:
+        body = tomllib.loads(path.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise SettingsError("settings_file", f"{path} cannot be read: {error}", "Mend or remove the file.") from error
+    values = {}
+    for name, value in body.items():
+        if isinstance(value, dict | list):
+            raise SettingsError("settings_file", f"{path}: {name} is a table or list.", "Write name = value.", name)
+        values[name.lower()] = (str(value), f"{name} in {path.name}")
+    return values
+
+
+def _from_environment(env: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    values = {}
+    for name, value in env.items():
+        short = name.removeprefix(PREFIX)
+        if not name.startswith(PREFIX) or short in CLIENT_NAMES or _INJECTED.search(name):
+            continue
+        values[short.lower()] = (value, name)
+    return values
+
+
+def _parse(default: Any, text: str, shown_as: str) -> Any:
+    try:
+        if isinstance(default, Bind):
+            return parse_bind(text)
+        return type(default)(text)
+    except ValueError as error:
+        raise SettingsError(
+            "malformed_setting", f"{shown_as}={text!r} is malformed.", f"It looks like {default}.", shown_as
+        ) from error
+
+
+def parse_bind(text: str) -> Bind:
+    """Parse `host:port`; raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isdigit() or not 0 < int(port) < 65536:
+        raise ValueError(f"not host:port: {text!r}")
+    return Bind(host, int(port))
+
+
+def _check(settings: Settings) -> None:
+    if settings.log and not settings.log.startswith(("sqlite:///", "kafka://")):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_LOG={settings.log!r} is malformed.",
+            "Use sqlite:///path or kafka://host:9092.", "THUMBWHEEL_LOG",
+        )  # fmt: skip
+    if not 0 < settings.promote_min_rate < 1:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_PROMOTE_MIN_RATE lies outside 0..1.", "Use a share such as 0.55."
+        )
