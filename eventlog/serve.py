@@ -1,0 +1,94 @@
+"""How every HTTP service of ours is served: granian, one WSGI interface, app factories called in the worker.
+
+What an app opens (log, control store, threads) is opened by its factory, after the fork, and closed through
+`at_worker_exit`. A worker ends when its parent does.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import signal
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from multiprocessing import util
+from typing import Any
+
+from eventlog.errors import SettingsError
+from eventlog.settings import Bind
+
+PR_SET_PDEATHSIG = 1
+LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+def configure_logging(level: int = logging.INFO) -> None:
+    """Log to stderr, one line an event, never content."""
+    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr, force=True)
+
+
+def at_worker_exit(close: Callable[[], Any], priority: int = 10) -> None:
+    """Call `close` when this worker process ends, after its last request; higher priorities first."""
+    util.Finalize(None, close, exitpriority=priority)
+
+
+def die_with_parent() -> None:
+    """Have this process told to stop (SIGTERM) when its parent dies, however that happens."""
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+        if os.getppid() != parent:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return
+    threading.Thread(target=_watch_parent, args=(parent,), name="parent-watch", daemon=True).start()
+
+
+def _watch_parent(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def check_port(bind: Bind, setting: str) -> None:
+    """Raise SettingsError that names the port when something else listens there."""
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((bind.host, bind.port))
+        except OSError as error:
+            raise SettingsError(
+                "port_in_use", f"Port {bind.port} on {bind.host} cannot be used: {error.strerror}.",
+                f"Stop what listens there, or set {setting}.", setting,
+            ) from error  # fmt: skip
+
+
+def _load(factory: Callable[[], Any]) -> Any:
+    die_with_parent()
+    return factory()
+
+
+def serve(
+    factory: Callable[[], Any], bind: Bind, *, workers: int = 1, threads: int = 16, backlog: int = 1024
+) -> None:
+    """Serve the WSGI app that `factory` makes in each worker; returns after SIGTERM or SIGINT.
+
+    `threads` is how many requests a worker handles at once; more wait in a queue of twice that, then in the
+    backlog. Requests in flight at SIGTERM are answered first.
+    """
+    from granian import Granian
+    from granian.constants import Interfaces
+    from granian.http import HTTP1Settings
+    from granian.log import LogLevels
+
+    server = Granian(
+        "app", address=bind.host, port=bind.port, interface=Interfaces.WSGI, workers=workers,
+        blocking_threads=threads, backlog=backlog, backpressure=max(threads * 2, 64), websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000), workers_kill_timeout=8,
+        log_access=False, log_level=LogLevels.error, respawn_failed_workers=False,
+    )  # fmt: skip
+    server.serve(target_loader=partial(_load, factory), wrap_loader=False)
