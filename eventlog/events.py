@@ -6,59 +6,39 @@ in `sdk/schema/events.v1.json` is generated from these Structs (`python -m event
 
 from __future__ import annotations
 
-import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
-from msgspec import UNSET, Meta, Struct, UnsetType
+from msgspec import Meta, Struct
 
+from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
+from eventlog.envelope import CandidateText, Envelope, Label, Message, WireId
 from eventlog.errors import EventError
+from eventlog.facts import (
+    DatasetBuilt,
+    DefinitionLabel,
+    DefinitionSource,
+    Forget,
+    ModelChallenger,
+    ModelHeld,
+    ModelPromoted,
+    ModelRegistered,
+    ModelRejected,
+    ModelRolledBack,
+    RequestPromote,
+    RequestRollBack,
+    RequestTrain,
+    RunFailed,
+    RunFinished,
+    RunProgress,
+    RunStarted,
+)
 
-MAX_EVENT_BYTES = 256 * 1024
-MAX_CONTEXT_BYTES = 2048
-MAX_DEPTH = 64
-
-WireId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}$", description="1 to 128 visible ASCII characters")]
-Label = Annotated[str, Meta(min_length=1, max_length=200)]
 ShortText = Annotated[str, Meta(max_length=4000)]
 Outcome = Literal["chosen", "tie", "none"]
 Shown = Annotated[list[WireId], Meta(min_length=2, max_length=8)]
-
-
-class Actor(Struct, frozen=True, forbid_unknown_fields=False):
-    """Who gave the feedback; `id` is pseudonymous."""
-
-    id: WireId
-    kind: Literal["user", "agent", "expert", "ai", "system"] = "user"
-
-
-class Sdk(Struct, frozen=True):
-    """The client library that sent the event."""
-
-    name: Annotated[str, Meta(max_length=64)]
-    version: Annotated[str, Meta(max_length=64)] = ""
-
-
-class Message(Struct, frozen=True, omit_defaults=True):
-    """One chat message; `content` is text, null, or a list of OpenAI parts."""
-
-    role: Annotated[str, Meta(min_length=1, max_length=32)]
-    content: str | list[dict[str, Any]] | None = None
-    name: str | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-    tool_call_id: str | None = None
-
-
-class CandidateText(Struct, frozen=True, omit_defaults=True):
-    """One reply that was shown. `sampling` records how it was drawn."""
-
-    candidate_id: WireId
-    content: str | list[dict[str, Any]] | None = None
-    model: Annotated[str, Meta(max_length=200)] | None = None
-    finish_reason: Annotated[str, Meta(max_length=64)] | None = None
-    sampling: dict[str, Any] | None = None
 
 
 class Trial(Struct, frozen=True):
@@ -73,30 +53,6 @@ class Trial(Struct, frozen=True):
     counted: bool
     sampling: dict[str, Any] = {}
     duplicates: list[str] = []
-
-
-class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """What every event carries. The last five fields are set once by whoever appends (`stamp`)."""
-
-    event_id: str
-    occurred_at: datetime
-    actor: Actor
-    conversation_id: WireId | None = None
-    source: Annotated[str, Meta(max_length=200)] | None = None
-    labels: Annotated[list[Label], Meta(max_length=50)] = []
-    context: dict[str, Any] = {}
-    sdk: Sdk | None = None
-    extra: dict[str, Any] = {}
-    received_at: datetime | UnsetType = UNSET
-    project: str | UnsetType = UNSET
-    key_id: str | UnsetType = UNSET
-    via: str | UnsetType = UNSET
-    verified: bool = False
-
-    @property
-    def type(self) -> str:
-        """Return the event's type as spelled on the wire."""
-        return str(self.__struct_config__.tag)
 
 
 class Interaction(Envelope, frozen=True, kw_only=True, tag="interaction"):
@@ -183,137 +139,7 @@ class Judgement(Feedback, frozen=True, kw_only=True, tag="judgement"):
     swapped_agrees: bool = False
 
 
-class RunStarted(Envelope, frozen=True, kw_only=True, tag="run.started"):
-    """A training run began."""
-
-    run_id: str
-    dataset_id: str | None = None
-    method: str
-    parent: str | None = None
-    config: dict[str, Any] = {}
-    request_id: str | None = None
-
-
-class RunProgress(Envelope, frozen=True, kw_only=True, tag="run.progress"):
-    """Metrics at a step."""
-
-    run_id: str
-    step: int
-    total_steps: int
-    metrics: dict[str, Any] = {}
-
-
-class RunFinished(Envelope, frozen=True, kw_only=True, tag="run.finished"):
-    """A run ended with an adapter."""
-
-    run_id: str
-    adapter_id: str | None = None
-    metrics: dict[str, Any] = {}
-    request_id: str | None = None
-
-
-class RunFailed(Envelope, frozen=True, kw_only=True, tag="run.failed"):
-    """A run ended without one."""
-
-    run_id: str
-    reason: str
-    request_id: str | None = None
-
-
-class ModelFact(Envelope, frozen=True, kw_only=True):
-    """What happened to an adapter; `alias_version` is the alias file's version after it."""
-
-    adapter_id: str
-    run_id: str | None = None
-    dataset_id: str | None = None
-    parent: str | None = None
-    baseline: str | None = None
-    alias_version: int = 0
-    reason: str | None = None
-    metrics: dict[str, Any] = {}
-    request_id: str | None = None
-
-
-class ModelRegistered(ModelFact, frozen=True, kw_only=True, tag="model.registered"):
-    """An adapter exists."""
-
-
-class ModelChallenger(ModelFact, frozen=True, kw_only=True, tag="model.challenger"):
-    """An adapter is under blind test."""
-
-
-class ModelHeld(ModelFact, frozen=True, kw_only=True, tag="model.held"):
-    """An adapter is kept back, with the reason."""
-
-
-class ModelRejected(ModelFact, frozen=True, kw_only=True, tag="model.rejected"):
-    """An adapter lost its blind test."""
-
-
-class ModelPromoted(ModelFact, frozen=True, kw_only=True, tag="model.promoted"):
-    """An adapter became the champion."""
-
-
-class ModelRolledBack(ModelFact, frozen=True, kw_only=True, tag="model.rolled_back"):
-    """The champion was taken back."""
-
-
-class DatasetBuilt(Envelope, frozen=True, kw_only=True, tag="dataset.built"):
-    """A dataset folder exists."""
-
-    dataset_id: str
-    digest: str
-    offsets: dict[str, dict[str, int]] = {}
-    parent: str | None = None
-    counts: dict[str, Any] = {}
-
-
-class RequestTrain(Envelope, frozen=True, kw_only=True, tag="request.train"):
-    """A wish to train; the event id is the request id."""
-
-    method: Literal["sft", "dpo", "kto", "auto"] = "auto"
-    dataset_id: str | None = None
-    params: dict[str, Any] = {}
-
-
-class RequestPromote(Envelope, frozen=True, kw_only=True, tag="request.promote"):
-    """A wish to make an adapter the champion."""
-
-    adapter_id: str
-    reason: str | None = None
-
-
-class RequestRollBack(Envelope, frozen=True, kw_only=True, tag="request.roll_back"):
-    """A wish to go back to the champion before."""
-
-    reason: str | None = None
-    adapter_id: str | None = None
-
-
-class DefinitionLabel(Envelope, frozen=True, kw_only=True, tag="definition.label"):
-    """What a label means."""
-
-    path: Label
-    title: str = ""
-    description: str = ""
-
-
-class DefinitionSource(Envelope, frozen=True, kw_only=True, tag="definition.source"):
-    """A registered data source."""
-
-    name: str
-    description: str = ""
-    weight: float = 1.0
-
-
-class Forget(Envelope, frozen=True, kw_only=True, tag="forget"):
-    """Take a person out: every event of that actor from before."""
-
-    actor_digest: str
-    before: datetime
-
-
-Event = Union[
+Event = Union[  # noqa: UP007  (msgspec reads the union; a chain of 25 bars reads worse)
     Interaction, Thumb, Choice, Pick, Edit, Retract, Annotation, Judgement,
     RunStarted, RunProgress, RunFinished, RunFailed,
     ModelRegistered, ModelChallenger, ModelHeld, ModelRejected, ModelPromoted, ModelRolledBack,
@@ -325,10 +151,8 @@ E = TypeVar("E", bound=Envelope)
 STRUCTS: dict[str, type[Envelope]] = {str(c.__struct_config__.tag): c for c in Event.__args__}  # type: ignore[attr-defined]
 STAMPED_FIELDS = ("received_at", "project", "key_id", "via", "verified")
 _KNOWN = {name: frozenset(cls.__struct_fields__) | {"type"} for name, cls in STRUCTS.items()}
-_UUID = re.compile(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
-_log_decoder = msgspec.json.Decoder(Event)
+_log_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
 def encode(event: Envelope) -> bytes:
@@ -377,84 +201,19 @@ def _from_dict(body: dict[str, Any]) -> Event:
             "unknown_type", f"Unknown event type {str(event_type)[:64]!r}.",
             f"Use one of: {', '.join(sorted(STRUCTS))}.", "type",
         )  # fmt: skip
-    _check_storable(body, 0)
+    check_storable(body, 0)
     if unknown := body.keys() - known:
         extra = body.get("extra")
         merged = {**(extra if isinstance(extra, dict) else {}), **{name: body[name] for name in unknown}}
         body = {name: value for name, value in body.items() if name in known} | {"extra": merged}
     body = {name: value for name, value in body.items() if name not in STAMPED_FIELDS}
     try:
-        event = msgspec.convert(body, STRUCTS[str(event_type)])
+        event: Event = msgspec.convert(body, STRUCTS[str(event_type)])  # type: ignore[assignment]
     except (msgspec.ValidationError, RecursionError) as error:
-        message, field = _split_path(str(error))
+        message, field = split_path(str(error))
         raise EventError("invalid_event", message, "See the event reference for this type.", field) from error
-    return _checked(event)
-
-
-def _split_path(message: str) -> tuple[str, str | None]:
-    """Split msgspec's "... - at `$.field`" into the message and the field's path."""
-    text, found, path = message.partition(" - at `")
-    if not found:
-        missing = re.search(r"missing required field `([^`]+)`", message)
-        return message, missing.group(1) if missing else None
-    return text, path.rstrip("`").removeprefix("$.")
-
-
-def _check_storable(value: Any, depth: int) -> None:
-    """Refuse what the store cannot hold: depth over MAX_DEPTH, lone surrogates, NUL in text."""
-    if depth > MAX_DEPTH:
-        raise EventError("too_deep", "The event is nested too deeply.", f"Stay within {MAX_DEPTH} levels.")
-    if isinstance(value, str):
-        if "\x00" in value or _SURROGATE.search(value):
-            raise EventError(
-                "unstorable_text", "A text holds a NUL or half a surrogate pair.", "Send well-formed Unicode text."
-            )
-    elif isinstance(value, dict):
-        for name, item in value.items():
-            _check_storable(name, depth + 1)
-            _check_storable(item, depth + 1)
-    elif isinstance(value, list):
-        for item in value:
-            _check_storable(item, depth + 1)
-    elif isinstance(value, int) and not isinstance(value, bool) and not -(2**63) <= value < 2**64:
-        raise EventError("unstorable_number", "A whole number needs more than 64 bits.", "Send it as text.")
-
-
-def _checked(event: Any) -> Event:
-    """Check what a type alone cannot say."""
-    if not _UUID.match(event.event_id):
-        raise EventError("invalid_event", "event_id is not a UUID.", "Send a UUID, version 7 if you can.", "event_id")
-    if event.occurred_at.tzinfo is None:
-        raise EventError(
-            "invalid_event", "occurred_at has no time zone.", "Send RFC 3339, such as 2026-01-31T12:00:00Z.",
-            "occurred_at",
-        )  # fmt: skip
-    if event.context and len(msgspec.json.encode(event.context)) > MAX_CONTEXT_BYTES:
-        raise EventError(
-            "invalid_event", "context is too large.", f"Keep it within {MAX_CONTEXT_BYTES} bytes.", "context"
-        )
-    if isinstance(event, Choice | Pick | Judgement):
-        _check_vote(event)
-    if isinstance(event, Retract) and not _UUID.match(event.target):
-        raise EventError("invalid_event", "target is not an event id.", "Send the event_id to take back.", "target")
-    candidates = getattr(event, "candidates", None)
-    if candidates and len({c.candidate_id for c in candidates}) != len(candidates):
-        raise EventError("invalid_event", "Two candidates share an id.", "Give each its own.", "candidates")
-    if isinstance(event, Interaction) and event.order:
-        if sorted(event.order) != sorted(c.candidate_id for c in event.candidates):
-            raise EventError("invalid_event", "order does not name the candidates.", "Name each once.", "order")
-    return event  # type: ignore[no-any-return]
-
-
-def _check_vote(event: Choice | Pick | Judgement) -> None:
-    if len(set(event.shown)) != len(event.shown):
-        raise EventError("invalid_event", "shown names a candidate twice.", "Name each once.", "shown")
-    if event.outcome == "chosen" and event.chosen not in event.shown:
-        raise EventError("invalid_event", "chosen is not among shown.", "Send one of the ids in shown.", "chosen")
-    if event.outcome != "chosen" and event.chosen is not None:
-        raise EventError(
-            "invalid_event", "chosen is set although nothing was chosen.", "Send null, or outcome 'chosen'.", "chosen"
-        )
+    check_event(event)
+    return event
 
 
 def named_candidates(event: Envelope) -> list[str]:

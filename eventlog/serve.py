@@ -72,9 +72,7 @@ def _load(factory: Callable[[], Any]) -> Any:
     return factory()
 
 
-def serve(
-    factory: Callable[[], Any], bind: Bind, *, workers: int = 1, threads: int = 16, backlog: int = 1024
-) -> None:
+def serve(factory: Callable[[], Any], bind: Bind, *, workers: int = 1, threads: int = 16, backlog: int = 1024) -> None:
     """Serve the WSGI app that `factory` makes in each worker; returns after SIGTERM or SIGINT.
 
     `threads` is how many requests a worker handles at once; more wait in a queue of twice that, then in the

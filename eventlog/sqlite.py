@@ -55,7 +55,7 @@ _SELECT = "SELECT position, key, value, timestamp_ms FROM {name} WHERE position 
 def check_sqlite_version(version: str) -> None:
     """Raise SettingsError when this SQLite can lose committed pages with several writers."""
     numbers = tuple(int(part) for part in version.split("."))
-    if numbers >= SAFE_SQLITE or numbers[2] >= PATCHED_SQLITE.get(numbers[:2], 10**9):  # type: ignore[call-overload]
+    if numbers >= SAFE_SQLITE or numbers[2] >= PATCHED_SQLITE.get((numbers[0], numbers[1]), 10**9):
         return
     raise SettingsError(
         "sqlite_version",
