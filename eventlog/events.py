@@ -246,4 +246,6 @@ def stamp(
         changes["trial"] = None
     changes["occurred_at"] = event.occurred_at.astimezone(UTC)
     changes["event_id"] = str(uuid.UUID(event.event_id))
+    if isinstance(event, Retract):
+        changes["target"] = str(uuid.UUID(event.target))
     return msgspec.structs.replace(event, **changes)
