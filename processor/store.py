@@ -1,0 +1,235 @@
+"""The processor's store: one DuckDB file, one process, one transaction per batch.
+
+    with Store.open(home / "processor" / "thumbwheel.duckdb") as store:
+        with store.read() as cursor: cursor.execute("SELECT count(*) FROM events").fetchone()
+
+Readers in other threads of the process use `read()`; no other process may open the file while this one has it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from importlib import resources
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from eventlog.errors import ThumbwheelError
+
+STORAGE_VERSION = "v1.5.0"
+CHECKPOINT_AT = "64MB"
+_MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
+
+
+class StoreError(ThumbwheelError):
+    """The database file cannot be opened or used."""
+
+    status = 503
+
+
+class StoreFatal(StoreError):
+    """DuckDB reported an error after which the process must end and start again from the stored offsets."""
+
+
+class Fenced(StoreError):
+    """Another process owns the file's offsets now; nothing of this batch was kept."""
+
+
+Position = tuple[str, int]
+
+
+class Store:
+    """The open database. Thread-safe: every `read` and `transaction` has its own cursor."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+        self._connection = connection
+        self.path = path
+        self.epoch = 0
+
+    @classmethod
+    def open(cls, path: Path) -> Store:
+        """Open or create the file, replay its WAL into it, and bring its tables up to date.
+
+        Raises StoreError when another process has it open, or a newer release wrote it.
+        """
+        path.parent.mkdir(parents=True, exist_ok=True)
+        had_wal = Path(f"{path}.wal").exists()
+        try:
+            if not path.exists():
+                _create(path)
+            connection = duckdb.connect(str(path))
+        except duckdb.Error as error:
+            raise _refused(path, error) from error
+        connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
+        connection.execute("SET autoinstall_known_extensions = false")
+        if had_wal:
+            connection.execute("CHECKPOINT")
+        store = cls(connection, path)
+        store._migrate()
+        return store
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Write the WAL into the file and release it."""
+        with suppress(duckdb.Error):
+            self._connection.execute("CHECKPOINT")
+        self._connection.close()
+
+    @contextmanager
+    def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a cursor that sees one consistent state of the tables; use it in one thread."""
+        cursor = self._connection.cursor()
+        cursor.begin()
+        try:
+            yield cursor
+        finally:
+            with suppress(duckdb.Error):
+                cursor.rollback()
+            cursor.close()
+
+    @contextmanager
+    def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Yield a cursor inside one transaction: committed at the end, undone on an error.
+
+        Raises StoreFatal when DuckDB can no longer be used by this process.
+        """
+        cursor = self._connection.cursor()
+        try:
+            cursor.begin()
+            yield cursor
+            cursor.commit()
+        except (duckdb.FatalException, duckdb.InternalException) as error:
+            raise StoreFatal(
+                "store_fatal", f"DuckDB stopped: {_first_line(error)}", "The process ends and starts again."
+            ) from error
+        except BaseException:
+            with suppress(duckdb.Error):
+                cursor.rollback()
+            raise
+        finally:
+            cursor.close()
+
+    def offsets(self) -> dict[Position, int]:
+        """Return the next offset to read, by (topic, partition)."""
+        with self.read() as cursor:
+            rows = cursor.execute('SELECT topic, "partition", next_offset FROM offsets').fetchall()
+        return {(topic, partition): next_offset for topic, partition, next_offset in rows}
+
+    def claim(self, owner: str, starts: Mapping[Position, int]) -> dict[Position, int]:
+        """Become the owner of these partitions and return where to read on; earlier owners are fenced."""
+        with self.transaction() as cursor:
+            row = cursor.execute("SELECT coalesce(max(epoch), 0) + 1 FROM offsets").fetchone()
+            self.epoch = int(row[0]) if row else 1
+            for (topic, partition), start in starts.items():
+                cursor.execute(
+                    "INSERT INTO offsets VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET epoch = excluded.epoch, "
+                    "owner = excluded.owner",
+                    [topic, partition, start, self.epoch, owner],
+                )
+        return self.offsets()
+
+    def advance(self, cursor: duckdb.DuckDBPyConnection, positions: Mapping[Position, int]) -> None:
+        """Move the offsets within the caller's transaction; raise Fenced when another process took them."""
+        for (topic, partition), next_offset in positions.items():
+            row = cursor.execute(
+                'UPDATE offsets SET next_offset = ? WHERE topic = ? AND "partition" = ? AND epoch = ?',
+                [next_offset, topic, partition, self.epoch],
+            ).fetchone()
+            if row is None or row[0] != 1:
+                raise Fenced(
+                    "fenced", f"Another processor took over {topic} partition {partition}.", "Run one per file."
+                )
+
+    def meta(self) -> dict[str, str]:
+        """Return what the tables depend on besides the log: code version, settings digest, schema version."""
+        with self.read() as cursor:
+            return dict(cursor.execute("SELECT key, value FROM meta").fetchall())
+
+    def set_meta(self, values: Mapping[str, str]) -> None:
+        """Record meta values."""
+        with self.transaction() as cursor:
+            for key, value in values.items():
+                cursor.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", [key, value])
+
+    def _migrate(self) -> None:
+        cursor = self._connection
+        has_meta = cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'meta'").fetchone()
+        done = int(self.meta().get("schema_version", "0")) if has_meta and has_meta[0] else 0
+        migrations = _migrations()
+        if done > migrations[-1][0]:
+            raise StoreError(
+                "store_newer", f"{self.path} was written by a newer release (schema {done}).", "Upgrade, or replay."
+            )
+        for number, sql in migrations:
+            if number <= done:
+                continue
+            with self.transaction() as transaction:
+                transaction.execute(sql)
+                transaction.execute(
+                    "INSERT INTO meta VALUES ('schema_version', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
+                    [str(number)],
+                )
+            cursor.execute("CHECKPOINT")
+
+
+def insert(cursor: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
+    """Insert an Arrow table, columns matched by name. `table` is one of ours, never from outside."""
+    if rows.num_rows:
+        cursor.register("arriving", rows)
+        cursor.execute(f"INSERT INTO {table} BY NAME SELECT * FROM arriving")
+        cursor.unregister("arriving")
+
+
+def delete_keys(cursor: duckdb.DuckDBPyConnection, table: str, column: str, keys: Sequence[bytes]) -> None:
+    """Delete the rows of `table` whose UUID `column` is among `keys`."""
+    if keys:
+        cursor.register("leaving", pa.table({"key": uuid_array(keys)}))
+        cursor.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT key FROM leaving)")
+        cursor.unregister("leaving")
+
+
+def uuid_array(keys: Sequence[bytes | None]) -> Any:
+    """Return an Arrow array that DuckDB reads as UUID, from 16-byte values."""
+    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(keys, pa.binary(16)))
+
+
+def _create(path: Path) -> None:
+    """Create the file with an explicit storage version, which an older DuckDB 1.5 still reads."""
+    connection = duckdb.connect()
+    try:
+        name = str(path).replace("'", "''")
+        connection.execute(f"ATTACH '{name}' AS created (STORAGE_VERSION '{STORAGE_VERSION}')")
+    finally:
+        connection.close()
+
+
+def _migrations() -> list[tuple[int, str]]:
+    found = []
+    for entry in resources.files("processor").joinpath("sql").iterdir():
+        if match := _MIGRATION.fullmatch(entry.name):
+            found.append((int(match[1]), entry.read_text(encoding="utf-8")))
+    return sorted(found)
+
+
+def _refused(path: Path, error: duckdb.Error) -> StoreError:
+    if "lock" in str(error).lower():
+        return StoreError(
+            "store_locked", f"Another process has {path} open.", "Stop that process, or ask it over the data API."
+        )
+    return StoreError("store_unusable", f"{path} cannot be opened: {_first_line(error)}", "Move it aside and replay.")
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__
