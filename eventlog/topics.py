@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from zlib import crc32
+
 EVENTS = "thumbwheel.events.v1"
 REJECTED = "thumbwheel.rejected.v1"
 RUNS = "thumbwheel.runs.v1"
@@ -20,3 +22,8 @@ def topic_for(event_type: str) -> str:
     if event_type == "interaction" or event_type in FEEDBACK_TYPES:
         return EVENTS
     return RUNS
+
+
+def partition_of(key: str, partitions: int) -> int:
+    """Return the partition of a key; the same on every log, so that a copied log keeps its order."""
+    return crc32(key.encode()) % partitions
