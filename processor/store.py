@@ -23,6 +23,7 @@ from eventlog.errors import ThumbwheelError
 
 STORAGE_VERSION = "v1.5.0"
 CHECKPOINT_AT = "64MB"
+_SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
 
 
@@ -161,7 +162,7 @@ class Store:
         """Record meta values."""
         with self.transaction() as cursor:
             for key, value in values.items():
-                cursor.execute("INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value", [key, value])
+                cursor.execute(_SET_META, [key, value])
 
     def _migrate(self) -> None:
         cursor = self._connection
@@ -177,10 +178,7 @@ class Store:
                 continue
             with self.transaction() as transaction:
                 transaction.execute(sql)
-                transaction.execute(
-                    "INSERT INTO meta VALUES ('schema_version', ?) ON CONFLICT DO UPDATE SET value = excluded.value",
-                    [str(number)],
-                )
+                transaction.execute(_SET_META, ["schema_version", str(number)])
             cursor.execute("CHECKPOINT")
 
 

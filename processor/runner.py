@@ -1,0 +1,218 @@
+"""Log in, DuckDB out: poll, the steps, one transaction per batch with the offsets it moved.
+
+A polling thread reads and decodes the next batch while this one is written. A batch closes at 10,000 records, or
+when the writer is free and LINGER_S have passed. A crash anywhere leaves either all of a batch or none of it.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+
+from eventlog.events import decode_stored
+from eventlog.log import Log, Reader, Record
+from eventlog.topics import EVENTS, TOPICS
+from processor import metrics
+from processor.steps import decode, derive, fold
+from processor.steps.batch import Batch, Copy, Key, Known
+from processor.steps.decode import copy_of, refusal
+from processor.store import Store, delete_keys, insert, uuid_array
+from processor.tables import REPLACED_BY, arrow_table
+
+log_lines = logging.getLogger("processor.runner")
+
+BATCH_RECORDS = 10_000
+LINGER_S = 0.02
+POLL_WAIT_S = 1.0
+LAG_EVERY_S = 1.0
+# What one record can do to a batch; the batch is then split until that record stands alone, and is rejected.
+POISON = (
+    duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException, duckdb.ConversionException,
+    pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OverflowError,
+)  # fmt: skip
+
+_KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"
+_KNOWN_EVENTS = """
+SELECT body, "partition", true AS kept FROM events WHERE interaction_key IN (SELECT key FROM touched)
+UNION ALL
+SELECT body, 0, false FROM conflicts WHERE kind = 'event' AND interaction_key IN (SELECT key FROM touched)
+"""
+_KNOWN_FACTS = """
+SELECT project, event_key, event_id, type, subject, epoch_us(occurred_at), epoch_us(received_at), body, digest,
+    "partition", "offset"
+FROM facts WHERE event_key IN (SELECT key FROM touched)
+"""
+
+
+class Runner:
+    """Follows the log into the store until `stop`. `failed` is called once, with what ended it."""
+
+    def __init__(
+        self, store: Store, log: Log, owner: str = "processor-0",
+        failed: Callable[[BaseException], None] | None = None, batch_records: int = BATCH_RECORDS,
+    ) -> None:  # fmt: skip
+        self._store = store
+        self._log = log
+        self._owner = owner
+        self._failed = failed
+        self._batch_records = batch_records
+        self._stopping = threading.Event()
+        self._ready: queue.Queue[tuple[Sequence[Record], Batch] | None] = queue.Queue(maxsize=1)
+        self._reader: Reader | None = None
+        self._threads: list[threading.Thread] = []
+        self.error: BaseException | None = None
+
+    def start(self) -> None:
+        """Claim the partitions and begin, in two threads."""
+        starts = {
+            (topic, partition): self._log.start_offset(topic, partition)
+            for topic in TOPICS
+            for partition in range(self._log.partitions(topic))
+        }
+        self._reader = self._log.reader(self._store.claim(self._owner, starts))
+        for name, work in (("processor-poll", self._poll), ("processor-write", self._write)):
+            thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
+            self._threads.append(thread)
+            thread.start()
+
+    def stop(self, timeout_s: float = 8.0) -> None:
+        """End after the batch in hand."""
+        self._stopping.set()
+        if self._reader is not None:
+            self._reader.wake()
+        for thread in self._threads:
+            if thread is not threading.current_thread():
+                thread.join(timeout_s)
+        if self._reader is not None and not any(thread.is_alive() for thread in self._threads):
+            self._reader.close()
+            self._reader = None
+
+    def _guarded(self, work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:  # noqa: BLE001  (a thread reports whatever ended it)
+            self._stopping.set()
+            if self.error is None:
+                self.error = error
+                log_lines.error("The processor stops: %s: %s", type(error).__name__, str(error).splitlines()[:1])
+                if self._failed is not None:
+                    self._failed(error)
+
+    def _poll(self) -> None:
+        reader = self._reader
+        assert reader is not None
+        pending: list[Record] = []
+        lag_at = 0.0
+        while not self._stopping.is_set():
+            wait_s = 0.0 if len(pending) >= self._batch_records else (LINGER_S if pending else POLL_WAIT_S)
+            pending.extend(reader.poll(self._batch_records - len(pending), wait_s) if wait_s else ())
+            full = len(pending) >= self._batch_records
+            if pending and (full or self._ready.empty()) and self._hand_over((pending, decode(pending))):
+                pending = []
+            if time.monotonic() - lag_at > LAG_EVERY_S:
+                lag_at = time.monotonic()
+                self._show_lag()
+        self._hand_over(None)
+
+    def _hand_over(self, item: tuple[Sequence[Record], Batch] | None) -> bool:
+        while True:
+            try:
+                self._ready.put(item, timeout=0.2)
+                return True
+            except queue.Full:
+                if self._stopping.is_set():
+                    return False
+
+    def _write(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                item = self._ready.get(timeout=0.5)
+            except queue.Empty:
+                continue
+            if item is None:
+                return
+            store_records(self._store, *item)
+
+    def _show_lag(self) -> None:
+        for (topic, partition), next_offset in self._store.offsets().items():
+            behind = self._log.end_offset(topic, partition) - next_offset
+            metrics.LAG.labels(topic, partition).set(max(0, behind))
+
+
+def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> None:
+    """Store records in one transaction; one that cannot be stored becomes a row of `rejected`."""
+    started = time.perf_counter()
+    try:
+        store_batch(store, batch or decode(records))
+    except POISON as error:
+        if len(records) > 1:
+            middle = len(records) // 2
+            store_records(store, records[:middle])
+            store_records(store, records[middle:])
+            return
+        _reject(store, records[0], error)
+    metrics.BATCH.observe(len(records))
+    metrics.COMMIT.observe(time.perf_counter() - started)
+
+
+def store_batch(store: Store, batch: Batch) -> None:
+    """Run the steps on a decoded batch and commit its rows with its offsets."""
+    with store.transaction() as cursor:
+        load_known(cursor, batch)
+        derive(fold(batch))
+        write_rows(cursor, batch)
+        store.advance(cursor, batch.positions)
+
+
+def load_known(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Load what the store holds of the interactions and facts the batch touches."""
+    if batch.arrived:
+        touched = _among(cursor, list(batch.arrived), _KNOWN_INTERACTIONS)
+        if touched:
+            keys = [row[0].bytes for row in touched]
+            batch.known = {key: Known() for key in keys}
+            for body, partition, kept in _among(cursor, keys, _KNOWN_EVENTS):
+                raw = body.encode()
+                copy: Copy = copy_of(decode_stored(raw), body, raw, EVENTS, partition)
+                known = batch.known[copy.interaction_key]
+                (known.kept if kept else known.lost).append(copy)
+            for known in batch.known.values():
+                known.kept.sort(key=lambda copy: copy.key)
+    if batch.facts:
+        for row in _among(cursor, list(batch.facts), _KNOWN_FACTS):
+            key = row[1].bytes
+            batch.known_facts[key] = (row[0], key, *row[2:8], row[8].bytes, *row[9:])
+
+
+def _among(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key], query: str) -> list[tuple[Any, ...]]:
+    cursor.register("touched", pa.table({"key": uuid_array(keys)}))
+    rows = cursor.execute(query).fetchall()
+    cursor.unregister("touched")
+    return rows
+
+
+def write_rows(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Replace and add the batch's rows, a table at a time."""
+    for table, keys in batch.gone.items():
+        delete_keys(cursor, table, REPLACED_BY[table], keys)
+    for table, rows in batch.added.items():
+        if rows:
+            insert(cursor, table, arrow_table(table, rows))
+            metrics.ROWS.labels(table).inc(len(rows))
+
+
+def _reject(store: Store, record: Record, error: BaseException) -> None:
+    batch = Batch()
+    batch.positions[record.topic, record.partition] = record.offset + 1
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    batch.added["rejected"].append(refusal(record, "store_refused", f"{type(error).__name__}: {reason}"))
+    with store.transaction() as cursor:
+        write_rows(cursor, batch)
+        store.advance(cursor, batch.positions)

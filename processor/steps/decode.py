@@ -1,0 +1,144 @@
+"""First step: records of the log become copies of events, facts, or rows of `rejected`. Nothing is dropped."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from eventlog.errors import EventError
+from eventlog.events import STAMPED_FIELDS, Event, decode_stored
+from eventlog.ids import key128
+from eventlog.log import Record
+from eventlog.topics import REJECTED, RUNS, topic_for
+from processor.steps.batch import Batch, Copy, Row, microseconds
+
+MAX_RAW = 256 * 1024
+_SUBJECTS = ("run_id", "adapter_id", "dataset_id")
+
+
+def decode(records: Iterable[Record]) -> Batch:
+    """Read the records into a new batch, with the position after them."""
+    batch = Batch()
+    for record in records:
+        batch.records += 1
+        batch.positions[record.topic, record.partition] = record.offset + 1
+        if record.topic == REJECTED:
+            batch.added["rejected"].append(_refused_by_collector(record))
+            continue
+        try:
+            event = decode_stored(record.value)
+            _check_stamped(event)
+            body = record.value.decode()
+        except (EventError, UnicodeDecodeError) as error:
+            batch.added["rejected"].append(refusal(record, getattr(error, "code", "invalid_event"), str(error)))
+            continue
+        if topic_for(event.type) == RUNS:
+            _keep_fact(batch, record, event, body)
+        else:
+            copy = copy_of(event, body, record.value, record.topic, record.partition)
+            batch.arrived.setdefault(copy.interaction_key, []).append(copy)
+    return batch
+
+
+def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int) -> Copy:
+    """Return one interaction or feedback event with its keys."""
+    interaction_id = event.interaction_id
+    return Copy(
+        event,
+        key128(event.project, interaction_id, event.event_id).bytes,
+        key128(event.project, interaction_id).bytes,
+        body,
+        _digest(raw),
+        topic,
+        partition,
+    )
+
+
+def refusal(record: Record, code: str, message: str) -> Row:
+    """Return the row of `rejected` for a record that cannot be interpreted, its first bytes kept as evidence."""
+    value = record.value
+    project, key_id, event_id = None, None, None
+    try:
+        body = msgspec.json.decode(value)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+        body = None
+    if isinstance(body, dict):
+        project, key_id, event_id = (_text(body.get(name)) for name in ("project", "key_id", "event_id"))
+    return (
+        project, record.topic, record.partition, record.offset, record.timestamp_ms * 1000, key_id, code,
+        message[:2000], event_id, value[:MAX_RAW], len(value), hashlib.sha256(value).hexdigest(),
+    )  # fmt: skip
+
+
+def _check_stamped(event: Event) -> None:
+    for name in STAMPED_FIELDS[:4]:
+        if getattr(event, name) is msgspec.UNSET:
+            raise EventError("not_stamped", f"The record has no {name}.", "Append through eventlog only.", name)
+
+
+def _keep_fact(batch: Batch, record: Record, event: Any, body: str) -> None:
+    subject = next((getattr(event, name) for name in _SUBJECTS if getattr(event, name, None)), None)
+    if event.type.startswith("request."):
+        subject = event.event_id
+    key = key128(event.project, event.event_id).bytes
+    row = (
+        event.project, key, event.event_id, event.type, subject, microseconds(event.occurred_at),
+        microseconds(event.received_at), body, _digest(record.value), record.partition, record.offset,
+    )  # fmt: skip
+    kept = batch.facts.get(key)
+    batch.facts[key] = row if kept is None else min(kept, row, key=fact_rank)
+
+
+def fact_rank(row: Row) -> tuple[int, bytes, int]:
+    """Order copies of one fact: received first, smallest digest, first position."""
+    return row[6], row[8], row[10]
+
+
+def _refused_by_collector(record: Record) -> Row:
+    """Read what the collector wrote about an event it rejected; its bytes arrive base64-encoded under `raw`."""
+    try:
+        body = msgspec.json.decode(record.value)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+        body = None
+    if not isinstance(body, dict):
+        return refusal(record, "invalid_event", "Not a rejection as the collector writes them.")
+    raw = _raw(body.get("raw"))
+    length = body.get("length")
+    return (
+        _text(body.get("project")), record.topic, record.partition, record.offset,
+        _moment(body.get("received_at"), record), _text(body.get("key_id")), _text(body.get("code")) or "rejected",
+        _text(body.get("message")) or "", _text(body.get("event_id")), raw[:MAX_RAW],
+        length if isinstance(length, int) and 0 <= length < 2**63 else len(raw),
+        _text(body.get("digest")) or hashlib.sha256(raw).hexdigest(),
+    )  # fmt: skip
+
+
+def _raw(value: object) -> bytes:
+    if not isinstance(value, str):
+        return b"" if value is None else msgspec.json.encode(value)
+    try:
+        return base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        return value.encode("utf-8", "replace")
+
+
+def _moment(value: object, record: Record) -> int:
+    try:
+        moment = msgspec.convert(value, datetime, strict=False)
+        return microseconds(moment) if moment.tzinfo else record.timestamp_ms * 1000
+    except msgspec.ValidationError:
+        return record.timestamp_ms * 1000
+
+
+def _text(value: object) -> str | None:
+    return value[:2000] if isinstance(value, str) else None
+
+
+def _digest(raw: bytes) -> bytes:
+    return hashlib.blake2b(raw, digest_size=16).digest()

@@ -1,0 +1,139 @@
+"""Which description of an interaction counts. Candidates are never merged across descriptions.
+
+The gateway's wins, then a secret key's, then an explicit `interaction`, then inline content, then the earliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from eventlog.envelope import CandidateText, Message
+from eventlog.events import Interaction
+from processor.steps.batch import Copy, Row
+from processor.steps.normalise import last_user_text, prompt_hash, text_of
+
+_json = msgspec.json.Encoder(order="sorted")
+
+
+class Description:
+    """The description of one interaction that counts, and what follows from it for training."""
+
+    __slots__ = ("candidates", "copy", "hash", "messages", "prompt_text", "truncated", "trusted", "why_not")
+
+    def __init__(self, copy: Copy) -> None:
+        event: Any = copy.event
+        self.copy = copy
+        self.messages: list[Message] = event.messages
+        self.candidates: dict[str, Candidate] = {}
+        for position, candidate in enumerate(_shown_order(event)):
+            self.candidates[candidate.candidate_id] = Candidate(candidate, position)
+        self.trusted = event.via != "public"
+        self.truncated = bool(getattr(event, "truncated", False))
+        self.prompt_text = last_user_text(self.messages)
+        self.hash = prompt_hash(self.messages)
+        self.why_not = self._why_not()
+
+    def _why_not(self) -> str | None:
+        """Return why nothing of this interaction trains, or None."""
+        if not self.trusted:
+            return "untrusted"
+        if self.truncated:
+            return "truncated_prompt"
+        for message in self.messages:
+            if message.tool_calls or message.role in ("tool", "function"):
+                return "tools"
+            if text_of(message.content) is None:
+                return "not_text"
+        return None if self.prompt_text and self.prompt_text.strip() else "no_prompt"
+
+
+class Candidate:
+    """One reply as shown. `text` is None unless it is plain text; `content` is text, or the parts as JSON."""
+
+    __slots__ = ("candidate_id", "content", "finish_reason", "model", "position", "sampling", "text", "truncated")
+
+    def __init__(self, given: CandidateText, position: int) -> None:
+        self.candidate_id = given.candidate_id
+        self.position = position
+        self.text = text_of(given.content)
+        self.content = self.text
+        if self.text is None and given.content is not None:
+            self.content = _json.encode(given.content).decode()
+        self.model = given.model
+        self.finish_reason = given.finish_reason
+        self.truncated = given.finish_reason == "length"
+        self.sampling = given.sampling
+
+
+def describe(kept: Sequence[Copy]) -> tuple[Description | None, list[Copy]]:
+    """Return the description that counts, and the others that say something else."""
+    if len(kept) == 1:
+        return (Description(kept[0]), []) if _describes(kept[0]) else (None, [])
+    found = [copy for copy in kept if _describes(copy)]
+    if not found:
+        return None, []
+    best = min(found, key=_rank)
+    told = _told(best)
+    return Description(best), [copy for copy in found if copy is not best and _told(copy) != told]
+
+
+def _describes(copy: Copy) -> bool:
+    return bool(getattr(copy.event, "messages", None))
+
+
+def _rank(copy: Copy) -> tuple[bool, bool, bool, int, str]:
+    via = copy.event.via
+    return (via != "gateway", via == "public", not isinstance(copy.event, Interaction), *copy.order)
+
+
+def _told(copy: Copy) -> tuple[Any, Any]:
+    event: Any = copy.event
+    return event.messages, event.candidates or []
+
+
+def _shown_order(event: Any) -> list[CandidateText]:
+    candidates: list[CandidateText] = event.candidates or []
+    order: list[str] = getattr(event, "order", None) or []
+    if not order:
+        return candidates
+    place = {candidate_id: position for position, candidate_id in enumerate(order)}
+    return sorted(candidates, key=lambda candidate: place.get(candidate.candidate_id, len(place)))
+
+
+def interaction_row(kept: Sequence[Copy], description: Description | None) -> Row:
+    """Return the row of `interactions`; of an orphan, what its feedback tells."""
+    in_order = sorted(kept, key=lambda copy: copy.order) if len(kept) > 1 else kept
+    first = in_order[0]
+    conversation = next((copy.event.conversation_id for copy in in_order if copy.event.conversation_id), None)
+    if description is None:
+        return (
+            first.event.project, first.interaction_key, first.event.interaction_id, conversation, None,
+            first.event.source, first.event.labels, None, None, None, None, None, False, False, None,
+            first.occurred, first.received, False, first.partition,
+        )  # fmt: skip
+    copy = description.copy
+    event: Any = copy.event
+    trial = getattr(event, "trial", None)
+    return (
+        event.project, copy.interaction_key, event.interaction_id, event.conversation_id or conversation,
+        getattr(event, "surface", None), event.source, event.labels, _json.encode(description.messages).decode(),
+        description.prompt_text, description.hash, event.event_id, event.via, description.trusted,
+        description.truncated, None if trial is None else _json.encode(trial).decode(),
+        copy.occurred, copy.received, True, copy.partition,
+    )  # fmt: skip
+
+
+def candidate_rows(description: Description) -> list[Row]:
+    """Return the rows of `candidates`."""
+    event = description.copy.event
+    key = description.copy.interaction_key
+    return [
+        (
+            event.project, key, event.interaction_id, c.candidate_id, c.position, c.content, c.model, c.finish_reason,
+            None if c.sampling is None else _json.encode(c.sampling).decode(),
+        )
+        for c in description.candidates.values()
+    ]  # fmt: skip

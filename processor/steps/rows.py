@@ -1,0 +1,132 @@
+"""What trains: pairs from picks, choices and edits; demonstrations from corrected replies; unpaired rows from thumbs.
+
+A pick says that one reply beat the others, nothing about the order among the losers. Ties and "none" make nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rapidfuzz.distance import Levenshtein
+
+from eventlog.events import Choice, Edit, Pick, Thumb
+from eventlog.ids import derived_id
+from processor.steps.batch import Copy, Row
+from processor.steps.describe import Candidate, Description
+from processor.steps.normalise import same_text
+
+# An edit below this distance (Levenshtein, as a share of the longer text) mends a typo and prefers nothing.
+MIN_EDIT_DISTANCE = 0.03
+
+
+class Evidence:
+    """The rows that follow from the votes of one interaction."""
+
+    __slots__ = ("demonstrations", "pairs", "unpaired")
+
+    def __init__(self) -> None:
+        self.pairs: list[Row] = []
+        self.demonstrations: list[Row] = []
+        self.unpaired: list[Row] = []
+
+    def read(self, copy: Copy, description: Description) -> None:
+        """Add what one vote that counts (or is shown, being untrusted) says."""
+        event = copy.event
+        if isinstance(event, Choice | Pick):
+            if event.outcome == "chosen":
+                self._preferences(copy, event, description)
+            if isinstance(event, Pick) and event.edited_text and event.edited_text.strip():
+                self._final_text(copy, event, description)
+        elif isinstance(event, Edit):
+            self._correction(copy, description.candidates[event.candidate_id], event.text, description)
+        elif isinstance(event, Thumb):
+            self._thumb(copy, event, description)
+
+    def _preferences(self, copy: Copy, event: Choice | Pick, description: Description) -> None:
+        there = description.candidates
+        chosen = there[event.chosen]  # type: ignore[index]
+        losers = [there[shown] for shown in event.shown if shown != event.chosen and shown in there]
+        losers = [loser for loser in losers if not _equal(chosen, loser)]
+        kind = "import" if event.via == "import" else event.type
+        for loser in losers:
+            why_not = _why_not(copy, description, chosen.text, loser.text)
+            self.pairs.append(
+                _pair(copy, description, kind, chosen.content or "", chosen, loser, len(losers), why_not)
+            )
+
+    def _final_text(self, copy: Copy, event: Pick, description: Description) -> None:
+        text = event.edited_text or ""
+        if event.outcome == "chosen":
+            original = description.candidates[event.chosen]  # type: ignore[index]
+            if original.text is None or not same_text(text, original.text):
+                self._correction(copy, original, text, description)
+        else:
+            self._demonstration(copy, "own" if event.outcome == "none" else "edit", text, description)
+
+    def _correction(self, copy: Copy, original: Candidate, text: str, description: Description) -> None:
+        self._demonstration(copy, "import" if copy.event.via == "import" else "edit", text, description)
+        if original.text is None or same_text(text, original.text):
+            return
+        if Levenshtein.normalized_distance(text, original.text, score_cutoff=MIN_EDIT_DISTANCE) < MIN_EDIT_DISTANCE:
+            return
+        why_not = _why_not(copy, description, text, original.text)
+        self.pairs.append(_pair(copy, description, "edit", text, None, original, 1, why_not))
+
+    def _demonstration(self, copy: Copy, kind: str, text: str, description: Description) -> None:
+        event: Any = copy.event
+        why_not = _why_not(copy, description, text)
+        if why_not is None and any(
+            c.truncated and c.text is not None and same_text(c.text, text) for c in description.candidates.values()
+        ):
+            why_not = "truncated_reply"
+        self.demonstrations.append((
+            event.project, derived_id(event.project, event.interaction_id, event.event_id, "demonstration").bytes,
+            copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash, text, kind,
+            event.actor.id, why_not is None, why_not, copy.occurred, copy.received,
+        ))  # fmt: skip
+
+    def _thumb(self, copy: Copy, event: Thumb, description: Description) -> None:
+        candidate = description.candidates[event.candidate_id]
+        project = str(event.project)
+        why_not = _why_not(copy, description, candidate.text)
+        self.unpaired.append((
+            project, derived_id(project, event.interaction_id, event.event_id, "unpaired").bytes,
+            copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash,
+            candidate.candidate_id, candidate.content or "", event.value == "up", candidate.model,
+            candidate.truncated, event.actor.id, why_not is None, why_not, copy.occurred, copy.received,
+        ))  # fmt: skip
+
+
+def _pair(
+    copy: Copy, description: Description, kind: str, chosen_text: str, chosen: Candidate | None, loser: Candidate,
+    kept: int, why_not: str | None,
+) -> Row:  # fmt: skip
+    event: Any = copy.event
+    chosen_id = chosen.candidate_id if chosen else None
+    return (
+        event.project,
+        derived_id(event.project, event.interaction_id, event.event_id, chosen_id or "text", loser.candidate_id).bytes,
+        copy.interaction_key, event.interaction_id, copy.key, event.event_id, kind, description.hash, chosen_text,
+        loser.content or "", chosen_id, loser.candidate_id, chosen.model if chosen else None, loser.model, 1, kept,
+        chosen.truncated if chosen else False, loser.truncated, event.actor.id, why_not is None, why_not,
+        copy.occurred, copy.received,
+    )  # fmt: skip
+
+
+def _why_not(copy: Copy, description: Description, *texts: str | None) -> str | None:
+    """Return why a row of this vote does not train, or None."""
+    if description.why_not:
+        return description.why_not
+    if copy.event.actor.kind == "ai":
+        return "ai_feedback"
+    if any(text is None for text in texts):
+        return "not_text"
+    if any(not text.strip() for text in texts if text is not None):
+        return "empty_reply"
+    return None
+
+
+def _equal(one: Candidate, other: Candidate) -> bool:
+    if one.text is None or other.text is None:
+        return one.content == other.content
+    return same_text(one.text, other.text)

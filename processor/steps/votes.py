@@ -1,0 +1,116 @@
+"""Which feedback counts: one vote per person and kind, the latest wins, a retracted latest leaves no vote.
+
+Latest means by min(occurred_at, received_at), then occurred_at, then event id: decided by the events themselves,
+never by their order in the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from eventlog.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
+from processor.steps.batch import Copy, Row
+from processor.steps.describe import Description
+
+
+def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[tuple[Copy, str]]:
+    """Return every feedback event of one interaction with its state."""
+    feedback = [copy for copy in kept if not isinstance(copy.event, Interaction)]
+    if len(feedback) == 1 and not isinstance(feedback[0].event, Retract):
+        return [(feedback[0], _standing(feedback[0].event, description))]
+    retracted, applied = _retractions(feedback)
+    latest: dict[tuple[Any, ...], Copy] = {}
+    for copy in feedback:
+        if not isinstance(copy.event, Retract):
+            voice = _voice(copy.event)
+            held = latest.get(voice)
+            if held is None or _moment(copy) > _moment(held):
+                latest[voice] = copy
+    winners = {copy.key for copy in latest.values()}
+    settled = []
+    for copy in feedback:
+        if isinstance(copy.event, Retract):
+            state = "applied" if copy.key in applied else "unmatched"
+        elif copy.key in retracted:
+            state = "retracted"
+        elif copy.key not in winners:
+            state = "superseded"
+        else:
+            state = _standing(copy.event, description)
+        settled.append((copy, state))
+    return settled
+
+
+def _retractions(feedback: Sequence[Copy]) -> tuple[set[bytes], set[bytes]]:
+    """Return the keys of retracted events, and of the retractions that count: the actor's own, or a reviewer's."""
+    by_id = {copy.event.event_id: copy for copy in feedback if not isinstance(copy.event, Retract)}
+    retracted, applied = set(), set()
+    for copy in feedback:
+        if isinstance(copy.event, Retract):
+            target = by_id.get(copy.event.target.lower())
+            if target and (target.event.actor.id == copy.event.actor.id or copy.event.via == "console"):
+                retracted.add(target.key)
+                applied.add(copy.key)
+    return retracted, applied
+
+
+def _voice(event: Any) -> tuple[Any, ...]:
+    """Return what two votes must share for the later one to replace the earlier."""
+    voice = (event.actor.id, event.type)
+    if isinstance(event, Thumb | Edit):
+        return (*voice, event.candidate_id)
+    if isinstance(event, Annotation):
+        return (*voice, event.task_id)
+    if isinstance(event, Judgement):
+        return (*voice, event.judge, tuple(event.shown))
+    return voice
+
+
+def _moment(copy: Copy) -> tuple[int, int, str]:
+    return min(copy.occurred, copy.received), copy.occurred, copy.event.event_id
+
+
+def _standing(event: Any, description: Description | None) -> str:
+    """Return the state of a vote nothing took away: does it speak of what was shown, and may it count?"""
+    if description is None:
+        return "vote"
+    there = description.candidates
+    if isinstance(event, Thumb | Edit):
+        matched = event.candidate_id in there
+    elif isinstance(event, Choice | Pick | Judgement):
+        matched = event.chosen in there if event.chosen else any(shown in there for shown in event.shown)
+    elif isinstance(event, Annotation):
+        matched = event.candidate_id is None or event.candidate_id in there
+    else:
+        matched = True
+    if not matched:
+        return "unmatched"
+    return "vote" if description.trusted else "untrusted"
+
+
+def feedback_row(copy: Copy, state: str, described: bool) -> Row:
+    """Return the row of `feedback`."""
+    event: Any = copy.event
+    value: str | None = None
+    text, comment, outcome, chosen, shown = None, None, None, None, None
+    candidate_id, reasons, sent, dwell_ms, target = None, None, None, None, None
+    if isinstance(event, Thumb):
+        candidate_id, value, reasons, comment = event.candidate_id, event.value, event.reasons, event.comment
+    elif isinstance(event, Choice | Pick):
+        outcome, chosen, shown, comment = event.outcome, event.chosen, event.shown, event.comment
+        if isinstance(event, Pick):
+            text, sent, dwell_ms = event.edited_text, event.sent, event.dwell_ms
+    elif isinstance(event, Edit):
+        candidate_id, text = event.candidate_id, event.text
+    elif isinstance(event, Retract):
+        target = event.target.lower()
+    elif isinstance(event, Judgement):
+        outcome, chosen, shown, value = event.outcome, event.chosen, event.shown, event.judge
+    elif isinstance(event, Annotation):
+        candidate_id, value = event.candidate_id, None if event.rating is None else repr(event.rating)
+    return (
+        event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.type, candidate_id,
+        value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, event.actor.id, event.actor.kind,
+        event.via, event.verified, copy.occurred, copy.received, state, target, described,
+    )  # fmt: skip
