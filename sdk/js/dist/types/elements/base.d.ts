@@ -1,0 +1,81 @@
+import type { Client } from "../client.js";
+import type { Fields, Problem } from "../wire.js";
+import { type Shown } from "./interaction.js";
+import { type KeyList } from "./keys.js";
+import { type Label } from "./labels.js";
+/** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
+export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe">>;
+type Kind = "thumb" | "choice" | "pick";
+/** An event as an element hands it to the host: without actor and sdk, which the client adds. */
+export type Submitted = Fields[Kind] & {
+    type: Kind;
+    event_id: string;
+    occurred_at: string;
+};
+declare const Host: {
+    new (): HTMLElement;
+    prototype: HTMLElement;
+};
+export declare abstract class FeedbackElement extends Host {
+    static observedAttributes: string[];
+    protected readonly body: HTMLElement;
+    private readonly box;
+    private readonly status;
+    private readonly bar;
+    private readonly alert;
+    private readonly help;
+    private undoButton;
+    private ownClient;
+    private shown;
+    private unsubscribe;
+    private last;
+    private readonly awaited;
+    private undoTimer;
+    /** `css` is the element's own sheet, beside the common one. */
+    constructor(css: string);
+    protected abstract get keyList(): KeyList;
+    /** Builds `body` for the interaction (or for none). */
+    protected abstract render(): void;
+    /** Acts on an unmodified key; true when it meant something. */
+    protected onKey(_key: string): boolean;
+    /** Ctrl or Cmd with Enter. */
+    protected onSubmitKey(): boolean;
+    protected onEscape(): boolean;
+    get client(): FeedbackClient | null;
+    set client(client: FeedbackClient | null);
+    /** The JSON of `/v1/candidates`, or a chat completion. */
+    get interaction(): Shown | null;
+    set interaction(value: unknown);
+    /** Called before the first render of another interaction. */
+    protected changed(): void;
+    connectedCallback(): void;
+    disconnectedCallback(): void;
+    attributeChangedCallback(name: string, before: string | null, after: string | null): void;
+    focus(options?: FocusOptions): void;
+    protected get hasFocus(): boolean;
+    protected readonly say: (label: Label, n?: number) => string;
+    private get locale();
+    protected helpButton(): HTMLButtonElement;
+    /** Sends feedback unless the host cancels `thumbwheel-submit`. `restore` brings the item back on undo. */
+    protected submit<K extends Kind>(type: K, fields: Omit<Fields[K], "interaction_id">, text: string, restore: () => void): void;
+    /** Takes the last submission back and shows it again. */
+    protected undo(): boolean;
+    /** The submission that an undo would take back. */
+    protected get undoable(): Submitted | null;
+    protected forgetUndo(): void;
+    protected fail(problem: Problem | null, event?: Submitted): void;
+    private showUndo;
+    private tell;
+    /** `id` is that of the event sent; `event` is the feedback it is about. */
+    private send;
+    private lost;
+    private listen;
+    private keydown;
+    private keysActive;
+    private escape;
+    private toggleHelp;
+    private relabel;
+    /** A property set before the element was defined shadows the accessor: set it again. */
+    private upgrade;
+}
+export {};

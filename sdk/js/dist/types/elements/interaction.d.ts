@@ -1,0 +1,14 @@
+/** What an element shows: the JSON of `POST /v1/candidates`, or a chat completion's ids and texts. */
+import type { Candidate, Content, Message } from "../wire.js";
+export interface Shown {
+    interaction_id: string;
+    candidates: Candidate[];
+    conversation_id?: string;
+    messages?: Message[];
+}
+/** Reads either form; null when there is nothing to show. */
+export declare function readInteraction(value: unknown): Shown | null;
+/** The text of a content; images count for nothing. */
+export declare function plainText(content: Content | undefined): string;
+/** Nodes for a content. `broken` is said in place of an image that cannot be loaded. */
+export declare function contentNodes(content: Content | undefined, alt: string, broken: string): Node[];

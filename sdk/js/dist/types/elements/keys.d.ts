@@ -1,0 +1,11 @@
+import type { Label } from "./labels.js";
+/** True while an input method composes: such a key belongs to it, Enter and Escape too. */
+export declare function composing(event: KeyboardEvent): boolean;
+/** True where a key writes text. */
+export declare function typing(event: Event): boolean;
+/** WCAG 2.1.4: single-character keys can be switched off, by the person and for all elements of the site. */
+export declare function keysOn(): boolean;
+export type KeyList = [keys: string[], meaning: Label][];
+export declare const modifier: () => string;
+/** The panel behind `?`: every key, and the switch. */
+export declare function keysPanel(list: KeyList, say: (label: Label) => string): HTMLElement;

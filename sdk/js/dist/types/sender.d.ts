@@ -1,0 +1,44 @@
+/**
+ * Sends what waits in the queue: one request at a time, in one tab at a time.
+ *
+ * Retried are 408, 429, 5xx, network errors and the events answered `retry`; nothing else is. The pause before a retry is
+ * drawn from 0 .. 1 s x 2^n (exponential backoff, full jitter), at most 5 min, and never shorter than `Retry-After`.
+ */
+import { type Queue } from "./queue.js";
+import type { Delivery } from "./wire.js";
+/** Pause in milliseconds before try number `attempt` (0 = the first retry). */
+export declare function backoff(attempt: number, retryAfterMs?: number, random?: () => number): number;
+/** `Retry-After` as milliseconds from now: seconds or an HTTP date; 0 when absent or unreadable. */
+export declare function retryAfterMs(header: string | null, now?: number): number;
+export declare class Sender {
+    private readonly url;
+    private readonly key;
+    private readonly queue;
+    private readonly lock;
+    private readonly settle;
+    private timer;
+    private running;
+    private again;
+    private attempt;
+    private told;
+    private limit;
+    private readonly inFlight;
+    constructor(url: string, key: string, queue: Queue, lock: string, settle: (delivery: Delivery) => void);
+    /** Sends what waits, unless a pause is running. */
+    wake(): void;
+    /** Cuts a backoff short, as when the network is back; a pause the server asked for stays. */
+    hurry(): Promise<void>;
+    stop(): void;
+    /** The page may be going: sends `ids` in requests that outlive it, without waiting for the lock. */
+    leave(ids: ReadonlySet<string>): void;
+    private drain;
+    private locked;
+    private sendAll;
+    private cut;
+    private body;
+    /** One request. True when the next may follow at once. */
+    private exchange;
+    private read;
+    private done;
+    private later;
+}

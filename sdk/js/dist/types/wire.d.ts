@@ -1,0 +1,116 @@
+/** The events as they travel. Field names are those of the wire contract (sdk/schema/events.v1.json). */
+export type ActorKind = "user" | "agent" | "expert" | "ai" | "system";
+export interface Actor {
+    /** Pseudonymous: never a name, an address or a telephone number. */
+    id: string;
+    kind?: ActorKind;
+}
+/** OpenAI content: text, null, or a list of parts. */
+export type Content = string | null | ContentPart[];
+export interface ContentPart {
+    type: string;
+    text?: string;
+    image_url?: {
+        url: string;
+    } | string;
+    url?: string;
+    sha256?: string;
+    alt?: string;
+}
+export interface Message {
+    role: string;
+    content: Content;
+    name?: string;
+    tool_calls?: unknown[];
+    tool_call_id?: string;
+}
+export interface Candidate {
+    candidate_id: string;
+    content: Content;
+    model?: string;
+    finish_reason?: string;
+    sampling?: Record<string, unknown>;
+}
+export type Outcome = "chosen" | "tie" | "none";
+/** What any call may carry beside its own fields. */
+export interface Common {
+    /** UUID; made here when absent. Sending the same id again counts once. */
+    event_id?: string;
+    /** RFC 3339; now when absent. */
+    occurred_at?: string;
+    /** Overrides the actor of `init`. */
+    actor?: string | Actor;
+    interaction_id: string;
+    conversation_id?: string;
+    source?: string;
+    labels?: string[];
+    /** At most 2 kB of JSON. */
+    context?: Record<string, unknown>;
+    /** Describes the interaction inline, for a reply the gateway did not write. */
+    messages?: Message[];
+    candidates?: Candidate[];
+}
+export interface Thumb extends Common {
+    candidate_id: string;
+    value: "up" | "down";
+    reasons?: string[];
+    comment?: string;
+}
+export interface Choice extends Common {
+    /** Candidate ids in the order they stood on the screen. */
+    shown: string[];
+    chosen: string | null;
+    outcome: Outcome;
+}
+export interface Pick extends Choice {
+    /** The final text where it differs from the picked reply; stands for an `edit`. */
+    edited_text?: string;
+    sent?: boolean;
+    dwell_ms?: number;
+}
+export interface Edit extends Common {
+    candidate_id: string;
+    text: string;
+}
+export interface Retract extends Common {
+    /** event_id of the feedback taken back. */
+    target: string;
+}
+export interface Interaction extends Common {
+    messages: Message[];
+    candidates: Candidate[];
+    surface?: "chat" | "choice" | "workbench";
+    order?: string[];
+}
+export interface Fields {
+    interaction: Interaction;
+    thumb: Thumb;
+    choice: Choice;
+    pick: Pick;
+    edit: Edit;
+    retract: Retract;
+}
+export type EventType = keyof Fields;
+/** An event as it leaves: envelope and own fields. */
+export type FeedbackEvent = {
+    type: EventType;
+    event_id: string;
+    occurred_at: string;
+    actor: Actor;
+    sdk: {
+        name: string;
+        version: string;
+    };
+} & Partial<Omit<Common, "actor">> & Record<string, unknown>;
+export interface Problem {
+    code: string;
+    message: string;
+    hint?: string;
+    field?: string;
+}
+/** What became of one event. `stored` means durable at the collector. */
+export interface Delivery {
+    event_id: string;
+    status: "stored" | "rejected" | "dropped";
+    error?: Problem;
+}

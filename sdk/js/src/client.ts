@@ -1,0 +1,240 @@
+/** The client a host page or server holds. Nothing here throws into the host: problems go to `onError`. */
+import { byteLength, findStorage, Queue } from "./queue.js";
+import { Sender } from "./sender.js";
+import { uuid7 } from "./uuid.js";
+import type {
+  Actor, Choice, Delivery, Edit, EventType, FeedbackEvent, Fields, Interaction, Pick, Problem, Retract, Thumb,
+} from "./wire.js";
+
+declare const __VERSION__: string;
+
+/** The collector's cap for one event. */
+const EVENT_MAX_BYTES = 256 * 1024;
+
+export interface Options {
+  /** Address of the collector, such as `https://feedback.example.com`. */
+  url: string;
+  /** Public key in pages, secret key on servers. */
+  key: string;
+  /** Who gives the feedback; a pseudonymous id. Each call may name another. */
+  actor?: string | Actor;
+  /** `required` stores and sends nothing before `optIn()`. */
+  consent?: "granted" | "required";
+  /** Path of the events route; ad blockers match paths. */
+  path?: string;
+  /** Added to every event that does not name its own. */
+  source?: string;
+  labels?: string[];
+  context?: Record<string, unknown>;
+  conversation_id?: string;
+  /** Sees every event before it is kept; returns it, changed or not, or null to drop it. */
+  beforeSend?: (event: FeedbackEvent) => FeedbackEvent | null;
+  /** Hears of every event that will not arrive, and why. */
+  onError?: (problem: Problem, event_id?: string) => void;
+  /** Most events kept while they cannot be sent. */
+  maxEvents?: number;
+  /** Most bytes of them; localStorage holds about 5 MB for the whole site. */
+  maxBytes?: number;
+}
+
+export class Client {
+  /** Events that will not arrive, by reason. */
+  readonly dropped: Record<string, number> = {};
+  private readonly storage = findStorage();
+  private readonly queue: Queue;
+  private readonly sender: Sender;
+  private readonly consentKey: string;
+  private readonly mine = new Set<string>();
+  private readonly listeners = new Set<(delivery: Delivery) => void>();
+  private allowed: boolean;
+  private closed = false;
+
+  constructor(private readonly options: Options) {
+    const url = String(options.url).replace(/\/+$/, "") + (options.path ?? "/v1/events");
+    const scope = hash(url + options.key);
+    this.consentKey = `thumbwheel.consent.${scope}`;
+    const prefix = `thumbwheel.1.${scope}.`;
+    this.queue = new Queue(prefix, this.storage, options.maxEvents ?? 1000, options.maxBytes ?? 512 * 1024);
+    this.sender = new Sender(url, options.key, this.queue, prefix, (delivery) => this.settle(delivery));
+    this.allowed = (this.readConsent() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
+    if (this.usable()) this.listen("addEventListener");
+    if (this.usable() && this.allowed && this.queue.all().length) this.sender.wake();
+  }
+
+  /** Each call returns the event's id, or null when it was not kept; `dropped` and `onError` say why. */
+  thumb(fields: Thumb): string | null {
+    return this.keep("thumb", fields);
+  }
+
+  choice(fields: Choice): string | null {
+    return this.keep("choice", fields);
+  }
+
+  pick(fields: Pick): string | null {
+    return this.keep("pick", fields);
+  }
+
+  edit(fields: Edit): string | null {
+    return this.keep("edit", fields);
+  }
+
+  /** Takes a vote back. The history stays, the vote no longer counts. */
+  retract(fields: Retract): string | null {
+    return this.keep("retract", fields);
+  }
+
+  /** What was asked and shown. Needs a secret key: servers only. */
+  interaction(fields: Interaction): string | null {
+    return this.keep("interaction", fields);
+  }
+
+  /** Calls `listener` with what became of each event; returns the function that ends it. */
+  subscribe(listener: (delivery: Delivery) => void): () => void {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  }
+
+  /** Sends what waits now. True when nothing waits any more; false after `timeoutMs`. */
+  async flush(timeoutMs = 5000): Promise<boolean> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const timeout = new Promise<void>((resolve) => (timer = setTimeout(resolve, timeoutMs)));
+    if (this.allowed && this.usable()) await Promise.race([this.sender.hurry(), timeout]);
+    clearTimeout(timer);
+    return this.queue.all().length === 0;
+  }
+
+  /** Flushes, then takes nothing more. What could not be sent goes at the next visit. */
+  async shutdown(timeoutMs = 5000): Promise<boolean> {
+    const empty = await this.flush(timeoutMs);
+    this.closed = true;
+    this.sender.stop();
+    this.listen("removeEventListener");
+    return empty;
+  }
+
+  optIn(): void {
+    this.setConsent(true);
+  }
+
+  /** Forgets what waits and keeps nothing from now on. */
+  optOut(): void {
+    this.setConsent(false);
+    this.queue.clear();
+    this.sender.stop();
+  }
+
+  private keep<T extends EventType>(type: T, fields: Fields[T]): string | null {
+    let id = fields?.event_id;
+    try {
+      if (!this.allowed) return this.drop("consent", "Feedback is off until optIn() is called", id);
+      if (this.closed) return this.drop("closed", "The client was shut down", id);
+      if (!this.usable()) return this.drop("secret_key", "A secret key has no place in a page", id, "Use the public key");
+      if (type === "interaction" && !this.options.key.startsWith("tw_sec_")) {
+        return this.drop("needs_secret_key", "An interaction is recorded by a server", id, "Use a secret key there");
+      }
+      const made = this.envelope(type, fields);
+      id = made.event_id;
+      const event = this.options.beforeSend ? this.options.beforeSend(made) : made;
+      if (!event) return this.drop("before_send", "beforeSend dropped the event", id);
+      id = event.event_id;
+      if (!event.actor?.id) return this.drop("actor", "The event names no actor", id, "Pass actor to init()");
+      const text = JSON.stringify(event);
+      if (byteLength(text) > EVENT_MAX_BYTES) return this.drop("too_large", "The event is over 256 KiB", id);
+      this.mine.add(id);
+      for (const gone of this.queue.add(id, text)) {
+        this.settle({ event_id: gone, status: "dropped", error: { code: "queue_full", message: "The queue is full" } });
+      }
+      this.sender.wake();
+      return id;
+    } catch (error) {
+      return this.drop("failed", String(error), id);
+    }
+  }
+
+  private envelope<T extends EventType>(type: T, fields: Fields[T]): FeedbackEvent {
+    const { source, labels, context, conversation_id } = this.options;
+    const actor = fields.actor ?? this.options.actor;
+    return {
+      source, labels, context, conversation_id,
+      event_id: uuid7(),
+      occurred_at: new Date().toISOString(),
+      ...fields,
+      type,
+      actor: (typeof actor === "string" ? { id: actor, kind: "user" } : actor)!,
+      sdk: { name: "thumbwheel-js", version: __VERSION__ },
+    };
+  }
+
+  private settle(delivery: Delivery): void {
+    this.mine.delete(delivery.event_id);
+    if (delivery.status === "stored") this.tell(delivery);
+    else this.lose(delivery);
+  }
+
+  private drop(code: string, message: string, event_id?: string, hint?: string): null {
+    this.lose({ event_id: event_id ?? "", status: "dropped", error: { code, message, hint } });
+    return null;
+  }
+
+  private lose(delivery: Delivery): void {
+    const problem = delivery.error ?? { code: delivery.status, message: "The collector rejected the event" };
+    this.dropped[problem.code] = (this.dropped[problem.code] ?? 0) + 1;
+    guarded(() => this.options.onError?.(problem, delivery.event_id || undefined));
+    this.tell(delivery);
+  }
+
+  private tell(delivery: Delivery): void {
+    for (const listener of this.listeners) guarded(() => listener(delivery));
+  }
+
+  /** A secret key in a page would be readable by everyone: such a client does nothing. */
+  private usable(): boolean {
+    return typeof window === "undefined" || !String(this.options.key).startsWith("tw_sec_");
+  }
+
+  private readonly onHide = (event: Event): void => {
+    const leaving = event.type === "pagehide" || document.visibilityState === "hidden";
+    if (leaving && this.allowed) guarded(() => this.sender.leave(this.mine));
+  };
+
+  private readonly onOnline = (): void => {
+    if (this.allowed) void this.sender.hurry();
+  };
+
+  private listen(change: "addEventListener" | "removeEventListener"): void {
+    if (typeof window === "undefined" || typeof document === "undefined") return;
+    window[change]("pagehide", this.onHide);
+    window[change]("online", this.onOnline);
+    document[change]("visibilitychange", this.onHide);
+  }
+
+  private readConsent(): string | null {
+    try {
+      return this.storage?.getItem(this.consentKey) ?? null;
+    } catch {
+      return null;
+    }
+  }
+
+  private setConsent(granted: boolean): void {
+    this.allowed = granted;
+    guarded(() => this.storage?.setItem(this.consentKey, granted ? "granted" : "denied"));
+    if (granted && this.usable()) this.sender.wake();
+  }
+}
+
+/** Runs what may fail through no fault of ours: a host's callback, or storage that is full. */
+function guarded(call: () => void): void {
+  try {
+    call();
+  } catch {
+    // The host page goes on as if this SDK were not there.
+  }
+}
+
+/** FNV-1a, 32 bits: keeps the entries of two projects on one site apart. */
+function hash(text: string): string {
+  let value = 0x811c9dc5;
+  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
+  return (value >>> 0).toString(36);
+}

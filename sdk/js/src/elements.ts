@@ -1,0 +1,37 @@
+/**
+ * The client and the three elements. Importing defines nothing; `defineElements()` does, and does nothing on a server.
+ *
+ *     import { defineElements, init } from "@thumbwheel/sdk/elements";
+ *     init({ url, key, actor });
+ *     defineElements();
+ */
+import { ThumbwheelChoice } from "./elements/choice.js";
+import { ThumbwheelThumbs } from "./elements/thumbs.js";
+import { ThumbwheelWorkbench } from "./elements/workbench.js";
+
+export * from "./index.js";
+export { diff, type Change } from "./elements/diff.js";
+export type { FeedbackClient, Submitted } from "./elements/base.js";
+export type { Reason } from "./elements/thumbs.js";
+export { ThumbwheelChoice, ThumbwheelThumbs, ThumbwheelWorkbench };
+
+/** Registers the elements once; a second call changes nothing. */
+export function defineElements(): void {
+  if (typeof customElements === "undefined") return;
+  const elements = {
+    "thumbwheel-thumbs": ThumbwheelThumbs,
+    "thumbwheel-choice": ThumbwheelChoice,
+    "thumbwheel-workbench": ThumbwheelWorkbench,
+  };
+  for (const [name, element] of Object.entries(elements)) {
+    if (!customElements.get(name)) customElements.define(name, element);
+  }
+}
+
+declare global {
+  interface HTMLElementTagNameMap {
+    "thumbwheel-thumbs": ThumbwheelThumbs;
+    "thumbwheel-choice": ThumbwheelChoice;
+    "thumbwheel-workbench": ThumbwheelWorkbench;
+  }
+}

@@ -1,0 +1,217 @@
+/**
+ * Sends what waits in the queue: one request at a time, in one tab at a time.
+ *
+ * Retried are 408, 429, 5xx, network errors and the events answered `retry`; nothing else is. The pause before a retry is
+ * drawn from 0 .. 1 s x 2^n (exponential backoff, full jitter), at most 5 min, and never shorter than `Retry-After`.
+ */
+import { byteLength, type Queue, type Waiting } from "./queue.js";
+import type { Delivery, Problem } from "./wire.js";
+
+/** Browsers allow 64 KiB of keepalive bodies in flight per page; the rest is left to the host. */
+const CHUNK_BYTES = 48_000;
+const CHUNK_EVENTS = 100;
+const TIMEOUT_MS = 15_000;
+const BACKOFF_MS = 1_000;
+const BACKOFF_MAX_MS = 300_000;
+const RETRY_AFTER_MAX_MS = 600_000;
+
+interface Result {
+  event_id?: string;
+  status: "accepted" | "rejected" | "retry";
+  error?: Problem;
+}
+
+/** Pause in milliseconds before try number `attempt` (0 = the first retry). */
+export function backoff(attempt: number, retryAfterMs = 0, random: () => number = Math.random): number {
+  const jittered = random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(attempt, 20));
+  return Math.max(jittered, Math.min(retryAfterMs, RETRY_AFTER_MAX_MS));
+}
+
+/** `Retry-After` as milliseconds from now: seconds or an HTTP date; 0 when absent or unreadable. */
+export function retryAfterMs(header: string | null, now: number = Date.now()): number {
+  if (!header) return 0;
+  const wait = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
+  return wait > 0 ? wait : 0;
+}
+
+export class Sender {
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private running: Promise<void> | null = null;
+  private again = false;
+  private attempt = 0;
+  private told = false;
+  private limit = CHUNK_EVENTS;
+  private readonly inFlight = new Set<string>();
+
+  constructor(
+    private readonly url: string,
+    private readonly key: string,
+    private readonly queue: Queue,
+    private readonly lock: string,
+    private readonly settle: (delivery: Delivery) => void,
+  ) {}
+
+  /** Sends what waits, unless a pause is running. */
+  wake(): void {
+    if (this.timer === undefined) void this.drain();
+  }
+
+  /** Cuts a backoff short, as when the network is back; a pause the server asked for stays. */
+  async hurry(): Promise<void> {
+    if (this.told) return;
+    this.stop();
+    await this.drain();
+  }
+
+  stop(): void {
+    clearTimeout(this.timer);
+    this.timer = undefined;
+    this.told = false;
+  }
+
+  /** The page may be going: sends `ids` in requests that outlive it, without waiting for the lock. */
+  leave(ids: ReadonlySet<string>): void {
+    if (this.told) return;
+    let rest = this.queue.all().filter((item) => ids.has(item.id) && !this.inFlight.has(item.id));
+    while (rest.length) {
+      const chunk = this.cut(rest);
+      rest = rest.slice(chunk.length);
+      if (typeof Request === "function" && "keepalive" in Request.prototype) {
+        void this.exchange(chunk);
+      } else {
+        // Stays queued, since a beacon has no answer: the next visit sends it again and it counts once.
+        navigator.sendBeacon?.(this.url, this.body(chunk));
+      }
+    }
+  }
+
+  private drain(): Promise<void> {
+    this.again = true;
+    this.running ??= this.locked().finally(() => {
+      this.running = null;
+      if (this.again) this.wake();
+    });
+    return this.running;
+  }
+
+  private async locked(): Promise<void> {
+    let entered = false;
+    const work = async (): Promise<void> => {
+      entered = true;
+      await this.sendAll();
+    };
+    try {
+      const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
+      await (locks ? locks.request(this.lock, work) : work());
+    } catch {
+      // A sandboxed frame has no locks: ids make a double harmless, so the events go all the same.
+      if (!entered) await work();
+    }
+  }
+
+  private async sendAll(): Promise<void> {
+    do {
+      this.again = false;
+      const chunk = this.cut(this.queue.all().filter((item) => !this.inFlight.has(item.id)));
+      if (!chunk.length) return;
+      if (!(await this.exchange(chunk))) {
+        this.again = false;
+        return;
+      }
+      this.again = true;
+    } while (this.again);
+  }
+
+  private cut(waiting: Waiting[]): Waiting[] {
+    let bytes = 200;
+    const chunk: Waiting[] = [];
+    for (const item of waiting) {
+      bytes += byteLength(item.text) + 1;
+      if (chunk.length && (bytes > CHUNK_BYTES || chunk.length >= this.limit)) break;
+      chunk.push(item);
+    }
+    return chunk;
+  }
+
+  private body(chunk: Waiting[]): string {
+    const head = JSON.stringify({ sent_at: new Date().toISOString(), key: this.key });
+    return `${head.slice(0, -1)},"events":[${chunk.map((item) => item.text).join(",")}]}`;
+  }
+
+  /** One request. True when the next may follow at once. */
+  private async exchange(chunk: Waiting[]): Promise<boolean> {
+    const body = this.body(chunk);
+    const abort = new AbortController();
+    const timeout = setTimeout(() => abort.abort(), TIMEOUT_MS);
+    for (const item of chunk) this.inFlight.add(item.id);
+    try {
+      const response = await fetch(this.url, {
+        method: "POST",
+        body,
+        headers: { "Content-Type": "text/plain;charset=UTF-8" },
+        credentials: "omit",
+        keepalive: byteLength(body) < CHUNK_BYTES,
+        signal: abort.signal,
+      });
+      return this.read(chunk, response.status, retryAfterMs(response.headers.get("Retry-After")), await answer(response));
+    } catch {
+      return this.later(0);
+    } finally {
+      clearTimeout(timeout);
+      for (const item of chunk) this.inFlight.delete(item.id);
+    }
+  }
+
+  private read(chunk: Waiting[], status: number, wait: number, json: { results?: Result[]; error?: Problem }): boolean {
+    if (status === 413 && chunk.length > 1) {
+      this.limit = Math.ceil(chunk.length / 2);
+      return true;
+    }
+    if (status === 408 || status === 429 || status >= 500) return this.later(wait);
+    if (status >= 400) {
+      const error = json.error ?? { code: `http_${status}`, message: `The collector answered ${status}` };
+      for (const { id } of chunk) this.done({ event_id: id, status: "dropped", error });
+      return true;
+    }
+    const answers = new Map((json.results ?? []).map((result) => [result.event_id, result]));
+    let retry = false;
+    for (const { id } of chunk) {
+      const result = answers.get(id);
+      if (result?.status === "accepted") this.done({ event_id: id, status: "stored" });
+      else if (result?.status === "rejected") this.done({ event_id: id, status: "rejected", error: result.error });
+      else retry = true;
+    }
+    if (retry) return this.later(wait);
+    this.attempt = 0;
+    this.limit = CHUNK_EVENTS;
+    return true;
+  }
+
+  private done(delivery: Delivery): void {
+    this.queue.remove(delivery.event_id);
+    this.settle(delivery);
+  }
+
+  private later(wait: number): false {
+    this.stop();
+    this.told = wait > 0;
+    this.timer = setTimeout(() => {
+      this.stop();
+      this.wake();
+    }, backoff(this.attempt++, wait));
+    // On servers a waiting retry must not keep the process alive; browsers' timers are numbers.
+    (this.timer as { unref?: () => void }).unref?.();
+    return false;
+  }
+}
+
+/** The JSON of an answer; an empty object where a proxy answered something else. */
+async function answer(response: Response): Promise<{ results?: Result[]; error?: Problem }> {
+  const text = await response.text();
+  try {
+    const json: unknown = JSON.parse(text);
+    return json && typeof json === "object" ? json : {};
+  } catch {
+    return {};
+  }
+}

@@ -1,0 +1,214 @@
+import assert from "node:assert/strict";
+import { afterEach, beforeEach, mock, test } from "node:test";
+import { type Client, init, type Options, thumb } from "../src/index.js";
+import type { Problem } from "../src/wire.js";
+import { Stub } from "./stub.js";
+
+const KEY = "tw_pub_test";
+const THUMB = { interaction_id: "i-1", candidate_id: "c-1", value: "up" } as const;
+
+let stub: Stub;
+let client: Client;
+let problems: Problem[];
+
+beforeEach(async () => {
+  stub = await new Stub().start();
+  problems = [];
+});
+
+afterEach(async () => {
+  await client?.shutdown(50);
+  stub.stop();
+  mock.restoreAll();
+});
+
+function start(options: Partial<Options> = {}): Client {
+  client = init({ url: stub.url, key: KEY, actor: "u-1", onError: (problem) => problems.push(problem), ...options });
+  return client;
+}
+
+/** Backoff draws zero, so that retries follow at once. */
+function hurryRetries(): void {
+  mock.method(Math, "random", () => 0);
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  const deadline = Date.now() + 3000;
+  while (!condition()) {
+    if (Date.now() > deadline) throw new Error("it did not happen within 3 s");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+test("a thumb is sent at once, as text/plain with key and sent_at in the body", async () => {
+  const id = start({ labels: ["refund/late"] }).thumb({ ...THUMB, reasons: ["clear"] });
+  await until(() => stub.events.length === 1);
+  const [event] = stub.events;
+  assert.equal(stub.types[0], "text/plain;charset=UTF-8");
+  assert.equal(stub.bodies[0]!.key, KEY);
+  assert.ok(Date.parse(stub.bodies[0]!.sent_at) >= Date.parse(event!.occurred_at as string));
+  assert.equal(event!.event_id, id);
+  assert.equal(event!.type, "thumb");
+  assert.deepEqual(event!.actor, { id: "u-1", kind: "user" });
+  assert.deepEqual(event!.labels, ["refund/late"]);
+  assert.deepEqual(event!.sdk, { name: "thumbwheel-js", version: "test" });
+});
+
+test("only the events answered retry are sent again, under the same ids", async () => {
+  hurryRetries();
+  stub.answers.push({ status: 503 }, { status: 207, results: (event) => ({ status: event.candidate_id === "c-2" ? "retry" : "accepted" }) });
+  start();
+  for (const candidate_id of ["c-1", "c-2", "c-3"]) client.thumb({ ...THUMB, candidate_id });
+  assert.equal(await eventually(() => client.flush()), true);
+  const sent = stub.bodies.map((body) => body.events.map((event) => event.candidate_id));
+  assert.deepEqual(sent, [["c-1"], ["c-1", "c-2", "c-3"], ["c-2"]]);
+  assert.equal(stub.bodies[2]!.events[0]!.event_id, stub.bodies[1]!.events[1]!.event_id);
+  assert.deepEqual(problems, []);
+});
+
+async function eventually(flush: () => Promise<boolean>): Promise<boolean> {
+  for (let i = 0; i < 20; i++) if (await flush()) return true;
+  return false;
+}
+
+test("a cut connection, 408 and 429 are retried; other 4xx are not", async () => {
+  hurryRetries();
+  stub.answers.push({ cut: true }, { status: 408 }, { status: 429 }, {});
+  start().thumb(THUMB);
+  await until(() => stub.bodies.length === 4);
+  const error = { code: "origin", message: "This origin may not use this key", hint: "Add it to the key" };
+  stub.answers.push({ status: 403, body: JSON.stringify({ error }) });
+  client.thumb(THUMB);
+  await until(() => problems.length === 1);
+  assert.deepEqual(problems[0], error);
+  assert.deepEqual(client.dropped, { origin: 1 });
+  assert.equal(await client.flush(), true);
+  assert.equal(stub.bodies.length, 5);
+});
+
+test("Retry-After is a minimum, and flush does not break it", async () => {
+  hurryRetries();
+  stub.answers.push({ status: 429, headers: { "Retry-After": "1" } });
+  start().thumb(THUMB);
+  await until(() => stub.bodies.length === 1);
+  const asked = Date.now();
+  assert.equal(await client.flush(100), false);
+  client.thumb({ ...THUMB, value: "down" });
+  await until(() => stub.bodies.length === 2);
+  assert.ok(Date.now() - asked >= 900, `sent again after ${Date.now() - asked} ms`);
+  assert.equal(stub.bodies[1]!.events.length, 2);
+});
+
+test("an answer that is not the collector's, as behind a captive portal, is retried", async () => {
+  hurryRetries();
+  stub.answers.push({ status: 200, body: "<html>Log in to this network</html>" });
+  start().thumb(THUMB);
+  await until(() => stub.bodies.length === 2);
+  assert.equal(await eventually(() => client.flush()), true);
+});
+
+test("413 halves the batch, then drops the one event that is too large", async () => {
+  hurryRetries();
+  stub.answers.push({ status: 503 }, { status: 413 }, {}, { status: 413 });
+  start();
+  for (const candidate_id of ["c-1", "c-2", "c-3", "c-4"]) client.thumb({ ...THUMB, candidate_id });
+  await eventually(() => client.flush());
+  const sent = stub.bodies.map((body) => body.events.map((event) => event.candidate_id));
+  assert.deepEqual(sent.slice(1), [["c-1", "c-2", "c-3", "c-4"], ["c-1", "c-2"], ["c-3", "c-4"], ["c-3"], ["c-4"]]);
+});
+
+test("a rejected event is reported and not sent again", async () => {
+  const error = { code: "unknown_field", message: "value must be up or down", field: "value" };
+  stub.answers.push({ status: 207, results: () => ({ status: "rejected", error }) });
+  start();
+  const heard: string[] = [];
+  client.subscribe((delivery) => heard.push(`${delivery.event_id} ${delivery.status}`));
+  const id = client.thumb(THUMB);
+  await until(() => problems.length === 1);
+  assert.deepEqual(problems, [error]);
+  assert.deepEqual(heard, [`${id} rejected`]);
+  assert.equal(await client.flush(), true);
+  assert.equal(stub.bodies.length, 1);
+});
+
+test("with consent required nothing is kept or sent before optIn, nor after optOut", async () => {
+  start({ consent: "required" });
+  assert.equal(client.thumb(THUMB), null);
+  client.optIn();
+  client.thumb({ ...THUMB, candidate_id: "c-2" });
+  await until(() => stub.events.length === 1);
+  assert.equal(stub.events[0]!.candidate_id, "c-2");
+  client.optOut();
+  assert.equal(client.thumb(THUMB), null);
+  await client.flush();
+  assert.equal(stub.events.length, 1);
+  assert.deepEqual(client.dropped, { consent: 2 });
+});
+
+test("beforeSend changes or drops an event, and one that fails drops it", async () => {
+  let mode = "change";
+  start({
+    beforeSend: (event) => {
+      if (mode === "fail") throw new Error("host bug");
+      return mode === "drop" ? null : { ...event, comment: "[masked]" };
+    },
+  });
+  client.thumb({ ...THUMB, comment: "call me at 555" });
+  await until(() => stub.events.length === 1);
+  assert.equal(stub.events[0]!.comment, "[masked]");
+  mode = "drop";
+  assert.equal(client.thumb(THUMB), null);
+  mode = "fail";
+  assert.equal(client.thumb(THUMB), null);
+  assert.deepEqual(client.dropped, { before_send: 1, failed: 1 });
+});
+
+test("the queue is bounded by count and by bytes, the oldest goes, and the loss is counted", async () => {
+  const fetching = mock.method(globalThis, "fetch", () => Promise.reject(new TypeError("offline")));
+  start({ maxEvents: 3 });
+  for (let i = 0; i < 5; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
+  assert.deepEqual(client.dropped, { queue_full: 2 });
+  await client.flush(20);
+  fetching.mock.restore();
+  assert.equal(await eventually(() => client.flush()), true);
+  assert.deepEqual(stub.events.map((event) => event.candidate_id), ["c-2", "c-3", "c-4"]);
+  start({ maxBytes: 1000 }).edit({ interaction_id: "i", candidate_id: "c", text: "x".repeat(2000) });
+  assert.deepEqual(client.dropped, { queue_full: 1 });
+});
+
+test("an event over 256 KiB is dropped on its own", () => {
+  start().edit({ interaction_id: "i", candidate_id: "c", text: "字".repeat(100_000) });
+  assert.deepEqual(client.dropped, { too_large: 1 });
+});
+
+test("nothing a host does wrong throws", async () => {
+  assert.doesNotThrow(() => thumb(THUMB));
+  assert.doesNotThrow(() => init(undefined as unknown as Options).thumb(THUMB));
+  assert.doesNotThrow(() => init({ url: "not a url", key: KEY, actor: "u" }).thumb(THUMB));
+  start({ onError: () => { throw new Error("host bug"); } });
+  client.subscribe(() => { throw new Error("host bug"); });
+  const circular: Record<string, unknown> = {};
+  circular.self = circular;
+  assert.equal(client.thumb({ ...THUMB, context: circular }), null);
+  assert.equal(client.thumb(undefined as never), null);
+  assert.equal(start({ actor: undefined }).thumb(THUMB), null);
+  assert.equal(problems.at(-1)!.code, "actor");
+});
+
+test("an interaction needs a secret key", async () => {
+  const turn = { interaction_id: "i-1", messages: [{ role: "user", content: "Hi" }], candidates: [{ candidate_id: "c-1", content: "Hello" }] };
+  assert.equal(start().interaction(turn), null);
+  assert.equal(problems[0]!.code, "needs_secret_key");
+  assert.ok(start({ key: "tw_sec_test" }).interaction(turn));
+  await until(() => stub.events.length === 1);
+});
+
+test("a thousand events leave in requests under 48 kB", async () => {
+  stub.answers.push({ status: 503 });
+  hurryRetries();
+  start();
+  for (let i = 0; i < 1000; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
+  assert.equal(await eventually(() => client.flush()), true);
+  assert.ok(stub.bodies.every((body) => JSON.stringify(body).length < 48_000));
+  assert.equal(new Set(stub.events.map((event) => event.event_id)).size, 1000);
+});

@@ -1,0 +1,65 @@
+/** A collector on a real socket that records what arrives and answers as a test tells it to. */
+import { createServer, type IncomingMessage } from "node:http";
+import type { AddressInfo } from "node:net";
+
+export interface Body {
+  events: Record<string, unknown>[];
+  sent_at: string;
+  key: string;
+}
+
+export interface Answer {
+  status?: number;
+  headers?: Record<string, string>;
+  /** Status per event; accepted unless told. */
+  results?: (event: Record<string, unknown>) => { status: string; error?: object };
+  body?: string;
+  /** Closes the connection without an answer. */
+  cut?: boolean;
+}
+
+export class Stub {
+  readonly bodies: Body[] = [];
+  readonly types: (string | undefined)[] = [];
+  readonly answers: Answer[] = [];
+  url = "";
+  private readonly server = createServer((request, response) => {
+    void read(request).then((text) => {
+      const body = JSON.parse(text) as Body;
+      this.bodies.push(body);
+      this.types.push(request.headers["content-type"]);
+      const answer = this.answers.shift() ?? {};
+      if (answer.cut) {
+        request.socket.destroy();
+        return;
+      }
+      const results = body.events.map((event) => ({
+        event_id: event.event_id,
+        ...(answer.results?.(event) ?? { status: "accepted" }),
+      }));
+      response.writeHead(answer.status ?? 202, answer.headers);
+      response.end(answer.body ?? JSON.stringify({ results }));
+    });
+  });
+
+  async start(): Promise<this> {
+    await new Promise<void>((resolve) => this.server.listen(0, "127.0.0.1", resolve));
+    this.url = `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+    return this;
+  }
+
+  stop(): void {
+    this.server.closeAllConnections();
+    this.server.close();
+  }
+
+  get events(): Record<string, unknown>[] {
+    return this.bodies.flatMap((body) => body.events);
+  }
+}
+
+async function read(request: IncomingMessage): Promise<string> {
+  let text = "";
+  for await (const part of request) text += String(part);
+  return text;
+}
