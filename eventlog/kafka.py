@@ -19,9 +19,9 @@ from kafka.errors import KafkaError
 
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.kafka_client import Cluster, prepare_topics, promise_of
-from eventlog.kafka_reader import CONSUMER_SETTINGS, KafkaReader, not_in_log
+from eventlog.kafka_reader import CONSUMER_SETTINGS, KafkaReader
 from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing, Sender
-from eventlog.log import Entry, Position
+from eventlog.log import Entry, Position, offset_not_in_log
 from eventlog.topics import EVENTS, REJECTED, TOPICS, partition_of
 
 ASK_SECONDS = 10.0
@@ -116,7 +116,7 @@ class KafkaLog:
                 begin[topic, partition] = starts[place]
             offset = begin[topic, partition]
             if not starts[place] <= offset <= ends[place]:
-                raise not_in_log(f"{topic} {partition}: {offset} of {starts[place]}..{ends[place]}")
+                raise offset_not_in_log(f"{topic} {partition}: {offset} of {starts[place]}..{ends[place]}")
         return KafkaReader(lambda: self._cluster.connect(KafkaConsumer, **CONSUMER_SETTINGS), begin)
 
     # -- health

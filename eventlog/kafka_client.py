@@ -169,12 +169,10 @@ def _create(admin: KafkaAdminClient, names: list[str], partitions: int, brokers:
 
 
 def _configs(admin: KafkaAdminClient) -> dict[str, dict[str, str]]:
-    names = dict.fromkeys(("retention.ms", "cleanup.policy", "min.insync.replicas"))
-    resources = [ConfigResource(ConfigResourceType.TOPIC, topic, names) for topic in TOPICS]
+    """Return every setting of our topics (asking for some by name is not understood by every broker)."""
+    resources = [ConfigResource(ConfigResourceType.TOPIC, topic) for topic in TOPICS]
     found = admin.describe_configs(resources, config_filter="all")["topic"]
-    return {
-        topic: {name: config["value"] for name, config in configs.items()} for topic, configs in found.items()
-    }  # fmt: skip
+    return {topic: {name: config["value"] for name, config in configs.items()} for topic, configs in found.items()}
 
 
 def _check_partitions(found: Mapping[str, tuple[int, int]], partitions: int | None) -> None:

@@ -17,7 +17,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from eventlog.errors import LogUnavailable
-from eventlog.log import Record
+from eventlog.log import Record, offset_not_in_log
 from eventlog.topics import REJECTED
 
 log = logging.getLogger(__name__)
@@ -120,7 +120,7 @@ class KafkaReader:
                 return True
         where = ", ".join(f"{place.topic} {place.partition}" for place in lost) or str(error)
         with self._changed:
-            self._error = not_in_log(where)
+            self._error = offset_not_in_log(where)
             self._changed.notify_all()
         return False
 
@@ -140,11 +140,3 @@ class KafkaReader:
 
 def _size(record: Record) -> int:
     return len(record.value) + len(record.key) + 100
-
-
-def not_in_log(where: str) -> LogUnavailable:
-    """Return the error for offsets that the log does not hold."""
-    return LogUnavailable(
-        f"The log does not hold the next offset to read ({where}).",
-        "It was cut, or is another log than before: restore it, or rebuild the database with `thumbwheel replay`.",
-    )

@@ -84,19 +84,27 @@ class Log(Protocol):
 def open_log(url: str, partitions: int | None = None) -> Log:
     """Open the log at `sqlite:///path` or `kafka://host:port[,host:port][?option=value]`.
 
-    `partitions` is used when topics are created (1 embedded, 12 on Kafka) and checked afterwards.
+    `partitions` is used when topics are created (1 embedded, 12 on Kafka unless told) and checked afterwards.
     """
     parts = urlsplit(url)
     if parts.scheme == "sqlite":
         from eventlog.sqlite import SqliteLog
 
-        return SqliteLog(url.removeprefix("sqlite:///"), partitions=partitions or 1)
+        return SqliteLog(url.removeprefix("sqlite:///"), partitions=partitions)
     if parts.scheme == "kafka":
         from eventlog.kafka import KafkaLog
 
         return KafkaLog(parts.netloc, options=dict(parse_qsl(parts.query)), partitions=partitions)
     raise SettingsError(
         "log_url", f"THUMBWHEEL_LOG={url!r} is not a log address.", "Use sqlite:///path or kafka://host:9092."
+    )
+
+
+def offset_not_in_log(where: str) -> LogUnavailable:
+    """Return the error for a next offset that the log does not hold: reading on from elsewhere would lose records."""
+    return LogUnavailable(
+        f"The log does not hold the next offset to read ({where}).",
+        "It was cut, or is another log than before: restore it, or rebuild the database with `thumbwheel replay`.",
     )
 
 

@@ -15,17 +15,16 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeout
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
-from zlib import crc32
 
 import apsw
 
 from eventlog.errors import LogUnavailable, SettingsError
-from eventlog.log import Entry, Position, Record
-from eventlog.pipes import Pipe, poke_all
-from eventlog.topics import RUNS, TOPICS
+from eventlog.log import Entry, Position, offset_not_in_log
+from eventlog.pipes import poke_all
+from eventlog.sqlite_reader import SqliteReader, connect_to_read
+from eventlog.topics import REJECTED, RUNS, TOPICS, partition_of
 
 # 3.51.3 fixes the WAL-reset bug that can lose committed pages with several writers; 3.44.6 and 3.50.7 carry the fix.
 SAFE_SQLITE = (3, 51, 3)
@@ -37,9 +36,11 @@ MAX_COMMIT_ENTRIES = 2000
 MAX_WAITING_BYTES = 64 * 1024 * 1024
 WAL_CHECKPOINT_PAGES = 2000
 
+# How long check() waits for a trial commit after a failed one, and close() for the writer after answering callers.
+PROBE_SECONDS = 2.0
+
 _SETUP = """
 PRAGMA page_size=4096;
-PRAGMA journal_mode=WAL;
 PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0;
 """
@@ -49,7 +50,6 @@ CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_
 """
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}(position INTEGER PRIMARY KEY, key TEXT, value BLOB, timestamp_ms INTEGER)"
 _INSERT = "INSERT INTO {name} VALUES(?, ?, ?, ?)"
-_SELECT = "SELECT position, key, value, timestamp_ms FROM {name} WHERE position >= ? ORDER BY position LIMIT ?"
 
 
 def check_sqlite_version(version: str) -> None:
@@ -65,14 +65,20 @@ def check_sqlite_version(version: str) -> None:
 
 
 class _Waiting:
-    """One append that waits for its commit."""
+    """One append that waits for its commit: entries, and the partition of each. No entries: a trial commit."""
 
-    __slots__ = ("entries", "future", "size")
+    __slots__ = ("entries", "future", "partitions", "size")
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
+    def __init__(self, entries: Sequence[Entry], partitions: Sequence[int]) -> None:
         self.entries = entries
+        self.partitions = partitions
         self.size = sum(len(entry.value) + 64 for entry in entries)
         self.future: Future[list[Position | None]] = Future()
+
+    def answer(self, positions: list[Position | None] | None = None) -> None:
+        """Answer the caller once; without positions: not known to be durable."""
+        if not self.future.done():
+            self.future.set_result([None] * len(self.entries) if positions is None else positions)
 
 
 class SqliteLog:
@@ -80,20 +86,13 @@ class SqliteLog:
 
     promise = "fsync"
 
-    def __init__(self, path: str | Path, partitions: int = 1) -> None:
+    def __init__(self, path: str | Path, partitions: int | None = None) -> None:
+        """Open or create the log; `partitions` is checked against an existing one (1 for a new one unless told)."""
         check_sqlite_version(apsw.sqlite_lib_version())
         self.path = Path(path)
         self._folder = self.path.parent
-        try:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock_file = os.open(self._folder / (self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
-            with self._turn():
-                self._db = self._connect()
-                self._names = self._create(partitions)
-        except (OSError, apsw.Error) as error:
-            raise LogUnavailable(
-                f"Cannot open the log {self.path}: {error}", "Check the folder and its free space."
-            ) from error
+        self._pid = os.getpid()
+        self._open(partitions)
         self._queue: list[_Waiting] = []
         self._queued_bytes = 0
         self._wakeup = threading.Condition()
@@ -105,21 +104,51 @@ class SqliteLog:
 
     # -- opening
 
+    def _open(self, partitions: int | None) -> None:
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            self._lock_file = os.open(self._folder / (self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise self._cannot_open(error) from error
+        try:
+            with self._turn():
+                self._db = self._connect()
+                try:
+                    self._names = self._create(partitions)
+                except BaseException:
+                    self._db.close()
+                    raise
+        except (OSError, apsw.Error) as error:
+            os.close(self._lock_file)
+            raise self._cannot_open(error) from error
+        except BaseException:
+            os.close(self._lock_file)
+            raise
+
+    def _cannot_open(self, error: Exception) -> LogUnavailable:
+        return LogUnavailable(f"Cannot open the log {self.path}: {error}", "Check the folder and its free space.")
+
     def _connect(self) -> apsw.Connection:
+        # Content: readable by its owner only; SQLite gives the write-ahead file the same mode.
+        os.close(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o600))
         db = apsw.Connection(str(self.path))
         db.set_busy_timeout(30_000)
+        mode = db.execute("PRAGMA journal_mode=WAL").get
+        if mode != "wal":
+            db.close()
+            raise OSError(f"this file system does not support SQLite's WAL mode (got {mode})")
         db.execute(_SETUP)
         db.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
         return db
 
-    def _create(self, partitions: int) -> dict[str, list[str]]:
+    def _create(self, partitions: int | None) -> dict[str, list[str]]:
         """Create missing topics and return each topic's table names by partition."""
         self._db.execute(_SCHEMA)
         names: dict[str, list[str]] = {}
         with self._db:
             for topic in TOPICS:
                 count = self._db.execute("SELECT count(*) FROM heads WHERE topic=?", (topic,)).get
-                wanted = 1 if topic == RUNS else partitions
+                wanted = 1 if topic == RUNS else partitions or count or 1
                 if count not in (0, wanted):
                     raise SettingsError(
                         "log_partitions", f"{topic} has {count} partitions, {wanted} were asked for.",
@@ -146,24 +175,30 @@ class SqliteLog:
 
     def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
         """Append in one commit and return positions once synced; all None when the commit failed or took too long."""
+        if os.getpid() != self._pid:
+            raise LogUnavailable("This log was opened before a fork.", "Open it in the worker process.")
         if not entries:
             return []
-        for entry in entries:
-            if entry.topic not in self._names:
-                raise SettingsError("log_topic", f"Unknown topic {entry.topic!r}.", f"Use one of {TOPICS}.")
-        waiting = _Waiting(entries)
+        return self._wait_for_commit(_Waiting(entries, [self._partition(entry) for entry in entries]), timeout_s)
+
+    def _partition(self, entry: Entry) -> int:
+        if entry.topic not in self._names:
+            raise SettingsError("log_topic", f"Unknown topic {entry.topic!r}.", f"Use one of {TOPICS}.")
+        return partition_of(entry.key, len(self._names[entry.topic]))
+
+    def _wait_for_commit(self, waiting: _Waiting, timeout_s: float) -> list[Position | None]:
         with self._wakeup:
             if self._closing:
                 raise LogUnavailable("The log is closed.")
             if self._queued_bytes + waiting.size > MAX_WAITING_BYTES and self._queue:
-                return [None] * len(entries)
+                return [None] * len(waiting.entries)
             self._queue.append(waiting)
             self._queued_bytes += waiting.size
             self._wakeup.notify()
         try:
             return waiting.future.result(timeout_s)
         except FutureTimeout:
-            return [None] * len(entries)
+            return [None] * len(waiting.entries)
 
     def _take(self) -> list[_Waiting]:
         """Wait for appends and take as many as one commit may hold; empty when the log closes."""
@@ -185,13 +220,17 @@ class SqliteLog:
         while batch := self._take():
             try:
                 answers = self._commit(batch)
-                self._failure = None
             except (apsw.Error, OSError) as error:
                 self._failure = str(error)
-                answers = [[None] * len(waiting.entries) for waiting in batch]
+                for waiting in batch:
+                    waiting.answer()
+                continue
+            self._failure = None
+            # Before the answers: a reader must not lie behind a caller that was told. What is committed stays so.
+            with suppress(OSError):
+                poke_all(self._folder)
             for waiting, answer in zip(batch, answers, strict=True):
-                if not waiting.future.done():
-                    waiting.future.set_result(answer)
+                waiting.answer(answer)
 
     def _commit(self, batch: list[_Waiting]) -> list[list[Position | None]]:
         now_ms = time.time_ns() // 1_000_000
@@ -204,7 +243,6 @@ class SqliteLog:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        poke_all(self._folder)
         return answers
 
     def _insert(self, batch: list[_Waiting], now_ms: int) -> list[list[Position | None]]:
@@ -213,8 +251,8 @@ class SqliteLog:
         answers: list[list[Position | None]] = []
         for waiting in batch:
             answer: list[Position | None] = []
-            for topic, key, value in waiting.entries:
-                place = (topic, crc32(key.encode()) % len(self._names[topic]))
+            for (topic, key, value), partition in zip(waiting.entries, waiting.partitions, strict=True):
+                place = (topic, partition)
                 if place not in heads:
                     heads[place] = self._head(*place)
                     rows[place] = []
@@ -222,6 +260,9 @@ class SqliteLog:
                 answer.append(Position(*place, heads[place]))
                 heads[place] += 1
             answers.append(answer)
+        if not rows:
+            # A trial commit has to write something, or it would prove nothing.
+            self._db.execute(f"PRAGMA user_version={now_ms % 2**31}")
         for (topic, partition), values in rows.items():
             self._db.executemany(_INSERT.format(name=self._names[topic][partition]), values)
             self._db.execute(
@@ -241,10 +282,7 @@ class SqliteLog:
         """Return this thread's read connection."""
         db = getattr(self._local, "db", None)
         if db is None:
-            db = apsw.Connection(str(self.path), flags=apsw.SQLITE_OPEN_READWRITE)
-            db.set_busy_timeout(30_000)
-            db.execute("PRAGMA mmap_size=0")
-            self._local.db = db
+            db = self._local.db = connect_to_read(self.path)
         return db
 
     def partitions(self, topic: str) -> int:
@@ -263,78 +301,45 @@ class SqliteLog:
         return int(row.get)
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> SqliteReader:
-        """Return a reader that starts at the given next offsets, by (topic, partition)."""
+        """Return a reader that starts at the given next offsets, by (topic, partition).
+
+        Raises LogUnavailable when the log does not hold one of them; expired rejected events are passed over.
+        """
+        for (topic, partition), offset in positions.items():
+            start, end = self.start_offset(topic, partition), self.end_offset(topic, partition)
+            if offset > end or (offset < start and topic != REJECTED):
+                raise offset_not_in_log(f"{topic} {partition}: {offset} of {start}..{end}")
         return SqliteReader(self.path, {place: self._names[place[0]][place[1]] for place in positions}, positions)
 
+    # -- health
+
     def check(self) -> None:
-        """Raise LogUnavailable when the last commit failed or the log cannot be read."""
-        if self._failure:
-            raise LogUnavailable(f"The last commit failed: {self._failure}", "Check the disk's free space.")
+        """Raise LogUnavailable when the log cannot be read, or the last commit failed and a trial one fails too."""
         if not self._writer.is_alive():
             raise LogUnavailable("The log's writer has stopped.", "Restart this process.")
         try:
             self.end_offset(RUNS, 0)
         except apsw.Error as error:
             raise LogUnavailable(f"The log cannot be read: {error}", "Check the folder.") from error
+        if self._failure:
+            # Nobody may send events to a process that is not ready, so it has to find out by itself.
+            self._wait_for_commit(_Waiting((), ()), PROBE_SECONDS)
+        if self._failure:
+            raise LogUnavailable(f"The last commit failed: {self._failure}", "Check the disk's free space.")
 
     def close(self, timeout_s: float = 5.0) -> None:
-        """Commit what waits, answer it, and stop."""
+        """Commit what waits, answer it, and stop; what is not committed in time is answered as not known durable."""
         with self._wakeup:
             if self._closing:
                 return
             self._closing = True
             self._wakeup.notify_all()
         self._writer.join(timeout_s)
-        if not self._writer.is_alive():
-            self._db.close()
-            os.close(self._lock_file)
-
-
-class SqliteReader:
-    """Reads on from given offsets; waits on a named pipe that writers poke."""
-
-    def __init__(
-        self, path: Path, tables: Mapping[tuple[str, int], str], positions: Mapping[tuple[str, int], int]
-    ) -> None:
-        self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
-        self._db.set_busy_timeout(30_000)
-        self._db.execute("PRAGMA mmap_size=0")
-        self._tables = dict(tables)
-        self._next = dict(positions)
-        self._places = list(self._tables)
-        self._pipe = Pipe(path.parent)
-
-    def poll(self, max_records: int = 1000, wait_s: float = 1.0) -> list[Record]:
-        """Return the next records; wait up to `wait_s` seconds for the first one."""
-        deadline = time.monotonic() + wait_s
-        while True:
-            self._pipe.drain()
-            records = self._read(max_records)
-            remaining = deadline - time.monotonic()
-            if records or remaining <= 0 or self._pipe.woken():
-                return records
-            # A second at most: a writer killed between its commit and its poke must not hold the reader up.
-            self._pipe.wait(min(remaining, 1.0))
-
-    def _read(self, max_records: int) -> list[Record]:
-        records: list[Record] = []
-        for place in self._places:
-            if len(records) >= max_records:
-                break
-            select = _SELECT.format(name=self._tables[place])
-            found: list[Any] = list(self._db.execute(select, (self._next[place], max_records - len(records))))
-            if found:
-                self._next[place] = found[-1][0] + 1
-                records.extend(Record(*place, *row) for row in found)
-        # The next poll begins behind the partition that was read last, so that none starves.
-        self._places.append(self._places.pop(0))
-        return records
-
-    def wake(self) -> None:
-        """Make a `poll` that waits in another thread return at once."""
-        self._pipe.wake()
-
-    def close(self) -> None:
-        """Release the connection and the pipe."""
-        self._pipe.close()
+        if self._writer.is_alive():
+            with self._wakeup:
+                unanswered, self._queue = self._queue, []
+            for waiting in unanswered:
+                waiting.answer()
+            return
         self._db.close()
+        os.close(self._lock_file)
