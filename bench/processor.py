@@ -1,0 +1,183 @@
+"""Log -> DuckDB rows/s through the whole processor, against a bare Arrow insert of the same rows.
+
+    python -m bench.processor [--events 100000] [--ids v7|random] [--log sqlite:///path] [--profile]
+
+In: an embedded log filled with interactions of four replies, picks, thumbs, edits and retractions, one event a
+record. Both sides write the same rows into the same tables with the same keys in commits of the same size; the
+bare side has its Arrow tables ready in memory. Rows are events. One run, printed as a ratio; target 0.3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import cProfile
+import json
+import pstats
+import random
+import resource
+import tempfile
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from eventlog.events import Event, decode_event, stamp
+from eventlog.ids import uuid7
+from eventlog.log import Log, append_all, open_log
+from eventlog.topics import EVENTS, TOPICS
+from processor.runner import BATCH_RECORDS, Runner, collect_garbage_rarely, store_batch
+from processor.steps import decode
+from processor.steps.batch import Batch
+from processor.store import Store, insert
+from processor.tables import COLUMNS
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+WORDS = ("parcel", "return", "form", "label", "order", "refund", "please", "send", "within", "days", "paid", "card")
+
+
+def text(rng: random.Random, words: int) -> str:
+    return " ".join(rng.choices(WORDS, k=words))
+
+
+def feedback(rng: random.Random, interaction_id: str, ids: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield what a person does with four replies: mostly a pick, sometimes more."""
+    chosen = rng.choice(ids)
+    named = {"interaction_id": interaction_id}
+    yield "pick", named | {"shown": ids, "chosen": chosen, "outcome": "chosen", "sent": True, "dwell_ms": 4000}
+    if rng.random() < 0.3:
+        yield "thumb", named | {"candidate_id": chosen, "value": rng.choice(["up", "down"])}
+    if rng.random() < 0.1:
+        yield "edit", named | {"candidate_id": chosen, "text": text(rng, 30)}
+
+
+def events(count: int, ids: str) -> Iterator[Event]:
+    """Yield stamped events; feedback comes up to 200 interactions after what it speaks of."""
+    rng = random.Random(0)
+    make_id = (lambda: str(uuid7())) if ids == "v7" else (lambda: str(uuid.UUID(int=rng.getrandbits(128), version=4)))
+    waiting: list[list[tuple[str, dict[str, Any]]]] = []
+    made = 0
+
+    def stamped(kind: str, body: dict[str, Any], via: str) -> Event:
+        nonlocal made
+        made += 1
+        at = START + timedelta(milliseconds=made)
+        given = {"type": kind, "event_id": make_id(), "occurred_at": at, "actor": {"id": f"p{made % 50}"}, **body}
+        return stamp(decode_event(given), project="default", key_id="k1", via=via, received_at=at, verified=True)
+
+    while made < count:
+        interaction_id = make_id()
+        shown = [make_id() for _ in range(4)]
+        replies = [
+            {"candidate_id": c, "content": text(rng, 40), "model": "base", "finish_reason": "stop"} for c in shown
+        ]
+        messages = [{"role": "user", "content": text(rng, 20)}]
+        body = {"interaction_id": interaction_id, "messages": messages, "candidates": replies, "surface": "workbench"}
+        yield stamped("interaction", body, "gateway")
+        waiting.append(list(feedback(rng, interaction_id, shown)))
+        if len(waiting) > 200:
+            for kind, fields in waiting.pop(rng.randrange(len(waiting))):
+                yield stamped(kind, fields, "public")
+
+
+def fill(log: Log, count: int, ids: str) -> int:
+    """Append the events and return how many there are."""
+    chunk: list[Event] = []
+    total = 0
+    for event in events(count, ids):
+        chunk.append(event)
+        if len(chunk) == 2000:
+            append_all(log, chunk)
+            total += len(chunk)
+            chunk = []
+    append_all(log, chunk)
+    return total + len(chunk)
+
+
+def through_processor(log: Log, folder: Path) -> float:
+    """Return the seconds the processor needs for the whole log."""
+    with Store.open(folder / "live.duckdb") as store:
+        ended: list[BaseException] = []
+        runner = Runner(store, log, failed=ended.append)
+        started = time.perf_counter()
+        runner.start()
+        end = {(EVENTS, p): log.end_offset(EVENTS, p) for p in range(log.partitions(EVENTS))}
+        while any(store.offsets().get(place, 0) < offset for place, offset in end.items()):
+            if ended:
+                raise ended[0]
+            time.sleep(0.005)
+        seconds = time.perf_counter() - started
+        runner.stop()
+    return seconds
+
+
+def batches(log: Log) -> Iterator[Batch]:
+    """Yield the log's batches decoded, of the processor's commit size."""
+    reader = log.reader({(EVENTS, p): 0 for p in range(log.partitions(EVENTS))})
+    while found := reader.poll(BATCH_RECORDS, 0.1):
+        yield decode(found)
+    reader.close()
+
+
+def prepared(log: Log, folder: Path) -> list[dict[str, Any]]:
+    """Return the finished tables as Arrow, cut into as many parts as the log has batches."""
+    with Store.open(folder / "live.duckdb") as store, store.read() as cursor:
+        cursor.execute("SET arrow_lossless_conversion = true")
+        tables = {name: cursor.sql(f"SELECT * FROM {name}").to_arrow_table().combine_chunks() for name in COLUMNS}
+    parts = -(-tables["events"].num_rows // BATCH_RECORDS)
+    cut = {name: -(-rows.num_rows // parts) or 1 for name, rows in tables.items()}
+    return [{name: rows.slice(part * cut[name], cut[name]) for name, rows in tables.items()} for part in range(parts)]
+
+
+def bare(ready: Sequence[dict[str, Any]], folder: Path) -> float:
+    """Return the seconds of the inserts alone, each part in one transaction."""
+    with Store.open(folder / "bare.duckdb") as store:
+        started = time.perf_counter()
+        for part in ready:
+            with store.transaction() as cursor:
+                for name, rows in part.items():
+                    insert(cursor, name, rows)
+        return time.perf_counter() - started
+
+
+def profile(log: Log, folder: Path) -> None:
+    """Print where a single thread spends its time."""
+    profiler = cProfile.Profile()
+    with Store.open(folder / "profile.duckdb") as store:
+        store.claim("bench", {(topic, p): 0 for topic in TOPICS for p in range(log.partitions(topic))})
+        profiler.enable()
+        for batch in batches(log):
+            store_batch(store, batch)
+        profiler.disable()
+    pstats.Stats(profiler).sort_stats("tottime").print_stats(35)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--ids", choices=["v7", "random"], default="v7")
+    parser.add_argument("--profile", action="store_true")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    collect_garbage_rarely()
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        log = open_log(f"sqlite:///{folder / 'events.db'}", partitions=1)
+        total = fill(log, options.events, options.ids)
+        if options.profile:
+            profile(log, folder)
+            return
+        processor_s = through_processor(log, folder)
+        bare_s = bare(prepared(log, folder), folder)
+        log.close()
+    figures = {
+        "events": total, "ids": options.ids, "processor_rows_s": round(total / processor_s),
+        "bare_rows_s": round(total / bare_s), "ratio": round(bare_s / processor_s, 3),
+        "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
+    }  # fmt: skip
+    print(json.dumps(figures) if options.json else "\n".join(f"{key}: {value}" for key, value in figures.items()))
+
+
+if __name__ == "__main__":
+    main()
