@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import logging
 import secrets
 import threading
 import time
@@ -19,11 +20,15 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from eventlog.errors import ThumbwheelError
+from eventlog.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 from eventlog.signing import signing_key
+
+__all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "User", "hash_password"]
+
+log = logging.getLogger(__name__)
 
 CACHE_SECONDS = 5.0
 SESSION_DAYS = 14
-KINDS = {"public": "tw_pub_", "secret": "tw_sec_", "service": "tw_svc_"}
 ROLES = ("viewer", "annotator", "reviewer", "admin")
 
 _metadata = sa.MetaData()
@@ -52,20 +57,6 @@ _sessions = sa.Table(
     sa.Column("user", sa.String(128), nullable=False),
     sa.Column("expires_at", sa.DateTime, nullable=False),
 )  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Key:
-    """An API key as the services know it; the key's text is never stored."""
-
-    key_id: str
-    project: str
-    kind: str
-    name: str
-    origins: tuple[str, ...]
-    signing_key: bytes
-    created_at: datetime
-    revoked: bool
 
 
 @dataclass(frozen=True)
@@ -103,16 +94,23 @@ def _password_matches(password: str, stored: str) -> bool:
 class Control:
     """Keys, users and sessions. Thread-safe; open it after a fork."""
 
-    def __init__(self, engine: sa.Engine) -> None:
+    def __init__(self, engine: sa.Engine, keys_file: KeysFile | None = None) -> None:
         self._engine = engine
+        self._keys_file = keys_file
         self._lock = threading.Lock()
+        self._stored: dict[str, Key] = {}
         self._by_hash: dict[str, Key] = {}
         self._by_id: dict[tuple[str, str], Key] = {}
         self._read_at = float("-inf")
 
     @classmethod
-    def open(cls, url: str) -> Control:
-        """Open the store and create its tables where missing."""
+    def open(cls, url: str, keys_file: str = "") -> Control:
+        """Open the store and create its tables where missing.
+
+        `keys_file` (`THUMBWHEEL_KEYS`) names a mounted file of key hashes that serves beside the store, and alone
+        while the store cannot be reached. Raises ThumbwheelError, SettingsError for the file.
+        """
+        mounted = KeysFile(keys_file) if keys_file else None
         if url.startswith("sqlite:///"):
             Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
         engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
@@ -120,10 +118,13 @@ class Control:
             _metadata.create_all(engine)
         except sa.exc.OperationalError as error:
             if "already exists" not in str(error):
-                raise ThumbwheelError(
-                    "control_store", f"The control store cannot be opened: {error.orig}", "Check THUMBWHEEL_CONTROL."
-                ) from error
-        return cls(engine)
+                if mounted is None:
+                    raise ThumbwheelError(
+                        "control_store", f"The control store cannot be opened: {error.orig}",
+                        "Check THUMBWHEEL_CONTROL.",
+                    ) from error  # fmt: skip
+                log.warning("The control store cannot be opened; going on with the keys of %s.", mounted.path)
+        return cls(engine, mounted)
 
     # -- keys
 
@@ -134,7 +135,7 @@ class Control:
         created = CreatedKey(KINDS[kind] + secrets.token_urlsafe(24), "k" + secrets.token_hex(5))
         row = {
             "key_id": created.key_id,
-            "project": "*" if kind == "service" else project,
+            "project": EVERY_PROJECT if kind == "service" else project,
             "kind": kind,
             "name": name,
             "key_hash": _digest(created.key),
@@ -157,12 +158,12 @@ class Control:
         return done.rowcount == 1
 
     def list_keys(self, project: str | None = None) -> list[Key]:
-        """Return keys, oldest first, revoked ones too."""
-        query = sa.select(_keys).order_by(_keys.c.created_at, _keys.c.key_id)
-        if project is not None:
-            query = query.where(_keys.c.project == project)
+        """Return keys, oldest first, revoked ones too, and those of the mounted file."""
         with self._engine.connect() as connection:
-            return [_key(row) for row in connection.execute(query)]
+            stored = {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
+        keys = (self._mounted() | stored).values()
+        found = [key for key in keys if project is None or key.project == project]
+        return sorted(found, key=lambda key: (key.created_at, key.key_id))
 
     def find_key(self, text: str) -> Key | None:
         """Return the key of this text unless unknown or revoked (cached; looked up by hash)."""
@@ -175,14 +176,17 @@ class Control:
         return None if known is None or known.revoked else known
 
     def signing_key(self, project: str, key_id: str) -> bytes | None:
-        """Return the signing key of a key of this project, revoked ones too (their ids may still come back)."""
+        """Return the signing key of a key of this project, revoked ones too (their ids may still come back).
+
+        None for a public key: everybody knows its text, so everybody could sign with it.
+        """
         self._known()
-        key = self._by_id.get((project, key_id)) or self._by_id.get(("*", key_id))
-        return key.signing_key if key else None
+        key = self._by_id.get((project, key_id)) or self._by_id.get((EVERY_PROJECT, key_id))
+        return key.signing_key if key and key.kind != "public" else None
 
     def projects(self) -> list[str]:
         """Return the projects that have a key, and `default`."""
-        found = {key.project for key in self._known().values()} - {"*"}
+        found = {key.project for key in self._known().values()} - {EVERY_PROJECT}
         return sorted(found | {"default"})
 
     def _known(self) -> dict[str, Key]:
@@ -190,18 +194,21 @@ class Control:
             self.refresh()
         return self._by_hash
 
+    def _mounted(self) -> dict[str, Key]:
+        return self._keys_file.keys() if self._keys_file else {}
+
     def refresh(self) -> None:
         """Read all keys again; while the store is away, what is known stays."""
         with self._lock:
             try:
                 with self._engine.connect() as connection:
-                    rows = list(connection.execute(sa.select(_keys)))
+                    self._stored = {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
             except sa.exc.SQLAlchemyError:
-                if self._read_at == float("-inf"):
+                if self._read_at == float("-inf") and self._keys_file is None:
                     raise
-            else:
-                self._by_hash = {row.key_hash: _key(row) for row in rows}
-                self._by_id = {(key.project, key.key_id): key for key in self._by_hash.values()}
+            # The store wins, so that a key of the file can be taken over and revoked there.
+            self._by_hash = self._mounted() | self._stored
+            self._by_id = {(key.project, key.key_id): key for key in self._by_hash.values()}
             self._read_at = time.monotonic()
 
     # -- users and sessions

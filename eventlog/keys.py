@@ -1,0 +1,108 @@
+"""API keys as the services know them, and the mounted file of key hashes (`THUMBWHEEL_KEYS`).
+
+The file is a JSON list; no key's text is in it, but its signing keys are secrets:
+
+    [{"key_id": "kshop", "project": "shop", "kind": "secret", "key_sha256": "<64 hex>", "signing_key": "<64 hex>",
+      "origins": [], "name": "shop backend"}]
+
+`key_sha256` is the SHA-256 of the key's text, `signing_key` is `eventlog.signing.signing_key` of it (a public key
+needs none). A service key is of every project.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from eventlog.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+KINDS = {"public": "tw_pub_", "secret": "tw_sec_", "service": "tw_svc_"}
+EVERY_PROJECT = "*"
+
+
+@dataclass(frozen=True)
+class Key:
+    """An API key as the services know it; the key's text is never stored."""
+
+    key_id: str
+    project: str
+    kind: str
+    name: str
+    origins: tuple[str, ...]
+    signing_key: bytes
+    created_at: datetime
+    revoked: bool
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    key_id: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,32}$")]
+    kind: Literal["public", "secret", "service"]
+    key_sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-fA-F]{64}$")]
+    project: Annotated[str, msgspec.Meta(pattern="^[!-~]{1,128}$")] = "default"
+    signing_key: Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{64})?$")] = ""
+    origins: tuple[str, ...] = ()
+    name: str = ""
+
+
+class KeysFile:
+    """The mounted file; read again when it changes, what was read stays while it cannot be."""
+
+    def __init__(self, path: str | Path) -> None:
+        """Read the file; raises SettingsError that names what is wrong with it."""
+        self.path = Path(path)
+        self._stamp = self._look()
+        self._keys = self._read()
+
+    def keys(self) -> dict[str, Key]:
+        """Return the keys by the SHA-256 of their text (hex)."""
+        try:
+            stamp = self._look()
+            if stamp != self._stamp:
+                self._keys = self._read()
+                self._stamp = stamp
+        except SettingsError as error:
+            log.warning("%s The keys read before stay in force.", error.message)
+        return self._keys
+
+    def _look(self) -> tuple[int, int, int]:
+        try:
+            found = os.stat(self.path)
+        except OSError as error:
+            raise self._wrong(error.strerror or str(error)) from error
+        return found.st_mtime_ns, found.st_size, found.st_ino
+
+    def _read(self) -> dict[str, Key]:
+        try:
+            entries = msgspec.json.decode(self.path.read_bytes(), type=list[_Entry])
+        except OSError as error:
+            raise self._wrong(error.strerror or str(error)) from error
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            raise self._wrong(str(error)) from error
+        read_at = datetime.now(UTC).replace(tzinfo=None)
+        for entry in entries:
+            if entry.kind != "public" and not entry.signing_key:
+                raise self._wrong(f"{entry.key_id} has no signing_key")
+        return {entry.key_sha256.lower(): _key(entry, read_at) for entry in entries}
+
+    def _wrong(self, why: str) -> SettingsError:
+        return SettingsError(
+            "keys_file", f"THUMBWHEEL_KEYS={self.path} cannot be used: {why}.",
+            "It is a JSON list of keys with key_id, project, kind, key_sha256, signing_key, origins, name.",
+            "THUMBWHEEL_KEYS",
+        )  # fmt: skip
+
+
+def _key(entry: _Entry, read_at: datetime) -> Key:
+    return Key(
+        key_id=entry.key_id, project=EVERY_PROJECT if entry.kind == "service" else entry.project, kind=entry.kind,
+        name=entry.name, origins=entry.origins, signing_key=bytes.fromhex(entry.signing_key), created_at=read_at,
+        revoked=False,
+    )  # fmt: skip
