@@ -44,7 +44,6 @@ export class Client {
   private readonly queue: Queue;
   private readonly sender: Sender;
   private readonly consentKey: string;
-  private readonly mine = new Set<string>();
   private readonly listeners = new Set<(delivery: Delivery) => void>();
   private allowed: boolean;
   private closed = false;
@@ -140,8 +139,9 @@ export class Client {
       if (!event.actor?.id) return this.drop("actor", "The event names no actor", id, "Pass actor to init()");
       const text = JSON.stringify(event);
       if (byteLength(text) > EVENT_MAX_BYTES) return this.drop("too_large", "The event is over 256 KiB", id);
-      this.mine.add(id);
+      this.sender.mine.add(id);
       for (const gone of this.queue.add(id, text)) {
+        this.sender.mine.delete(gone);
         this.settle({ event_id: gone, status: "dropped", error: { code: "queue_full", message: "The queue is full" } });
       }
       this.sender.wake();
@@ -166,7 +166,6 @@ export class Client {
   }
 
   private settle(delivery: Delivery): void {
-    this.mine.delete(delivery.event_id);
     if (delivery.status === "stored") this.tell(delivery);
     else this.lose(delivery);
   }
@@ -194,7 +193,7 @@ export class Client {
 
   private readonly onHide = (event: Event): void => {
     const leaving = event.type === "pagehide" || document.visibilityState === "hidden";
-    if (leaving && this.allowed) guarded(() => this.sender.leave(this.mine));
+    if (leaving && this.allowed) guarded(() => this.sender.leave());
   };
 
   private readonly onOnline = (): void => {

@@ -11,6 +11,8 @@ import type { Delivery, Problem } from "./wire.js";
 const CHUNK_BYTES = 48_000;
 const CHUNK_EVENTS = 100;
 const TIMEOUT_MS = 15_000;
+/** Browsers tell a tab of another tab's writes to localStorage a moment later. */
+const STORAGE_LAG_MS = 150;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 300_000;
 const RETRY_AFTER_MAX_MS = 600_000;
@@ -42,6 +44,8 @@ export class Sender {
   private told = false;
   private limit = CHUNK_EVENTS;
   private readonly inFlight = new Set<string>();
+  /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
+  readonly mine = new Set<string>();
 
   constructor(
     private readonly url: string,
@@ -69,10 +73,10 @@ export class Sender {
     this.told = false;
   }
 
-  /** The page may be going: sends `ids` in requests that outlive it, without waiting for the lock. */
-  leave(ids: ReadonlySet<string>): void {
+  /** The page may be going: sends its own events in requests that outlive it, without waiting for the lock. */
+  leave(): void {
     if (this.told) return;
-    let rest = this.queue.all().filter((item) => ids.has(item.id) && !this.inFlight.has(item.id));
+    let rest = this.pending().filter((item) => this.mine.has(item.id));
     while (rest.length) {
       const chunk = this.cut(rest);
       rest = rest.slice(chunk.length);
@@ -112,7 +116,7 @@ export class Sender {
   private async sendAll(): Promise<void> {
     do {
       this.again = false;
-      const chunk = this.cut(this.queue.all().filter((item) => !this.inFlight.has(item.id)));
+      const chunk = this.cut(await this.next());
       if (!chunk.length) return;
       if (!(await this.exchange(chunk))) {
         this.again = false;
@@ -120,6 +124,19 @@ export class Sender {
       }
       this.again = true;
     } while (this.again);
+  }
+
+  private pending(): Waiting[] {
+    return this.queue.all().filter((item) => !this.inFlight.has(item.id));
+  }
+
+  /** Own events first, at once; then those left by others, after a look at whether they went meanwhile. */
+  private async next(): Promise<Waiting[]> {
+    const pending = this.pending();
+    const own = pending.filter((item) => this.mine.has(item.id));
+    if (own.length || !pending.length) return own;
+    await new Promise((resolve) => setTimeout(resolve, STORAGE_LAG_MS));
+    return this.pending();
   }
 
   private cut(waiting: Waiting[]): Waiting[] {
@@ -189,6 +206,7 @@ export class Sender {
 
   private done(delivery: Delivery): void {
     this.queue.remove(delivery.event_id);
+    this.mine.delete(delivery.event_id);
     this.settle(delivery);
   }
 

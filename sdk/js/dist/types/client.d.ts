@@ -32,7 +32,6 @@ export declare class Client {
     private readonly queue;
     private readonly sender;
     private readonly consentKey;
-    private readonly mine;
     private readonly listeners;
     private allowed;
     private closed;

@@ -23,17 +23,22 @@ export declare class Sender {
     private told;
     private limit;
     private readonly inFlight;
+    /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
+    readonly mine: Set<string>;
     constructor(url: string, key: string, queue: Queue, lock: string, settle: (delivery: Delivery) => void);
     /** Sends what waits, unless a pause is running. */
     wake(): void;
     /** Cuts a backoff short, as when the network is back; a pause the server asked for stays. */
     hurry(): Promise<void>;
     stop(): void;
-    /** The page may be going: sends `ids` in requests that outlive it, without waiting for the lock. */
-    leave(ids: ReadonlySet<string>): void;
+    /** The page may be going: sends its own events in requests that outlive it, without waiting for the lock. */
+    leave(): void;
     private drain;
     private locked;
     private sendAll;
+    private pending;
+    /** Own events first, at once; then those left by others, after a look at whether they went meanwhile. */
+    private next;
     private cut;
     private body;
     /** One request. True when the next may follow at once. */

@@ -40,6 +40,7 @@ export abstract class FeedbackElement extends Host {
     super();
     const root = this.attachShadow({ mode: "open" });
     adopt(root, BASE_CSS + css);
+    this.bar.append(this.status);
     this.box.append(this.body, this.bar, this.alert, this.help);
     root.append(this.box);
     root.addEventListener("keydown", (event) => this.keydown(event as KeyboardEvent));
@@ -117,6 +118,16 @@ export abstract class FeedbackElement extends Host {
 
   private get locale(): keyof typeof LABELS {
     return language(this.closest<HTMLElement>("[lang]")?.lang || navigator.language);
+  }
+
+  /** `data-key` of what has focus inside, to be given back after a render. */
+  protected heldFocus(): string | null {
+    return this.shadowRoot!.activeElement?.getAttribute("data-key") ?? null;
+  }
+
+  /** Gives focus back after a render; to the box where its place is gone, so that keys go on acting. */
+  protected refocus(held: string | null): void {
+    if (held) (this.body.querySelector<HTMLElement>(`[data-key="${held}"]:not(:disabled)`) ?? this.box).focus();
   }
 
   protected helpButton(): HTMLButtonElement {

@@ -37,7 +37,7 @@ export class ThumbwheelChoice extends FeedbackElement {
 
   protected render(): void {
     const shown = this.interaction;
-    const held = this.shadowRoot!.activeElement?.getAttribute("data-key");
+    const held = this.heldFocus();
     if (!shown) {
       this.body.replaceChildren();
       return;
@@ -48,7 +48,7 @@ export class ThumbwheelChoice extends FeedbackElement {
       h("div", { class: "row", part: "actions" },
         this.whole("tie", "0", "bothGood"), this.whole("none", "B", "noneGood"), this.helpButton()),
     );
-    if (held) this.body.querySelector<HTMLElement>(`[data-key="${held}"]`)?.focus();
+    this.refocus(held);
   }
 
   private card(index: number): HTMLElement {

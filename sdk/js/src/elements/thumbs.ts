@@ -71,12 +71,12 @@ export class ThumbwheelThumbs extends FeedbackElement {
   }
 
   protected render(): void {
-    const held = this.shadowRoot!.activeElement?.getAttribute("data-key");
+    const held = this.heldFocus();
     this.body.replaceChildren(
       h("div", { class: "row", role: "group" }, this.thumb("up"), this.thumb("down")),
       this.panelOpen ? this.panel() : "",
     );
-    if (held) this.body.querySelector<HTMLElement>(`[data-key="${held}"]`)?.focus();
+    this.refocus(held);
   }
 
   private thumb(value: Value): HTMLButtonElement {

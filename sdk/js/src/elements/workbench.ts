@@ -65,7 +65,7 @@ export class ThumbwheelWorkbench extends FeedbackElement {
   }
 
   protected render(): void {
-    const held = this.shadowRoot!.activeElement?.getAttribute("data-key");
+    const held = this.heldFocus();
     const { interaction } = this;
     const ready = interaction && !this.waiting;
     this.editor = ready ? new Editor(this.say, (text) => this.write(text)) : null;
@@ -75,7 +75,8 @@ export class ThumbwheelWorkbench extends FeedbackElement {
     const heading = h("h2", { part: "heading", tabindex: "-1", "data-focus": true, "data-key": "heading" }, this.headline());
     this.body.replaceChildren(heading, ...content);
     this.update();
-    if (held) (!this.arrived && this.body.querySelector<HTMLElement>(`[data-key="${held}"]`) || heading).focus();
+    const gone = this.arrived || !this.body.querySelector(`[data-key="${held}"]`);
+    this.refocus(held && gone ? "heading" : held);
     this.arrived = false;
   }
 

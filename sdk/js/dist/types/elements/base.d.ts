@@ -55,6 +55,10 @@ export declare abstract class FeedbackElement extends Host {
     protected get hasFocus(): boolean;
     protected readonly say: (label: Label, n?: number) => string;
     private get locale();
+    /** `data-key` of what has focus inside, to be given back after a render. */
+    protected heldFocus(): string | null;
+    /** Gives focus back after a render; to the box where its place is gone, so that keys go on acting. */
+    protected refocus(held: string | null): void;
     protected helpButton(): HTMLButtonElement;
     /** Sends feedback unless the host cancels `thumbwheel-submit`. `restore` brings the item back on undo. */
     protected submit<K extends Kind>(type: K, fields: Omit<Fields[K], "interaction_id">, text: string, restore: () => void): void;
