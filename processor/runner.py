@@ -54,7 +54,6 @@ FROM facts WHERE event_key IN (SELECT key FROM touched)
 
 def collect_garbage_rarely() -> None:
     """Let a batch's many short-lived tuples pass without a collection each; halves the Python side of a batch."""
-    gc.freeze()
     gc.set_threshold(200_000, 20, 100)
 
 

@@ -236,12 +236,13 @@ CREATE TABLE embedding_position (
     PRIMARY KEY (topic, "partition")
 );
 
--- One row per prompt (by hash) the embedding stage has seen; `position` is its label in the neighbour index,
--- null where it was not embedded and `skipped` says why.
+-- One row per prompt (by hash) the embedding stage has seen, under the first interaction that brought it.
+-- `position` is its label in the neighbour index; null where it was not embedded, and `skipped` says why.
 CREATE TABLE embedded_prompts (
     project TEXT NOT NULL,
     prompt_hash UUID NOT NULL,
     interaction_key UUID NOT NULL,
+    model TEXT NOT NULL,
     position BIGINT,
     vector FLOAT[],
     skipped TEXT

@@ -13,7 +13,7 @@ import msgspec
 
 from eventlog.errors import EventError
 from eventlog.events import STAMPED_FIELDS, Event, decode_stored
-from eventlog.ids import key128
+from eventlog.ids import key_bytes
 from eventlog.log import Record
 from eventlog.topics import REJECTED, RUNS, topic_for
 from processor.steps.batch import Batch, Copy, Row, microseconds
@@ -51,8 +51,8 @@ def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int) -> Co
     interaction_id = event.interaction_id
     return Copy(
         event,
-        key128(event.project, interaction_id, event.event_id).bytes,
-        key128(event.project, interaction_id).bytes,
+        key_bytes(event.project, interaction_id, event.event_id),
+        key_bytes(event.project, interaction_id),
         body,
         _digest(raw),
         topic,
@@ -86,7 +86,7 @@ def _keep_fact(batch: Batch, record: Record, event: Any, body: str) -> None:
     subject = next((getattr(event, name) for name in _SUBJECTS if getattr(event, name, None)), None)
     if event.type.startswith("request."):
         subject = event.event_id
-    key = key128(event.project, event.event_id).bytes
+    key = key_bytes(event.project, event.event_id)
     row = (
         event.project, key, event.event_id, event.type, subject, microseconds(event.occurred_at),
         microseconds(event.received_at), body, _digest(record.value), record.partition, record.offset,

@@ -10,7 +10,7 @@ from typing import Any
 from rapidfuzz.distance import Levenshtein
 
 from eventlog.events import Choice, Edit, Pick, Thumb
-from eventlog.ids import derived_id
+from eventlog.ids import derived_bytes
 from processor.steps.batch import Copy, Row
 from processor.steps.describe import Candidate, Description
 from processor.steps.normalise import same_text
@@ -80,7 +80,7 @@ class Evidence:
         ):
             why_not = "truncated_reply"
         self.demonstrations.append((
-            event.project, derived_id(event.project, event.interaction_id, event.event_id, "demonstration").bytes,
+            event.project, derived_bytes(event.project, event.interaction_id, event.event_id, "demonstration"),
             copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash, text, kind,
             event.actor.id, why_not is None, why_not, copy.occurred, copy.received,
         ))  # fmt: skip
@@ -90,7 +90,7 @@ class Evidence:
         project = str(event.project)
         why_not = _why_not(copy, description, candidate.text)
         self.unpaired.append((
-            project, derived_id(project, event.interaction_id, event.event_id, "unpaired").bytes,
+            project, derived_bytes(project, event.interaction_id, event.event_id, "unpaired"),
             copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash,
             candidate.candidate_id, candidate.content or "", event.value == "up", candidate.model,
             candidate.truncated, event.actor.id, why_not is None, why_not, copy.occurred, copy.received,
@@ -105,7 +105,7 @@ def _pair(
     chosen_id = chosen.candidate_id if chosen else None
     return (
         event.project,
-        derived_id(event.project, event.interaction_id, event.event_id, chosen_id or "text", loser.candidate_id).bytes,
+        derived_bytes(event.project, event.interaction_id, event.event_id, chosen_id or "text", loser.candidate_id),
         copy.interaction_key, event.interaction_id, copy.key, event.event_id, kind, description.hash, chosen_text,
         loser.content or "", chosen_id, loser.candidate_id, chosen.model if chosen else None, loser.model, 1, kept,
         chosen.truncated if chosen else False, loser.truncated, event.actor.id, why_not is None, why_not,

@@ -1,0 +1,75 @@
+"""The processor: `python -m processor`. Follows the log into DuckDB and serves the console and the data API.
+
+One process owns the DuckDB file: the worker that serves the console. SIGTERM ends it within seconds; an error of
+the runner ends it with status 1, and whoever started it starts it again.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from functools import partial
+from typing import Any
+
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from eventlog.log import open_log
+from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
+from eventlog.settings import Settings, load_settings
+
+log_lines = logging.getLogger("processor")
+
+
+def create(settings: Settings) -> Any:
+    """Open everything in the worker, start the threads, and return the console's WSGI app."""
+    from processor.console import create_app
+    from processor.duplicates import Follower
+    from processor.replay import open_store
+    from processor.runner import Runner, collect_garbage_rarely
+
+    configure_logging()
+    try:
+        log = open_log(settings.log_url, settings.partitions or None)
+        store = open_store(settings, log, _show_progress)
+        control = Control.open(settings.control_url)
+        collect_garbage_rarely()
+        runner = Runner(store, log, failed=_end)
+        follower = Follower(store, log, settings.embedder, settings.home / "processor" / "neighbours")
+        app = create_app(settings, store, log, control)
+        runner.start()
+        follower.start()
+    except ThumbwheelError as error:
+        log_lines.error("%s", error.line())
+        os._exit(1)
+    for priority, close in ((50, runner.stop), (50, follower.stop), (20, store.close), (10, log.close)):
+        at_worker_exit(close, priority)
+    return app
+
+
+def _end(error: BaseException) -> None:
+    """End the whole process at once: what was committed is kept, the rest is read again after the restart."""
+    line = error.line() if isinstance(error, ThumbwheelError) else f"{type(error).__name__}: {error}"
+    log_lines.error("The processor ends and needs a restart. %s", line.splitlines()[0])
+    os._exit(1)
+
+
+def _show_progress(done: int, total: int) -> None:
+    log_lines.info("Replayed %d of %d records", done, total)
+
+
+def main() -> int:
+    """Serve until SIGTERM."""
+    configure_logging()
+    try:
+        settings = load_settings()
+        check_port(settings.console_bind, "THUMBWHEEL_CONSOLE_BIND")
+    except ThumbwheelError as error:
+        print(error.line(), file=sys.stderr)
+        return 1
+    serve(partial(create, settings), settings.console_bind)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,143 @@
+"""Rebuild the tables from the log: into a second file, compared, then swapped in.
+
+A row depends on event bytes, code and settings only; both are named in `meta`. When they differ from what the
+file was written with, the processor replays at its start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+
+from eventlog.log import Log, open_log
+from eventlog.settings import Settings
+from eventlog.topics import TOPICS
+from processor.digest import table_digests
+from processor.runner import BATCH_RECORDS, store_records
+from processor.store import Position, Store
+
+log_lines = logging.getLogger("processor.replay")
+
+Progress = Callable[[int, int], None]
+# What rows are made of besides the log: a change in one of these files makes a replay necessary.
+_MADE_BY = ("steps", "sql", "tables.py")
+
+
+@dataclass(frozen=True)
+class ReplayReport:
+    """What a replay did. `differing` names tables whose rows changed; None when there was nothing to compare."""
+
+    records: int
+    seconds: float
+    digests: dict[str, str]
+    differing: tuple[str, ...] | None
+
+
+def store_path(settings: Settings) -> Path:
+    """Return where the processor keeps its tables."""
+    return settings.home / "processor" / "thumbwheel.duckdb"
+
+
+def code_version() -> str:
+    """Return a digest of the code that makes rows."""
+    digest = hashlib.sha256()
+    package = resources.files("processor")
+    for name in _MADE_BY:
+        place = package.joinpath(name)
+        files = sorted(place.iterdir(), key=lambda entry: entry.name) if place.is_dir() else [place]
+        for entry in files:
+            if entry.name.endswith((".py", ".sql")):
+                digest.update(entry.name.encode() + b"\0" + entry.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+def wanted_meta(settings: Settings) -> dict[str, str]:
+    """Return what `meta` must say for the tables to be up to date. No setting shapes rows so far."""
+    shaping: dict[str, str] = {}
+    return {
+        "code_version": code_version(),
+        "settings_digest": hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16],
+    }
+
+
+def open_store(settings: Settings, log: Log, progress: Progress | None = None) -> Store:
+    """Open the tables; when other code or settings wrote them, replay first."""
+    path = store_path(settings)
+    store = Store.open(path)
+    wanted = wanted_meta(settings)
+    held = store.meta()
+    if all(held.get(key) == value for key, value in wanted.items()):
+        return store
+    if store.offsets():
+        log_lines.info("The tables were made by other code; replaying the log.")
+        rebuilt = rebuild(log, path, wanted, progress)
+        store.close()
+        os.replace(rebuilt, path)
+        return Store.open(path)
+    store.set_meta(wanted)
+    return store
+
+
+def replay(settings: Settings, progress: Progress | None = None) -> ReplayReport:
+    """Rebuild the tables from the log and swap them in. Stop the processor first.
+
+    Raises StoreError while a processor has the file open.
+    """
+    started = time.perf_counter()
+    path = store_path(settings)
+    log = open_log(settings.log_url, settings.partitions or None)
+    try:
+        with Store.open(path) as live:
+            offsets = live.offsets()
+            before = table_digests(live) if offsets else None
+            rebuilt = rebuild(log, path, wanted_meta(settings), progress)
+            with Store.open(rebuilt) as fresh:
+                after = table_digests(fresh)
+                records = _count(log, fresh.offsets())
+        os.replace(rebuilt, path)
+    finally:
+        log.close()
+    differing = None if before is None else tuple(name for name in after if before[name] != after[name])
+    return ReplayReport(records, time.perf_counter() - started, after, differing)
+
+
+def rebuild(log: Log, path: Path, meta: dict[str, str], progress: Progress | None = None) -> Path:
+    """Read the whole log, as long as it is now, into a file beside `path`; return that file."""
+    target = path.with_name(path.name + ".replay")
+    for leftover in (target, Path(f"{target}.wal")):
+        with suppress(FileNotFoundError):
+            leftover.unlink()
+    places = [(topic, partition) for topic in TOPICS for partition in range(log.partitions(topic))]
+    starts: dict[Position, int] = {place: log.start_offset(*place) for place in places}
+    ends = {place: log.end_offset(*place) for place in places}
+    total = sum(ends[place] - starts[place] for place in places)
+    with Store.open(target) as store:
+        reached = store.claim("replay", starts)
+        reader = log.reader(starts)
+        try:
+            done = 0
+            while any(reached[place] < ends[place] for place in places):
+                records = reader.poll(BATCH_RECORDS, 1.0)
+                records = [r for r in records if r.offset < ends[r.topic, r.partition]]
+                if records:
+                    store_records(store, records)
+                    done += len(records)
+                    reached = store.offsets()
+                if progress is not None:
+                    progress(done, total)
+        finally:
+            reader.close()
+        store.set_meta(meta)
+    return target
+
+
+def _count(log: Log, offsets: dict[Position, int]) -> int:
+    return sum(offset - log.start_offset(*place) for place, offset in offsets.items())
