@@ -213,7 +213,7 @@ def decide(tally: Tally, rule: Rule) -> State:
 
 
 def raters_agree(tally: Tally, rule: Rule) -> bool:
-    """Say whether the result may be carried by these raters: one alone, or five and more whose interval is above 1/2."""
+    """Say whether these raters may carry the result: one alone, or five and more with an interval above 1/2."""
     if len(tally.by_rater) < 2:
         return True
     interval = clustered_interval(tally.by_rater)

@@ -1,0 +1,135 @@
+"""Interactions: the filtered list, one with everything known about it, and which events have arrived."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from eventlog.ids import key128
+from processor.queries.reading import NotFound, Page, Row, one, page, parse_json, rows
+
+SHOW = ("feedback", "orphans", "untrusted", "conflicts")
+
+_LIST = """
+WITH found AS (
+    SELECT * FROM interactions i
+    WHERE project = $project
+        AND ($at::TIMESTAMP IS NULL OR (received_at, interaction_key) < ($at::TIMESTAMP, $key::UUID))
+        AND ($label::TEXT IS NULL OR len(list_filter(
+            coalesce(labels, []), lambda l: l = $label OR starts_with(l, $label || '/'))) > 0)
+        AND ($q::TEXT IS NULL OR contains(lower(coalesce(prompt_text, '')), lower($q)) OR interaction_id = $q
+            OR conversation_id = $q)
+        AND ($surface::TEXT IS NULL OR surface = $surface)
+        AND ($source::TEXT IS NULL OR source = $source)
+        AND CASE $show
+            WHEN 'orphans' THEN NOT described
+            WHEN 'untrusted' THEN described AND NOT trusted
+            WHEN 'feedback' THEN interaction_key IN (
+                SELECT interaction_key FROM feedback WHERE project = $project AND state = 'vote')
+            WHEN 'conflicts' THEN interaction_key IN (SELECT interaction_key FROM conflicts WHERE project = $project)
+            ELSE true END
+    ORDER BY received_at DESC, interaction_key DESC LIMIT $take
+), votes AS (
+    SELECT interaction_key, count(*) AS feedback,
+        count(*) FILTER (type = 'thumb' AND value = 'up' AND state = 'vote') AS up,
+        count(*) FILTER (type = 'thumb' AND value = 'down' AND state = 'vote') AS down,
+        count(*) FILTER (type IN ('pick', 'choice') AND state = 'vote') AS picks,
+        count(*) FILTER ((type = 'edit' OR (type = 'pick' AND text IS NOT NULL)) AND state = 'vote') AS edits
+    FROM feedback WHERE interaction_key IN (SELECT interaction_key FROM found) GROUP BY ALL
+), replies AS (
+    SELECT interaction_key, count(*) AS candidates, list(DISTINCT model ORDER BY model) AS models
+    FROM candidates WHERE interaction_key IN (SELECT interaction_key FROM found) GROUP BY ALL
+)
+SELECT i.interaction_id, i.conversation_id, i.surface, i.source, i.labels, i.prompt_text, i.via, i.trusted,
+    i.truncated, i.described, i.occurred_at, i.received_at, coalesce(v.feedback, 0) AS feedback,
+    coalesce(v.up, 0) AS up, coalesce(v.down, 0) AS down, coalesce(v.picks, 0) AS picks,
+    coalesce(v.edits, 0) AS edits, coalesce(r.candidates, 0) AS candidates, coalesce(r.models, []) AS models,
+    i.received_at AS page_at, i.interaction_key AS page_key
+FROM found i LEFT JOIN votes v USING (interaction_key) LEFT JOIN replies r USING (interaction_key)
+ORDER BY i.received_at DESC, i.interaction_key DESC
+"""
+_ONE = "SELECT * FROM interactions WHERE interaction_key = $key AND project = $project"
+_CANDIDATES = """
+SELECT candidate_id, position, content, model, finish_reason, sampling FROM candidates
+WHERE interaction_key = $key ORDER BY position
+"""
+_FEEDBACK = """
+SELECT event_id, type, candidate_id, value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, actor_id,
+    actor_kind, via, verified, occurred_at, received_at, state, target
+FROM feedback WHERE interaction_key = $key ORDER BY received_at, event_id
+"""
+_EVENTS = """
+SELECT event_id, type, actor_id, actor_kind, via, key_id, verified, occurred_at, received_at, topic, "partition", body
+FROM events WHERE interaction_key = $key ORDER BY received_at, event_id
+"""
+_CONFLICTS = """
+SELECT kind, event_id, kept_event_id, detail FROM conflicts WHERE interaction_key = $key ORDER BY kind, event_id
+"""
+_SAME_PROMPT = """
+SELECT i.interaction_id, d.similarity, d.method FROM prompt_duplicates d
+JOIN interactions i ON i.interaction_key = CASE WHEN d.interaction_key = $key THEN d.canonical_key
+    ELSE d.interaction_key END
+WHERE d.project = $project AND (d.interaction_key = $key OR d.canonical_key = $key)
+ORDER BY d.similarity DESC, i.interaction_id LIMIT 20
+"""
+_FILTERS = """
+SELECT (SELECT list(DISTINCT l ORDER BY l) FROM (SELECT unnest(labels) AS l FROM interactions
+        WHERE project = $project)) AS labels,
+    (SELECT list(DISTINCT surface ORDER BY surface) FROM interactions WHERE project = $project) AS surfaces,
+    (SELECT list(DISTINCT source ORDER BY source) FROM interactions WHERE project = $project) AS sources
+"""
+_ARRIVED = """
+SELECT event_id FROM events WHERE project = $project AND list_contains($ids, event_id)
+UNION SELECT event_id FROM facts WHERE project = $project AND list_contains($ids, event_id)
+"""
+
+
+def list_interactions(
+    cursor: duckdb.DuckDBPyConnection, project: str, *, after: str | None = None, limit: int = 50,
+    label: str | None = None, q: str | None = None, surface: str | None = None, source: str | None = None,
+    show: str | None = None,
+) -> Page:  # fmt: skip
+    """Return interactions, newest first, with counts of their feedback. `show` is one of SHOW."""
+    parameters = {
+        "project": project, "label": label or None, "q": q or None, "surface": surface or None,
+        "source": source or None, "show": show or "",
+    }  # fmt: skip
+    return page(cursor, _LIST, parameters, after, limit)
+
+
+def find_interaction(cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str) -> Row:
+    """Return one interaction with messages, candidates, feedback history, events and conflicts; raise NotFound."""
+    key = key128(project, interaction_id)
+    found = one(cursor, _ONE, {"key": key, "project": project})
+    if found is None:
+        raise NotFound(
+            "unknown_interaction", f"No interaction {interaction_id!r} in project {project!r}.",
+            "Feedback reaches the tables about a second after it was accepted.",
+        )  # fmt: skip
+    found["messages"] = parse_json(found["messages"]) or []
+    found["trial"] = parse_json(found["trial"])
+    found["candidates"] = rows(cursor, _CANDIDATES, {"key": key})
+    for candidate in found["candidates"]:
+        candidate["sampling"] = parse_json(candidate["sampling"])
+    found["feedback"] = rows(cursor, _FEEDBACK, {"key": key})
+    found["events"] = rows(cursor, _EVENTS, {"key": key})
+    for event in found["events"]:
+        event["body"] = parse_json(event["body"])
+    found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key})
+    found["same_prompt"] = rows(cursor, _SAME_PROMPT, {"key": key, "project": project})
+    del found["interaction_key"]
+    return found
+
+
+def filter_values(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:
+    """Return the labels, surfaces and sources there are to filter by."""
+    found = one(cursor, _FILTERS, {"project": project}) or {}
+    return {name: [value for value in (values or []) if value] for name, values in found.items()}
+
+
+def missing_events(cursor: duckdb.DuckDBPyConnection, project: str, event_ids: Sequence[str]) -> list[str]:
+    """Return which of these events the tables do not hold yet."""
+    wanted = {event_id.lower(): event_id for event_id in event_ids}
+    arrived = {row["event_id"] for row in rows(cursor, _ARRIVED, {"project": project, "ids": list(wanted)})}
+    return [given for event_id, given in wanted.items() if event_id not in arrived]

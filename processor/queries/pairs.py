@@ -1,0 +1,55 @@
+"""Preference pairs with the vote each of them came from."""
+
+from __future__ import annotations
+
+import duckdb
+
+from processor.queries.reading import Page, Row, page, rows
+
+_LIST = """
+SELECT p.pair_id, p.interaction_id, p.event_id, p.kind, i.prompt_text, p.chosen, p.rejected, p.chosen_candidate,
+    p.rejected_candidate, p.chosen_model, p.rejected_model, p.weight_num, p.weight_den, p.truncated_chosen,
+    p.truncated_rejected, p.actor_id, f.actor_kind, f.via, f.verified, f.dwell_ms, f.comment,
+    len(f.shown) AS shown, p.trainable, p.why_not, p.occurred_at, p.received_at, p.received_at AS page_at,
+    p.pair_id AS page_key
+FROM pairs p JOIN interactions i USING (interaction_key)
+    LEFT JOIN feedback f ON f.interaction_key = p.interaction_key AND f.event_key = p.event_key
+WHERE p.project = $project
+    AND ($at::TIMESTAMP IS NULL OR (p.received_at, p.pair_id) < ($at::TIMESTAMP, $key::UUID))
+    AND ($kind::TEXT IS NULL OR p.kind = $kind)
+    AND ($trainable::BOOLEAN IS NULL OR p.trainable = $trainable)
+    AND ($model::TEXT IS NULL OR p.chosen_model = $model OR p.rejected_model = $model)
+    AND ($interaction::TEXT IS NULL OR p.interaction_id = $interaction)
+ORDER BY p.received_at DESC, p.pair_id DESC LIMIT $take
+"""
+_COUNTS = """
+SELECT kind, coalesce(why_not, '') AS why_not, trainable, count(*) AS n FROM pairs
+WHERE project = $project GROUP BY ALL ORDER BY kind, why_not
+"""
+_MODELS = """
+SELECT DISTINCT model FROM (SELECT chosen_model AS model FROM pairs WHERE project = $project
+    UNION SELECT rejected_model FROM pairs WHERE project = $project)
+WHERE model IS NOT NULL ORDER BY model
+"""
+
+
+def list_pairs(
+    cursor: duckdb.DuckDBPyConnection, project: str, *, after: str | None = None, limit: int = 50,
+    kind: str | None = None, trainable: bool | None = None, model: str | None = None, interaction: str | None = None,
+) -> Page:  # fmt: skip
+    """Return pairs, newest first, each with prompt, both texts, who wrote them, and the vote behind it."""
+    parameters = {
+        "project": project, "kind": kind or None, "trainable": trainable, "model": model or None,
+        "interaction": interaction or None,
+    }  # fmt: skip
+    return page(cursor, _LIST, parameters, after, limit)
+
+
+def pair_counts(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Row]:
+    """Return how many pairs there are by kind, and why some do not train."""
+    return rows(cursor, _COUNTS, {"project": project})
+
+
+def pair_models(cursor: duckdb.DuckDBPyConnection, project: str) -> list[str]:
+    """Return the models that wrote either side of a pair."""
+    return [row["model"] for row in rows(cursor, _MODELS, {"project": project})]
