@@ -1,0 +1,188 @@
+"""The rows being written at once: one key-value cache, one token for every row per step; rows join and leave between steps.
+
+A row that joins is padded on the left to the others' length; positions are kept per row, so padding changes nothing.
+The adapter is chosen per row through PEFT's `adapter_names` (mixed batch). Only the engine's thread calls this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from transformers import DynamicCache
+
+from trainer.serving.sampling import RowRandom, Sampling, draw
+
+BASE = "__base__"
+
+
+@dataclass
+class Row:
+    """One reply being written."""
+
+    prompt: list[int]
+    adapter: str
+    sampling: Sampling
+    random: RowRandom
+    on_text: Callable[[str], None] | None = None
+    tokens: list[int] = field(default_factory=list)
+    sent: int = 0
+    finish_reason: str | None = None
+    text: str = ""
+
+
+@dataclass
+class Model:
+    """What a step needs: the (PEFT) model, its tokenizer and the tokens that end a reply."""
+
+    model: Any
+    tokenizer: Any
+    end_tokens: frozenset[int]
+    adapters_loaded: Callable[[], bool]
+
+    def forward(self, adapters: Sequence[str], **inputs: Any) -> Any:
+        """Run the model over rows, each with its own adapter (BASE for none)."""
+        if self.adapters_loaded():
+            inputs["adapter_names"] = list(adapters)
+        return self.model(use_cache=True, logits_to_keep=1, **inputs)
+
+
+class Batch:
+    """The rows in flight and their cache."""
+
+    def __init__(self, model: Model) -> None:
+        self._model = model
+        self.rows: list[Row] = []
+        self._cache: Any = None
+        self._mask = torch.zeros((0, 0), dtype=torch.long)
+
+    @torch.inference_mode()
+    def join(self, rows: list[Row]) -> list[Row]:
+        """Read the prompts of new rows, draw their first tokens, and add them; return rows that are done at once.
+
+        Rows with the same prompt and adapter (the replies of one request) are read once.
+        """
+        unique = list(dict.fromkeys((row.adapter, tuple(row.prompt)) for row in rows))
+        longest = max(len(prompt) for _, prompt in unique)
+        pad = self._model.tokenizer.pad_token_id or 0
+        ids = torch.full((len(unique), longest), pad, dtype=torch.long)
+        mask = torch.zeros((len(unique), longest), dtype=torch.long)
+        for index, (_, prompt) in enumerate(unique):
+            ids[index, longest - len(prompt) :] = torch.tensor(prompt)
+            mask[index, longest - len(prompt) :] = 1
+        cache = DynamicCache()
+        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+        output = self._model.forward(
+            [adapter for adapter, _ in unique], input_ids=ids, attention_mask=mask, position_ids=positions,
+            past_key_values=cache,
+        )  # fmt: skip
+        places = torch.tensor([unique.index((row.adapter, tuple(row.prompt))) for row in rows])
+        logits = output.logits[:, -1][places]
+        cache.batch_select_indices(places)
+        self._merge(rows, cache, mask[places])
+        self._accept(rows, logits)
+        return self._leave()
+
+    def _merge(self, rows: list[Row], cache: Any, mask: torch.Tensor) -> None:
+        """Put the new rows' cache under the others', the shorter one padded on the left."""
+        if not self.rows:
+            self.rows, self._cache, self._mask = list(rows), cache, mask
+            return
+        width = max(self._mask.shape[1], mask.shape[1])
+        for mine, theirs in zip(self._cache.layers, cache.layers, strict=True):
+            mine.keys = torch.cat([_widen(mine.keys, width), _widen(theirs.keys, width)])
+            mine.values = torch.cat([_widen(mine.values, width), _widen(theirs.values, width)])
+        self._mask = torch.cat([_widen_mask(self._mask, width), _widen_mask(mask, width)])
+        self.rows.extend(rows)
+
+    @torch.inference_mode()
+    def step(self) -> list[Row]:
+        """Write one token for every row; return the rows that are done."""
+        last = torch.tensor([[row.tokens[-1]] for row in self.rows])
+        self._mask = torch.cat([self._mask, torch.ones((len(self.rows), 1), dtype=torch.long)], dim=1)
+        positions = self._mask.sum(dim=1, keepdim=True) - 1
+        output = self._model.forward(
+            [row.adapter for row in self.rows], input_ids=last, attention_mask=self._mask, position_ids=positions,
+            past_key_values=self._cache,
+        )  # fmt: skip
+        self._accept(self.rows, output.logits[:, -1])
+        return self._leave()
+
+    def _accept(self, rows: list[Row], logits: torch.Tensor) -> None:
+        """Draw a token for each row and note which rows are done."""
+        tokens = draw(logits, [row.sampling for row in rows], [row.random for row in rows]).tolist()
+        for row, token in zip(rows, tokens, strict=True):
+            if token in self._model.end_tokens:
+                self._finish(row, "stop")
+                continue
+            row.tokens.append(token)
+            if row.sampling.stop or row.on_text:
+                self._read_out(row)
+            if row.finish_reason is None and len(row.tokens) >= row.sampling.max_tokens:
+                self._finish(row, "length")
+
+    def _read_out(self, row: Row) -> None:
+        """Turn the row's tokens into text, cut at a stop text, and hand over what is new and final."""
+        text = self._model.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        cuts = [place for stop in row.sampling.stop if (place := text.find(stop)) >= 0]
+        if cuts:
+            text, row.finish_reason = text[: min(cuts)], "stop"
+        row.text = text
+        if row.on_text is None:
+            return
+        # Half a character (a replacement mark at the end) or what may begin a stop text is held back.
+        held = 0 if row.finish_reason else max((_overlap(text, stop) for stop in row.sampling.stop), default=0)
+        ready = text[: len(text) - held]
+        if not row.finish_reason:
+            ready = ready.rstrip("\ufffd")
+        if len(ready) > row.sent:
+            row.on_text(ready[row.sent :])
+            row.sent = len(ready)
+
+    def _finish(self, row: Row, reason: str) -> None:
+        row.finish_reason = reason
+        row.text = self._model.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        if row.on_text and len(row.text) > row.sent:
+            row.on_text(row.text[row.sent :])
+            row.sent = len(row.text)
+
+    def cancel(self, row: Row) -> None:
+        """End a row nobody waits for; it leaves at the next step."""
+        row.finish_reason = row.finish_reason or "cancelled"
+
+    def _leave(self) -> list[Row]:
+        """Take the finished rows out, and the columns that only they used."""
+        done = [row for row in self.rows if row.finish_reason]
+        if not done:
+            return []
+        kept = [index for index, row in enumerate(self.rows) if not row.finish_reason]
+        self.rows = [self.rows[index] for index in kept]
+        if not kept:
+            self._cache, self._mask = None, torch.zeros((0, 0), dtype=torch.long)
+            return done
+        places = torch.tensor(kept)
+        self._mask = self._mask[places]
+        first = int(self._mask.any(dim=0).nonzero()[0])
+        self._mask = self._mask[:, first:]
+        for layer in self._cache.layers:
+            layer.keys = layer.keys[places][:, :, first:].contiguous()
+            layer.values = layer.values[places][:, :, first:].contiguous()
+        return done
+
+
+def _widen(states: torch.Tensor, width: int) -> torch.Tensor:
+    """Pad keys or values (rows, heads, length, size) on the left to `width`."""
+    missing = width - states.shape[2]
+    return torch.nn.functional.pad(states, (0, 0, missing, 0)) if missing else states
+
+
+def _widen_mask(mask: torch.Tensor, width: int) -> torch.Tensor:
+    missing = width - mask.shape[1]
+    return torch.nn.functional.pad(mask, (missing, 0)) if missing else mask
+
+
+def _overlap(text: str, stop: str) -> int:
+    """Return how many characters at the end of `text` may begin `stop`."""
+    return next((size for size in range(min(len(stop) - 1, len(text)), 0, -1) if text.endswith(stop[:size])), 0)

@@ -1,0 +1,251 @@
+"""The engine: base and adapters resident once, one thread that writes all replies together.
+
+Requests from many threads wait in a queue; between two steps the thread takes as many rows as fit and adds them to
+the batch in flight, so a streamed chat begins at once although a long batch runs, and never are there two forward
+passes at a time (PEFT mixes adapters through hooks on shared modules, which two at once would overwrite).
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+
+from eventlog.errors import ThumbwheelError
+from trainer.base_model import default_dtype, load_model, load_tokenizer
+from trainer.serving.adapters import Adapters
+from trainer.serving.batch import BASE, Batch, Model, Row
+from trainer.serving.sampling import RowRandom, Sampling
+
+MAX_ROWS = 32
+# Rows that may wait; past it a request is refused with Retry-After instead of growing a queue without end.
+MAX_WAITING_ROWS = 256
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """One finished reply; finish_reason is stop or length."""
+
+    text: str
+    finish_reason: str
+    prompt_tokens: int
+    tokens: int
+
+
+@dataclass
+class Generation:
+    """A request to the engine: one prompt, one adapter name per wanted reply ("base" for none)."""
+
+    messages: list[dict[str, Any]]
+    models: Sequence[str]
+    sampling: Sampling
+    on_text: Callable[[int, str], None] | None = None
+    cancelled: threading.Event = field(default_factory=threading.Event)
+
+
+class Generator(Protocol):
+    """What the gateway asks for replies: the engine in process, or an OpenAI-compatible upstream."""
+
+    def generate(self, request: Generation) -> list[Reply]:
+        """Return one reply per wanted model; raises ThumbwheelError."""
+
+    def check(self) -> None:
+        """Raise ThumbwheelError when no reply can be had."""
+
+    def close(self) -> None:
+        """Stop; requests in flight are answered first."""
+
+
+@dataclass
+class _Job:
+    request: Generation
+    rows: list[Row]
+    future: Future[list[Reply]]
+
+
+class Engine:
+    """Base and adapters in this process. `adapter_folder(model)` says where an adapter's files lie."""
+
+    def __init__(self, base: Path, adapter_folder: Callable[[str], Path]) -> None:
+        self.tokenizer = load_tokenizer(base)
+        base_model = load_model(base, default_dtype())
+        self._limit = int(getattr(base_model.config, "max_position_embeddings", 2048))
+        self._adapters = Adapters(base_model)
+        self._folder = adapter_folder
+        self._ends = _end_tokens(base_model, self.tokenizer)
+        self._incoming: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._waiting_rows = 0
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    # -- called by request threads
+
+    def generate(self, request: Generation) -> list[Reply]:
+        """Return one reply per model named, in order; blocks. Raises ThumbwheelError, 503 when too many wait."""
+        job = self._job(request)
+        with self._lock:
+            if self._waiting_rows + len(job.rows) > MAX_WAITING_ROWS:
+                raise ThumbwheelError(
+                    "overloaded", "Too many replies are waiting.", "Try again in a moment.", status=503
+                )
+            self._waiting_rows += len(job.rows)
+        self._incoming.put(job)
+        return job.future.result()
+
+    def _job(self, request: Generation) -> _Job:
+        prompt = self._prompt(request.messages)
+        if len(prompt) + 1 >= self._limit:
+            raise ThumbwheelError(
+                "context_length_exceeded", f"The messages take {len(prompt)} tokens, the model reads {self._limit}.",
+                "Send fewer or shorter messages.", "messages",
+            )  # fmt: skip
+        rows = []
+        for index, model in enumerate(request.models):
+            seed = request.sampling.seed
+            rows.append(Row(
+                prompt, BASE if model == "base" else model, self._within_context(request.sampling, len(prompt)),
+                RowRandom(None if seed is None else seed + index), _listener(request, index),
+            ))  # fmt: skip
+        return _Job(request, rows, Future())
+
+    def _within_context(self, sampling: Sampling, prompt_tokens: int) -> Sampling:
+        room = self._limit - prompt_tokens
+        if sampling.max_tokens <= room:
+            return sampling
+        return Sampling(sampling.temperature, sampling.top_p, room, sampling.stop, sampling.seed)
+
+    def _prompt(self, messages: list[dict[str, Any]]) -> list[int]:
+        try:
+            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        except Exception as error:
+            raise ThumbwheelError(
+                "invalid_messages", f"The model's chat template refuses these messages: {error}",
+                "Alternate user and assistant; put a system message first.", "messages",
+            ) from error  # fmt: skip
+        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def check(self) -> None:
+        """Raise ThumbwheelError when the engine's thread has ended."""
+        if not self._thread.is_alive():
+            raise ThumbwheelError("engine_stopped", "The engine has stopped.", "Restart the gateway.", status=503)
+
+    def close(self) -> None:
+        """Finish what is in flight for at most 8 s, then stop."""
+        self._incoming.put(None)
+        self._thread.join(8.0)
+
+    # -- the engine's thread
+
+    def _run(self) -> None:
+        batch = Batch(Model(None, self.tokenizer, self._ends, self._adapters.any_loaded))
+        jobs: dict[int, _Job] = {}
+        waiting: deque[_Job] = deque()
+        closing = False
+        while True:
+            closing = self._receive(waiting, block=not batch.rows and not waiting and not closing) or closing
+            if closing and not batch.rows and not waiting:
+                return
+            try:
+                done = self._admit(batch, waiting, jobs)
+                self._drop_cancelled(batch, jobs)
+                if batch.rows:
+                    done += batch.step()
+            except Exception as error:
+                log.exception("A step failed; its requests are answered with an error.")
+                self._fail(jobs, error)
+                batch = Batch(Model(self._adapters.model, self.tokenizer, self._ends, self._adapters.any_loaded))
+                continue
+            self._answer(done, jobs)
+
+    def _receive(self, waiting: deque[_Job], block: bool) -> bool:
+        """Take what has come in; True when asked to close."""
+        closing = False
+        while True:
+            try:
+                job = self._incoming.get(block=block)
+            except queue.Empty:
+                return closing
+            block = False
+            if job is None:
+                closing = True
+            else:
+                waiting.append(job)
+
+    def _admit(self, batch: Batch, waiting: deque[_Job], jobs: dict[int, _Job]) -> list[Row]:
+        """Let waiting requests join while rows are free; a request's rows join together."""
+        joining: list[Row] = []
+        while waiting and (
+            (not batch.rows and not joining) or len(batch.rows) + len(joining) + len(waiting[0].rows) <= MAX_ROWS
+        ):
+            job = waiting.popleft()
+            with self._lock:
+                self._waiting_rows -= len(job.rows)
+            try:
+                self._load_adapters(batch, job)
+            except ThumbwheelError as error:
+                job.future.set_exception(error)
+                continue
+            joining += job.rows
+            jobs.update((id(row), job) for row in job.rows)
+        if not joining:
+            return []
+        batch._model.model = self._adapters.model
+        return batch.join(joining)
+
+    def _load_adapters(self, batch: Batch, job: _Job) -> None:
+        busy = {row.adapter for row in batch.rows} | {row.adapter for row in job.rows}
+        for name in {row.adapter for row in job.rows} - {BASE}:
+            self._adapters.use(name, self._folder(name), busy)
+
+    def _drop_cancelled(self, batch: Batch, jobs: dict[int, _Job]) -> None:
+        for row in batch.rows:
+            if jobs[id(row)].request.cancelled.is_set():
+                batch.cancel(row)
+
+    def _answer(self, done: list[Row], jobs: dict[int, _Job]) -> None:
+        for row in done:
+            job = jobs.pop(id(row))
+            if all(r.finish_reason for r in job.rows) and not job.future.done():
+                job.future.set_result([
+                    Reply(r.text, r.finish_reason or "stop", len(r.prompt), len(r.tokens)) for r in job.rows
+                ])  # fmt: skip
+
+    def _fail(self, jobs: dict[int, _Job], error: Exception) -> None:
+        for job in jobs.values():
+            if not job.future.done():
+                job.future.set_exception(
+                    ThumbwheelError(
+                        "engine_failed", f"The engine failed: {type(error).__name__}.", "Try again.", status=500
+                    )
+                )
+        jobs.clear()
+
+
+def _listener(request: Generation, index: int) -> Callable[[str], None] | None:
+    if request.on_text is None:
+        return None
+    on_text = request.on_text
+    return lambda text: on_text(index, text)
+
+
+def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
+    """Return the tokens that end a reply: the generation settings' and the tokenizer's."""
+    configured = getattr(model.generation_config, "eos_token_id", None)
+    listed = configured if isinstance(configured, list) else [configured]
+    return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
+
+
+def configure_threads(threads: int | None = None) -> None:
+    """Use the machine's cores once; explicit, because containers misreport them."""
+    if threads:
+        torch.set_num_threads(threads)
