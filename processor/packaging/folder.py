@@ -1,0 +1,72 @@
+"""Dataset folders on disk: where they are, what they hold, how two differ."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+
+from eventlog.errors import ThumbwheelError
+from eventlog.settings import Settings
+from processor.packaging.parquet import LINEAGE
+
+MANIFEST = "manifest.json"
+CARD = "README.md"
+_DATASET_ID = re.compile(r"ds-[0-9a-f]{12}\Z")
+_PROJECT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
+
+
+def project_folder(settings: Settings, project: str) -> Path:
+    """Return the folder of a project's datasets; raise ThumbwheelError for a name that is none."""
+    if not _PROJECT.match(project):
+        raise ThumbwheelError("invalid_project", f"{project!r} is not a project name.", "Use letters, digits, - and _.")
+    return settings.home / "datasets" / project
+
+
+def dataset_folder(settings: Settings, project: str, dataset_id: str) -> Path:
+    """Return the folder of one dataset; raise ThumbwheelError (404) when there is none."""
+    folder = project_folder(settings, project) / dataset_id
+    if not _DATASET_ID.match(dataset_id) or not (folder / MANIFEST).is_file():
+        raise ThumbwheelError(
+            "unknown_dataset", f"Project {project} has no dataset {dataset_id!r}.", "List them first.", status=404
+        )
+    return folder
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """Return a folder's manifest."""
+    found: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
+    return found
+
+
+def show_dataset(settings: Settings, project: str, dataset_id: str) -> dict[str, Any]:
+    """Return a dataset's manifest, with its folder."""
+    folder = dataset_folder(settings, project, dataset_id)
+    return read_manifest(folder) | {"folder": str(folder)}
+
+
+def diff_datasets(settings: Settings, project: str, left: str, right: str) -> dict[str, Any]:
+    """Return what changed from one dataset to another: counts, rows added and removed, rows that moved split."""
+    folders = [dataset_folder(settings, project, dataset_id) for dataset_id in (left, right)]
+    manifests = [read_manifest(folder) for folder in folders]
+    before, after = (_lineage(folder) for folder in folders)
+    shared = before.keys() & after.keys()
+    filters = {
+        name: {"left": manifests[0]["filters"].get(name), "right": manifests[1]["filters"].get(name)}
+        for name in sorted(manifests[0]["filters"].keys() | manifests[1]["filters"].keys())
+        if manifests[0]["filters"].get(name) != manifests[1]["filters"].get(name)
+    }
+    return {
+        "left": left, "right": right,
+        "counts": {"left": manifests[0]["counts"], "right": manifests[1]["counts"]},
+        "added": sorted(after.keys() - before.keys()), "removed": sorted(before.keys() - after.keys()),
+        "moved": sorted(row for row in shared if before[row] != after[row]), "kept": len(shared), "filters": filters,
+    }  # fmt: skip
+
+
+def _lineage(folder: Path) -> dict[str, str]:
+    table = pq.read_table(folder / LINEAGE, columns=["id", "split"])
+    return dict(zip(table["id"].to_pylist(), table["split"].to_pylist(), strict=True))

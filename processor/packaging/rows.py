@@ -1,0 +1,170 @@
+"""Rows that may enter a dataset, read from the tables, and why others may not."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import duckdb
+
+from processor.packaging.filters import EVALUATION_LABEL, Filters, has_label
+from processor.steps.normalise import text_of
+
+_SHARED = """
+r.interaction_id, r.event_id, lower(replace(CAST(r.prompt_hash AS VARCHAR), '-', '')), r.received_at,
+i.conversation_id, i.labels, i.messages, i.trial, i.received_at,
+"""
+_PAIRS = f"""
+SELECT {_SHARED} 'preference', r.pair_id, r.kind, r.weight_num, r.weight_den, r.chosen, r.rejected,
+    r.chosen_model, r.rejected_model, r.truncated_chosen, r.truncated_rejected, NULL
+FROM pairs r JOIN interactions i USING (interaction_key) WHERE r.project = ? AND r.trainable
+"""
+_UNPAIRED = f"""
+SELECT {_SHARED} 'unpaired', r.unpaired_id, 'thumb', 1, 1, r.text, '', r.model, NULL, r.truncated, false, r.label
+FROM unpaired r JOIN interactions i USING (interaction_key) WHERE r.project = ? AND r.trainable
+"""
+_DEMONSTRATIONS = f"""
+SELECT {_SHARED} 'demonstration', r.demonstration_id, r.kind, 1, 1, r.text, '', NULL, NULL, false, false, NULL
+FROM demonstrations r JOIN interactions i USING (interaction_key) WHERE r.project = ? AND r.trainable
+"""
+_UNTRAINABLE = """
+SELECT why_not, count(*) FROM (
+    SELECT project, trainable, why_not FROM pairs UNION ALL SELECT project, trainable, why_not FROM unpaired
+    UNION ALL SELECT project, trainable, why_not FROM demonstrations
+) WHERE project = ? AND NOT trainable GROUP BY why_not ORDER BY why_not
+"""
+_EVALUATION = """
+SELECT lower(replace(CAST(prompt_hash AS VARCHAR), '-', '')), conversation_id, labels
+FROM interactions WHERE project = ? AND len(list_filter(labels, lambda label: starts_with(label, ?))) > 0
+"""
+_DECISIONS = """
+SELECT subject, max(least(occurred_at, received_at)) FROM facts
+WHERE project = ? AND type IN ('model.promoted', 'model.rejected', 'model.held', 'model.rolled_back') GROUP BY subject
+"""
+_NEAR = """
+SELECT lower(replace(CAST(a.prompt_hash AS VARCHAR), '-', '')), lower(replace(CAST(b.prompt_hash AS VARCHAR), '-', ''))
+FROM duplicates d JOIN interactions a ON a.interaction_key = d.interaction_key
+JOIN interactions b ON b.interaction_key = d.canonical_key
+WHERE d.project = ? AND a.prompt_hash IS NOT NULL AND b.prompt_hash IS NOT NULL ORDER BY 1, 2
+"""
+
+
+@dataclass(slots=True)
+class DataRow:
+    """One row of a dataset. `chosen` is the completion of unpaired and demonstration rows; the weight is exact."""
+
+    interaction_id: str
+    event_id: str
+    prompt_hash: str
+    received_at: datetime
+    conversation_id: str | None
+    labels: list[str] | None
+    messages: str
+    trial: str | None
+    shown_at: datetime
+    config: str
+    id: str
+    kind: str
+    weight_num: int
+    weight_den: int
+    chosen: str
+    rejected: str
+    chosen_model: str | None
+    rejected_model: str | None
+    truncated_chosen: bool
+    truncated_rejected: bool
+    label: bool | None
+    replay: bool = False
+    split: str = ""
+
+    @property
+    def order(self) -> tuple[datetime, str, str]:
+        """Order rows the same way whatever order the tables have them in."""
+        return self.received_at, self.event_id, self.id
+
+    def prompt(self) -> list[dict[str, str]]:
+        """Return the prompt as messages of plain text."""
+        return [{"role": m["role"], "content": text_of(m.get("content")) or ""} for m in json.loads(self.messages)]
+
+
+@dataclass
+class Candidates:
+    """Rows that passed the filters, the reasons of those that did not, and which prompts are near each other."""
+
+    rows: list[DataRow]
+    dropped: Counter[str] = field(default_factory=Counter)
+    near: list[tuple[str, str]] = field(default_factory=list)
+
+
+def select_rows(cursor: duckdb.DuckDBPyConnection, project: str, filters: Filters) -> Candidates:
+    """Return the rows these filters take, in order."""
+    found: list[DataRow] = []
+    for query in (_PAIRS, _UNPAIRED, _DEMONSTRATIONS):
+        for values in cursor.execute(query, [project]).fetchall():
+            row = DataRow(*values)
+            row.id = str(row.id)
+            found.append(row)
+    candidates = Candidates([])
+    candidates.near = [(str(a), str(b)) for a, b in cursor.execute(_NEAR, [project]).fetchall()]
+    candidates.dropped.update({reason: n for reason, n in cursor.execute(_UNTRAINABLE, [project]).fetchall()})
+    prompts, conversations = _evaluation(cursor, project, candidates.near)
+    decided = dict(cursor.execute(_DECISIONS, [project]).fetchall())
+    for row in sorted(found, key=lambda row: row.order):
+        if row.prompt_hash in prompts or row.conversation_id in conversations:
+            reason: str | None = "evaluation_prompt"
+        else:
+            reason = _why_not(row, filters, decided)
+        if reason is None:
+            candidates.rows.append(row)
+        else:
+            candidates.dropped[reason] += 1
+    return candidates
+
+
+def _evaluation(
+    cursor: duckdb.DuckDBPyConnection, project: str, near: Iterable[tuple[str, str]]
+) -> tuple[set[str], set[str]]:
+    """Return the prompts (by hash, near duplicates too) and the conversations that only evaluate."""
+    prompts: set[str] = set()
+    conversations: set[str] = set()
+    for prompt_hash, conversation, labels in cursor.execute(_EVALUATION, [project, EVALUATION_LABEL]).fetchall():
+        if has_label(labels, [EVALUATION_LABEL]):
+            prompts.add(prompt_hash)
+            if conversation is not None:
+                conversations.add(conversation)
+    close = {b for a, b in near if a in prompts} | {a for a, b in near if b in prompts}
+    return prompts | close, conversations
+
+
+def _why_not(row: DataRow, filters: Filters, decided: dict[str, datetime]) -> str | None:
+    if filters.kinds and row.config not in filters.kinds and row.kind not in filters.kinds:
+        return "kind"
+    if filters.include_labels and not has_label(row.labels, filters.include_labels):
+        return "label_not_included"
+    if has_label(row.labels, filters.exclude_labels):
+        return "label_excluded"
+    if _test_runs(row, decided):
+        return "test_running"
+    old = filters.since is not None and row.received_at.replace(tzinfo=UTC) < filters.since
+    if row.config == "preference" and filters.policy is not None:
+        # A reply of unknown origin (an import) is nobody's replay.
+        other = row.rejected_model is not None and row.rejected_model != filters.policy
+        row.replay = other or old
+        return None
+    return "before_since" if old else None
+
+
+def _test_runs(row: DataRow, decided: dict[str, datetime]) -> bool:
+    """Say whether the row was shown in a blind test that is not decided: what decides a test must not train."""
+    if row.trial is None:
+        return False
+    trial: dict[str, Any] = json.loads(row.trial)
+    challenger = trial.get("challenger")
+    if not challenger:
+        return False
+    end = decided.get(challenger)
+    return end is None or end < row.shown_at
