@@ -1,7 +1,8 @@
-"""The rows being written at once: one key-value cache, one token for every row per step; rows join and leave between steps.
+"""The rows being written at once: one key-value cache, one token for every row per step.
 
-A row that joins is padded on the left to the others' length; positions are kept per row, so padding changes nothing.
-The adapter is chosen per row through PEFT's `adapter_names` (mixed batch). Only the engine's thread calls this.
+Rows join and leave between steps. A row that joins is padded on the left to the others' length; positions are kept
+per row, so padding changes nothing. The adapter is chosen per row through PEFT's `adapter_names` (mixed batch).
+Only the engine's thread calls this.
 """
 
 from __future__ import annotations
@@ -46,19 +47,19 @@ class Model:
         """Run the model over rows, each with its own adapter (BASE for none)."""
         if self.adapters_loaded():
             inputs["adapter_names"] = list(adapters)
-        return self.model(use_cache=True, logits_to_keep=1, **inputs)
+        with torch.inference_mode():
+            return self.model(use_cache=True, logits_to_keep=1, **inputs)
 
 
 class Batch:
     """The rows in flight and their cache."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        self.model = model
         self.rows: list[Row] = []
         self._cache: Any = None
         self._mask = torch.zeros((0, 0), dtype=torch.long)
 
-    @torch.inference_mode()
     def join(self, rows: list[Row]) -> list[Row]:
         """Read the prompts of new rows, draw their first tokens, and add them; return rows that are done at once.
 
@@ -66,7 +67,7 @@ class Batch:
         """
         unique = list(dict.fromkeys((row.adapter, tuple(row.prompt)) for row in rows))
         longest = max(len(prompt) for _, prompt in unique)
-        pad = self._model.tokenizer.pad_token_id or 0
+        pad = self.model.tokenizer.pad_token_id or 0
         ids = torch.full((len(unique), longest), pad, dtype=torch.long)
         mask = torch.zeros((len(unique), longest), dtype=torch.long)
         for index, (_, prompt) in enumerate(unique):
@@ -74,7 +75,7 @@ class Batch:
             mask[index, longest - len(prompt) :] = 1
         cache = DynamicCache()
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
-        output = self._model.forward(
+        output = self.model.forward(
             [adapter for adapter, _ in unique], input_ids=ids, attention_mask=mask, position_ids=positions,
             past_key_values=cache,
         )  # fmt: skip
@@ -97,13 +98,12 @@ class Batch:
         self._mask = torch.cat([_widen_mask(self._mask, width), _widen_mask(mask, width)])
         self.rows.extend(rows)
 
-    @torch.inference_mode()
     def step(self) -> list[Row]:
         """Write one token for every row; return the rows that are done."""
         last = torch.tensor([[row.tokens[-1]] for row in self.rows])
         self._mask = torch.cat([self._mask, torch.ones((len(self.rows), 1), dtype=torch.long)], dim=1)
         positions = self._mask.sum(dim=1, keepdim=True) - 1
-        output = self._model.forward(
+        output = self.model.forward(
             [row.adapter for row in self.rows], input_ids=last, attention_mask=self._mask, position_ids=positions,
             past_key_values=self._cache,
         )  # fmt: skip
@@ -114,7 +114,7 @@ class Batch:
         """Draw a token for each row and note which rows are done."""
         tokens = draw(logits, [row.sampling for row in rows], [row.random for row in rows]).tolist()
         for row, token in zip(rows, tokens, strict=True):
-            if token in self._model.end_tokens:
+            if token in self.model.end_tokens:
                 self._finish(row, "stop")
                 continue
             row.tokens.append(token)
@@ -125,7 +125,7 @@ class Batch:
 
     def _read_out(self, row: Row) -> None:
         """Turn the row's tokens into text, cut at a stop text, and hand over what is new and final."""
-        text = self._model.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        text = self.model.tokenizer.decode(row.tokens, skip_special_tokens=True)
         cuts = [place for stop in row.sampling.stop if (place := text.find(stop)) >= 0]
         if cuts:
             text, row.finish_reason = text[: min(cuts)], "stop"
@@ -143,7 +143,7 @@ class Batch:
 
     def _finish(self, row: Row, reason: str) -> None:
         row.finish_reason = reason
-        row.text = self._model.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        row.text = self.model.tokenizer.decode(row.tokens, skip_special_tokens=True)
         if row.on_text and len(row.text) > row.sent:
             row.on_text(row.text[row.sent :])
             row.sent = len(row.text)

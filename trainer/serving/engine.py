@@ -199,7 +199,7 @@ class Engine:
             jobs.update((id(row), job) for row in job.rows)
         if not joining:
             return []
-        batch._model.model = self._adapters.model
+        batch.model.model = self._adapters.model
         return batch.join(joining)
 
     def _load_adapters(self, batch: Batch, job: _Job) -> None:

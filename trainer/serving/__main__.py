@@ -1,0 +1,70 @@
+"""Start the model gateway: python -m trainer.serving
+
+One worker process holds the engine; many threads wait in it for replies. Settings: docs/reference/settings.md.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+
+# Threads that spin at a barrier starve each other on a machine that does other things too (measured: 1 token/s
+# against 9 while another process computes). Must be set before torch is loaded.
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+
+from flask import Flask
+
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from eventlog.log import open_log
+from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
+from eventlog.settings import Settings, load_settings
+from trainer.serving.aliases import Models
+from trainer.serving.engine import Engine, Generator
+from trainer.serving.gateway import create_app
+from trainer.serving.upstream import Upstream
+
+# A request thread waits for its replies; the engine bounds the rows that may wait.
+THREADS = 64
+
+
+def make_generator(settings: Settings, models: Models) -> Generator:
+    """Return the engine in process, or the upstream when one is set."""
+    if settings.model_api:
+        return Upstream(settings.model_api, settings.base_model, settings.model_api_key)
+    from trainer.base_model import ensure_base_model
+
+    return Engine(ensure_base_model(settings.base_model, settings.home), models.folder)
+
+
+def make_app() -> Flask:
+    """Open what the gateway needs, in the worker (torch does not survive a fork), and return its app."""
+    settings = load_settings()
+    models = Models(settings.home)
+    try:
+        generator = make_generator(settings, models)
+        log = open_log(settings.log_url, settings.partitions or None)
+        control = Control.open(settings.control_url, settings.keys)
+    except ThumbwheelError as error:
+        print(error.line(), file=sys.stderr, flush=True)
+        os._exit(2)
+    at_worker_exit(generator.close, priority=30)
+    at_worker_exit(log.close, priority=20)
+    return create_app(models, log, control, generator)
+
+
+def main() -> int:
+    """Serve until SIGTERM or SIGINT; a setting that cannot work ends the start with one line."""
+    configure_logging()
+    try:
+        settings = load_settings()
+        check_port(settings.gateway_bind, "THUMBWHEEL_GATEWAY_BIND")
+    except ThumbwheelError as error:
+        print(error.line(), file=sys.stderr)
+        return 2
+    serve(make_app, settings.gateway_bind, threads=THREADS)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
