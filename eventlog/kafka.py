@@ -122,7 +122,10 @@ class KafkaLog:
     # -- health
 
     def check(self) -> None:
-        """Raise LogUnavailable when the brokers do not answer, or too few replicas are in sync to write."""
+        """Raise LogUnavailable when the brokers do not answer or did not take the last records.
+
+        Metadata alone does not tell: where the quorum of controllers is lost with the brokers, it stays as it was.
+        """
         topics = self._ask(lambda: self._admin.describe_topics([EVENTS]), CHECK_SECONDS)
         for partition in topics[0].get("partitions", []):
             if partition["leader_id"] < 0 or len(partition["isr_nodes"]) < self._topics[EVENTS].min_in_sync:
@@ -130,6 +133,8 @@ class KafkaLog:
                     f"{EVENTS} {partition['partition_index']} cannot be written: too few replicas are in sync.",
                     "Bring the missing brokers back.",
                 )
+        if self._sender.failing():
+            raise LogUnavailable("Kafka did not acknowledge the last records.", "Check the brokers' logs and disks.")
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Send what waits, answer it, and disconnect."""

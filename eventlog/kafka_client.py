@@ -7,12 +7,13 @@ thread and sockets behind; `connect` closes them.
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeVar
 
 from kafka import KafkaAdminClient
 from kafka.admin import ConfigResource, ConfigResourceType
-from kafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 from kafka.net.compat import KafkaNetClient
 
 from eventlog.errors import LogUnavailable, SettingsError
@@ -22,6 +23,8 @@ log = logging.getLogger(__name__)
 
 BOOTSTRAP_TIMEOUT_MS = 10_000
 REQUEST_TIMEOUT_MS = 6_000
+# A broker that answers may not have heard yet of a topic that was created, or of its settings.
+SETTLE_SECONDS = 3.0
 DEFAULT_PARTITIONS = 12
 REPLICAS = 3
 MIN_IN_SYNC = 2
@@ -111,19 +114,31 @@ def prepare_topics(admin: KafkaAdminClient, partitions: int | None, allow_unsafe
     missing = [name for name in TOPICS if name not in found]
     if missing:
         _create(admin, missing, _wanted_partitions(found, partitions), brokers)
-        found = _describe(admin)
-    _check_partitions(found, partitions)
-    configs = _configs(admin)
-    topics = {
-        name: Topic(*found[name], min_in_sync=int(configs[name].get("min.insync.replicas", 1))) for name in TOPICS
-    }
-    for problem in _problems(topics, configs, brokers):
+    topics, problems = _inspect(admin, partitions, brokers)
+    deadline = time.monotonic() + SETTLE_SECONDS
+    while problems and not allow_unsafe and time.monotonic() < deadline:
+        time.sleep(0.1)
+        topics, problems = _inspect(admin, partitions, brokers)
+    for problem in problems:
         if not allow_unsafe:
             raise SettingsError(
                 "log_unsafe", problem, "Alter the topic, or add allow_unsafe=true to THUMBWHEEL_LOG to accept it."
             )
         log.warning("%s Accepted, because THUMBWHEEL_LOG says allow_unsafe.", problem)
     return topics
+
+
+def _inspect(admin: KafkaAdminClient, partitions: int | None, brokers: int) -> tuple[dict[str, Topic], list[str]]:
+    """Return the topics, and what is unsafe about them; raises SettingsError for a wrong number of partitions."""
+    found = _describe(admin)
+    if len(found) < len(TOPICS):
+        raise UnknownTopicOrPartitionError("created a moment ago")
+    _check_partitions(found, partitions)
+    configs = _configs(admin)
+    topics = {
+        name: Topic(*found[name], min_in_sync=int(configs[name].get("min.insync.replicas", 1))) for name in TOPICS
+    }
+    return topics, _problems(topics, configs, brokers)
 
 
 def _wanted_partitions(found: Mapping[str, tuple[int, int]], partitions: int | None) -> int:

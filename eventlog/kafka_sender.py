@@ -31,6 +31,8 @@ DELIVERY_TIMEOUT_MS = 10_000
 OVERDUE_SECONDS = 15.0
 WATCH_SECONDS = 0.5
 FORCED_CLOSE_SECONDS = 2.0
+# How long a refused send speaks against the brokers while nobody tries another one.
+FAILURE_SECONDS = 15.0
 
 PRODUCER_SETTINGS: dict[str, Any] = {
     "acks": "all",
@@ -82,6 +84,7 @@ class Sender:
         self._next_send = 0
         self._bytes = 0
         self._closing = threading.Event()
+        self._failed_at = float("-inf")
         self.rebuilt = 0
         self._producer = self._ready_producer()
         self._watch = threading.Thread(target=self._watch_loop, name="log-watch", daemon=True)
@@ -113,10 +116,17 @@ class Sender:
             producer = self._producer
         send.futures = [_hand_over(producer, record) for record in records]
         offsets = [_offset(future, deadline) for future in send.futures]
+        sent = [offset for future, offset in zip(send.futures, offsets, strict=True) if future is not None]
+        if sent:
+            self._failed_at = time.monotonic() if None in sent else float("-inf")
         with self._lock:
             # What is not answered stays counted; the watch releases it once the producer gives it up.
             self._release_if_answered(number, send)
         return offsets
+
+    def failing(self) -> bool:
+        """Say whether the last send was not acknowledged, a moment ago."""
+        return time.monotonic() - self._failed_at < FAILURE_SECONDS
 
     def _release_if_answered(self, number: int, send: _Send) -> None:
         if send.answered() and self._sends.pop(number, None) is not None:
