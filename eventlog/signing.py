@@ -41,7 +41,7 @@ def verify_candidate(
     `find_signing_key(project, key_id)` returns the signing key or None.
     """
     parts = candidate_id.split(".")
-    if len(parts) != 4 or parts[0] != "tw1":
+    if len(parts) != 4 or parts[0] != "tw1" or not candidate_id.isascii():
         return False
     key = find_signing_key(project, parts[1])
     return key is not None and hmac.compare_digest(parts[3], _mac(key, project, interaction_id, parts[2]))

@@ -1,0 +1,92 @@
+"""Settings: where they come from, which wins, and the line that names a wrong one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from eventlog.errors import SettingsError
+from eventlog.settings import Bind, Settings, load_settings, parse_bind
+
+
+def refusal(folder: Path, **env: str) -> SettingsError:
+    with pytest.raises(SettingsError) as caught:
+        load_settings({f"THUMBWHEEL_{name}": value for name, value in env.items()}, folder)
+    assert caught.value.hint
+    return caught.value
+
+
+def test_with_nothing_set_everything_lies_under_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_settings({})
+    assert settings.home == tmp_path / "data"
+    assert settings.log_url == f"sqlite:///{tmp_path}/data/log/events.db"
+    assert settings.control_url == f"sqlite:///{tmp_path}/data/control.db"
+    assert settings.collector_bind.url == "http://127.0.0.1:8700"
+
+
+def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "thumbwheel.toml").write_text('home = "/srv/a"\npartitions = 4\ncollector_bind = "0.0.0.0:9000"\n')
+    settings = load_settings({"THUMBWHEEL_HOME": "/srv/b"}, tmp_path)
+    assert (settings.home, settings.partitions) == (Path("/srv/b"), 4)
+    assert settings.collector_bind == Bind("0.0.0.0", 9000)
+    assert settings.collector_bind.url == "http://127.0.0.1:9000"
+
+
+@pytest.mark.parametrize("value", ["sqlite:////srv/log.db", "kafka://a:9092,b:9092?security_protocol=SSL"])
+def test_a_log_address_is_taken_as_it_is(tmp_path: Path, value: str) -> None:
+    assert load_settings({"THUMBWHEEL_LOG": value}, tmp_path).log_url == value
+
+
+def test_an_unknown_setting_is_named_and_the_known_ones_are_listed(tmp_path: Path) -> None:
+    error = refusal(tmp_path, HOEM="/srv")
+    assert "THUMBWHEEL_HOEM" in error.message and "THUMBWHEEL_HOME" in error.hint
+
+
+def test_an_unknown_name_in_the_file_is_named(tmp_path: Path) -> None:
+    (tmp_path / "thumbwheel.toml").write_text("hoem = 'x'\n")
+    assert "hoem in thumbwheel.toml" in refusal(tmp_path).message
+
+
+@pytest.mark.parametrize(("name", "value"), [
+    ("COLLECTOR_BIND", "8700"), ("COLLECTOR_BIND", "host:0"), ("COLLECTOR_BIND", "host:99999"), ("GATEWAY_BIND", ""),
+    ("PARTITIONS", "many"), ("TRAIN_EVERY_DAYS", "weekly"), ("LOG", "postgres://x"), ("PROMOTE_MIN_RATE", "1.5"),
+])  # fmt: skip
+def test_a_malformed_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
+    assert f"THUMBWHEEL_{name}" in refusal(tmp_path, **{name: value}).message
+
+
+@pytest.mark.parametrize("content", ["home = [1]", "home", "[table]\na = 1", "home = 'a'\nhome = 'b'"])
+def test_a_broken_file_is_named(tmp_path: Path, content: str) -> None:
+    (tmp_path / "thumbwheel.toml").write_text(content)
+    assert "thumbwheel.toml" in refusal(tmp_path).message
+
+
+@pytest.mark.parametrize("name", [
+    "COLLECTOR_SERVICE_HOST", "COLLECTOR_SERVICE_PORT", "COLLECTOR_SERVICE_PORT_HTTP", "COLLECTOR_PORT",
+    "COLLECTOR_PORT_8700_TCP", "COLLECTOR_PORT_8700_TCP_ADDR",
+])  # fmt: skip
+def test_what_kubernetes_puts_into_the_environment_is_ignored(tmp_path: Path, name: str) -> None:
+    assert load_settings({f"THUMBWHEEL_{name}": "tcp://10.0.0.1:8700"}, tmp_path).partitions == 0
+
+
+def test_other_programs_variables_are_not_ours(tmp_path: Path) -> None:
+    assert load_settings({"PATH": "/bin", "THUMBWHEELS": "x"}, tmp_path) == load_settings({}, tmp_path)
+
+
+@given(st.text())
+def test_any_text_is_an_address_or_a_clear_refusal(text: str) -> None:
+    try:
+        bind = parse_bind(text)
+    except ValueError:
+        return
+    assert 0 < bind.port < 65536 and str(bind).startswith(bind.host + ":")
+
+
+def test_every_setting_is_in_the_reference() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
+    missing = [name for name in Settings.__dataclass_fields__ if f"THUMBWHEEL_{name.upper()}" not in page]
+    assert missing == []
