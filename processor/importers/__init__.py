@@ -1,0 +1,12 @@
+"""Existing preference data, brought in through the log like everything else.
+
+    report = import_file(Path("dpo_en_demo.json"), "sharegpt", "default", log)
+
+Rows are read one at a time, errors name the row (a line of JSONL or CSV, an item of a JSON array), rows that cannot
+be read go to a quarantine file, and a file imported twice changes nothing: event ids follow from the content.
+"""
+
+from processor.importers.load import FORMATS, ImportReport, import_file
+from processor.importers.reading import RowError
+
+__all__ = ["FORMATS", "ImportReport", "RowError", "import_file"]
