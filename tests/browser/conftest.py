@@ -111,7 +111,11 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
                     f"default-src 'none'; script-src {stub.collector}; connect-src {stub.collector}; "
                     "style-src 'self'; img-src 'self' data:; require-trusted-types-for 'script'"
                 )
-                html = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>Host</title><link rel="icon" href="data:,"><h1>Host</h1><main></main><script src="{stub.collector}/sdk/thumbwheel.js"></script>'
+                html = (
+                    '<!doctype html><html lang="en"><meta charset="utf-8"><title>Host</title>'
+                    '<link rel="icon" href="data:,"><h1>Host</h1><main></main>'
+                    f'<script src="{stub.collector}/sdk/thumbwheel.js"></script>'
+                )
                 self.reply(200, html.encode(), "text/html; charset=utf-8", Content_Security_Policy=policy)
             else:
                 self.reply(404, b"", "text/plain")
@@ -154,12 +158,13 @@ class Stack:
     login: dict[str, str]
 
     def console_json(self, path: str) -> Any:
-        request = urllib.request.Request(self.console + path, headers={"Authorization": f"Bearer {self.keys['secret']}"})
+        key = {"Authorization": f"Bearer {self.keys['secret']}"}
+        request = urllib.request.Request(self.console + path, headers=key)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return json.load(answer)
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
     sockets = [socket.socket() for _ in range(count)]
     for opened in sockets:
         opened.bind(("127.0.0.1", 0))
@@ -169,7 +174,7 @@ def _free_ports(count: int) -> list[int]:
     return ports
 
 
-def _is_ready(url: str) -> bool:
+def is_ready(url: str) -> bool:
     try:
         with urllib.request.urlopen(url, timeout=2) as answer:
             return bool(answer.status == 200)
@@ -184,7 +189,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         pytest.skip("Chromium is not installed")
     home = tmp_path_factory.mktemp("home")
     names = ("COLLECTOR", "CONSOLE", "GATEWAY", "DEMO")
-    binds = {name: f"127.0.0.1:{port}" for name, port in zip(names, _free_ports(4), strict=True)}
+    binds = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(4), strict=True)}
     env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
     env |= {"THUMBWHEEL_HOME": str(home), **{f"THUMBWHEEL_{name}_BIND": bind for name, bind in binds.items()}}
     output = (home / "up.txt").open("w")
@@ -195,7 +200,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     checks = [f"http://{binds[name]}/readyz" for name in names[:3]] + [f"http://{binds['DEMO']}/healthz"]
     try:
         deadline = time.monotonic() + 180
-        while not all(_is_ready(check) for check in checks):
+        while not all(is_ready(check) for check in checks):
             said = (home / "up.txt").read_text()[-3000:]
             assert process.poll() is None, f"`thumbwheel up` ended: {said}"
             assert time.monotonic() < deadline, f"`thumbwheel up` is not ready after 180 s: {said}"

@@ -58,7 +58,8 @@ def show(page: Any, interaction: dict[str, Any]) -> None:
 def compose(element: Any, selector: str, key: str, **init: Any) -> None:
     """A key as an input method sends it while it composes."""
     element.locator(selector).evaluate(
-        "(node, init) => node.dispatchEvent(new KeyboardEvent('keydown', {bubbles: true, composed: true, cancelable: true, ...init}))",
+        """(node, init) => node.dispatchEvent(
+            new KeyboardEvent("keydown", {bubbles: true, composed: true, cancelable: true, ...init}))""",
         {"key": key, **init},
     )
 
@@ -151,7 +152,8 @@ def test_choice_by_key(page: Any, stub: Any, mount: Any, key: str, outcome: str,
 def test_choice_among_images_with_a_broken_one(page: Any, stub: Any, mount: Any) -> None:
     page.expected_errors += ["404", "Failed to load resource", "violates the following Content Security Policy"]
     good = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' width='40' height='80'/%3E"
-    images = [[{"type": "image_url", "image_url": {"url": url}}] for url in (good, f"{stub.host}/none.png", "javascript:1")]
+    urls = (good, f"{stub.host}/none.png", "javascript:1")
+    images = [[{"type": "image_url", "image_url": {"url": url}}] for url in urls]
     choice = mount("thumbwheel-choice", item(replies=images))
     choice.get_by_text("The image could not be loaded.").nth(1).wait_for()
     assert choice.locator("img").count() == 1

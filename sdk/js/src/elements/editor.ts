@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import type { Label } from "./labels.js";
 
 export class Editor {
-  readonly field = h("textarea", { rows: "6", part: "editor", dir: "auto", "data-key": "editor" });
+  readonly field = h("textarea", { rows: "4", part: "editor", dir: "auto", "data-key": "editor" });
   readonly node: HTMLElement;
   private readonly changes = h("div", { class: "diff", part: "diff", dir: "auto" });
   private readonly legend: HTMLElement;

@@ -51,7 +51,7 @@ export function keysPanel(list: KeyList, say: (label: Label) => string): HTMLEle
     state.textContent = say(toggle.checked ? "keysOn" : "keysOff");
   });
   const rows = list.flatMap(([keys, meaning]) => [
-    h("dt", {}, ...keys.map((key) => h("kbd", {}, key))),
+    h("dt", {}, ...keys.map((key) => (key === "–" ? key : h("kbd", {}, key)))),
     h("dd", {}, say(meaning)),
   ]);
   return h("div", {}, h("dl", {}, ...rows), h("label", { class: "switch" }, toggle, state));

@@ -27,7 +27,8 @@ export const BASE_CSS = /* css */ `
 :host([theme="dark"]) { color-scheme: dark; }
 * { box-sizing: border-box; }
 .box { outline: none; }
-h2 { margin: 0 0 .6em; font: inherit; font-weight: 600; outline: none; }
+h2 { width: fit-content; margin: 0 0 .6em; font: inherit; font-weight: 600; }
+h2:focus:not(:focus-visible) { outline: none; }
 p { margin: 0; }
 button, textarea { font: inherit; color: inherit; }
 button {

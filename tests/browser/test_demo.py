@@ -1,0 +1,106 @@
+"""The demo product's journeys against the real processes of `thumbwheel up`, with the real model."""
+
+from typing import Any
+from urllib.parse import quote
+
+import pytest
+
+from tests.browser.conftest import Stack, eventually
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+
+@pytest.fixture
+def sent(page: Any) -> list[dict[str, Any]]:
+    """Events the page's elements have submitted, as the page's own listeners see them."""
+    events: list[dict[str, Any]] = []
+    page.expose_function("noteEvent", events.append)
+    page.add_init_script(
+        """for (const name of ["submit", "undo"]) document.addEventListener("thumbwheel-" + name,
+            e => window.noteEvent(name === "undo" ? e.detail.retract : e.detail.event))"""
+    )
+    page.set_default_timeout(60_000)
+    return events
+
+
+def visible(stack: Stack, event: dict[str, Any], seconds: float = 5.0) -> None:
+    path = f"/api/v1/visible?event_id={quote(event['event_id'])}"
+    eventually(lambda: stack.console_json(path) == {"missing": []}, seconds)
+
+
+def interaction(stack: Stack, event: dict[str, Any]) -> str:
+    """Everything the console tells of the event's interaction, as text."""
+    return str(stack.console_json(f"/api/v1/interactions/{quote(event['interaction_id'])}"))
+
+
+def test_thumb_on_a_streamed_answer_is_in_the_console_within_two_seconds(
+    page: Any, stack: Stack, sent: list[dict[str, Any]]
+) -> None:
+    page.goto(stack.demo)
+    page.get_by_label("Message").fill("How do I return a pair of shoes?")
+    page.keyboard.press("Enter")
+    page.locator("thumbwheel-thumbs").get_by_role("button", name="Good answer").click()
+    thumb = eventually(lambda: sent and sent[0])
+    visible(stack, thumb, 2.0)
+    known = interaction(stack, thumb)
+    assert "How do I return a pair of shoes?" in known
+    assert thumb["candidate_id"] in known
+
+
+def test_two_answers_and_a_choice(page: Any, stack: Stack, sent: list[dict[str, Any]]) -> None:
+    page.goto(stack.demo)
+    page.get_by_label("Always show two answers").check()
+    page.get_by_label("Message").fill("Where is my parcel?")
+    page.keyboard.press("Enter")
+    page.locator("thumbwheel-choice").get_by_role("button", name="This one: Reply 1").click()
+    choice = eventually(lambda: sent and sent[0])
+    visible(stack, choice)
+    assert choice["chosen"] == choice["shown"][0]
+
+
+def test_workbench_pick_edit_undo_and_pick_again(page: Any, stack: Stack, sent: list[dict[str, Any]]) -> None:
+    page.goto(f"{stack.demo}/workbench")
+    bench = page.locator("thumbwheel-workbench")
+    bench.get_by_role("article").nth(3).wait_for()
+    bench.evaluate("node => node.focus()")
+    for key in ("3", "e", "Control+End"):
+        page.keyboard.press(key)
+    page.keyboard.type(" Kind regards, 1 b t")
+    page.keyboard.press("Control+Enter")
+    pick = eventually(lambda: sent and sent[0])
+    assert pick["edited_text"].endswith(" Kind regards, 1 b t")
+    page.keyboard.press("Control+z")
+    retract = eventually(lambda: len(sent) == 2 and sent[1])
+    assert retract["target"] == pick["event_id"]
+    assert bench.get_by_label("Your reply").input_value() == pick["edited_text"]
+    page.keyboard.press("Control+Enter")
+    again = eventually(lambda: len(sent) == 3 and sent[2])
+    for event in (pick, retract, again):
+        visible(stack, event)
+    pairs = eventually(lambda: stack.console_json("/api/v1/pairs?limit=500")["items"])
+    events = {pair["event_id"] for pair in pairs}
+    assert again["event_id"] in events
+    assert pick["event_id"] not in events
+
+
+def test_the_page_learns_nothing_about_models_before_the_vote(page: Any, stack: Stack) -> None:
+    received: list[str] = []
+
+    def keep(answer: Any) -> None:
+        if answer.url.startswith(stack.demo):
+            received.append(f"{answer.all_headers()} {answer.text()}")
+
+    page.on("response", keep)
+    page.set_default_timeout(60_000)
+    page.goto(f"{stack.demo}/workbench")
+    page.locator("thumbwheel-workbench").get_by_role("article").nth(3).wait_for()
+    replies = [text for text in received if "candidate_id" in text]
+    assert replies
+    for text in replies:
+        assert not any(word in text for word in ("SmolLM", "champion", "challenger", "baseline", "ad-", '"model"'))
+
+
+def test_language_of_the_page_is_that_of_the_elements(page: Any, stack: Stack) -> None:
+    page.set_default_timeout(60_000)
+    page.goto(f"{stack.demo}/workbench?lang=zh-Hans")
+    page.locator("thumbwheel-workbench").get_by_role("button", name="都不好").wait_for()
