@@ -188,7 +188,7 @@ def test_unknown_format_and_missing_file_are_named(tmp_path: Path, log: Log) -> 
     [
         ("dpo_en_demo", "sharegpt"), ("dpo_zh_demo", "sharegpt"), ("kto_en_demo", "sharegpt"),
         ("alpaca_zh_demo", "alpaca"),
-    ],  # fmt: skip
+    ],
 )
 def test_real_files_import_and_become_a_dataset(
     name: str, form: str, log: Log, settings: Settings, stored: Callable[[], Store], tmp_path: Path
