@@ -189,6 +189,11 @@ class Control:
         found = {key.project for key in self._known().values()} - {EVERY_PROJECT}
         return sorted(found | {"default"})
 
+    def origins(self) -> frozenset[str]:
+        """Return every origin that some live public key lists, as written there."""
+        keys = self._known().values()
+        return frozenset(origin for key in keys if key.kind == "public" and not key.revoked for origin in key.origins)
+
     def _known(self) -> dict[str, Key]:
         if time.monotonic() - self._read_at > CACHE_SECONDS:
             self.refresh()

@@ -1,0 +1,89 @@
+"""Who may write what, from where, and how much: keys, origins, rates."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Sequence
+
+from collector.errors import no_key, too_many, wrong_origin
+from eventlog.control import Control, Key
+from eventlog.topics import PUBLIC_TYPES, SECRET_TYPES
+
+# Events a second of one key, averaged, and how many at once. Generous: it stops a loop, not a product.
+RATE = 2_000.0
+BURST = 20_000.0
+_HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\Z")
+
+
+def key_text(authorization: str, in_body: str | None) -> str:
+    """Return the key of a request: the header's, else the body's; raises 401 when there is none."""
+    scheme, _, text = authorization.partition(" ")
+    if scheme.lower() == "bearer" and text.strip():
+        return text.strip()
+    if in_body:
+        return in_body
+    raise no_key()
+
+
+def find_key(control: Control, text: str) -> Key:
+    """Return the key; raises 401 when unknown or revoked. Service keys may not write events over HTTP."""
+    key = control.find_key(text)
+    if key is None or key.kind == "service":
+        raise no_key()
+    return key
+
+
+def check_origin(key: Key, origin: str | None) -> None:
+    """Raise 403 when a public key is used from an origin that is not its own.
+
+    No Origin, or `null` (native apps, sandboxed frames), only where the key lists `null`. Secret keys are for
+    servers, which send none.
+    """
+    if key.kind != "public":
+        return
+    if not origin_allowed(key.origins, origin):
+        raise wrong_origin(origin or "none")
+
+
+def origin_allowed(allowed: Sequence[str], origin: str | None) -> bool:
+    """Say whether an origin is among exact ones or `https://*.example.com`."""
+    if origin is None or origin == "null":
+        return "null" in allowed
+    origin = origin.lower()
+    if origin in allowed:
+        return True
+    for pattern in allowed:
+        scheme, found, domain = pattern.partition("://*.")
+        if found and origin.startswith(scheme + "://") and origin.endswith("." + domain):
+            host = origin[len(scheme) + 3 : -len(domain) - 1]
+            if _HOST.match(host):
+                return True
+    return False
+
+
+def allowed_types(key: Key) -> frozenset[str]:
+    """Return the event types this key may write."""
+    return frozenset(SECRET_TYPES if key.kind == "secret" else PUBLIC_TYPES)
+
+
+class Rates:
+    """A token bucket per key (Tanenbaum, Computer Networks, section 5.3), per process."""
+
+    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
+        self._rate = rate
+        self._burst = burst
+        self._left: dict[str, tuple[float, float]] = {}
+        self._lock = threading.Lock()
+
+    def take(self, key_id: str, events: int) -> None:
+        """Count events; raises 429 when the key has used up its rate."""
+        now = time.monotonic()
+        with self._lock:
+            left, at = self._left.get(key_id, (self._burst, now))
+            left = min(self._burst, left + (now - at) * self._rate)
+            if left < events:
+                self._left[key_id] = (left, now)
+                raise too_many()
+            self._left[key_id] = (left - events, now)

@@ -1,0 +1,97 @@
+"""From the bytes of a request to its raw events: size and gzip caps, shape. Knows no Flask."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from msgspec import Raw, Struct
+
+from collector.errors import MAX_BODY_BYTES, MAX_EVENTS, MAX_WIRE_BYTES, not_json, too_large, wrong_type
+
+# The form type is what curl -d says of a JSON body.
+TYPES = frozenset({"application/json", "text/plain", "application/x-www-form-urlencoded", ""})
+# What is left of a refused body is read up to this much, so that the client gets the answer and not a reset.
+DRAIN_BYTES = 2 * MAX_WIRE_BYTES
+_CHUNK = 64 * 1024
+
+
+class Batch(Struct, frozen=True):
+    """The body: each event kept as its raw bytes, so that a bad one spoils only itself."""
+
+    events: list[Raw]
+    sent_at: str | None = None
+    key: str | None = None
+
+
+_decoder = msgspec.json.Decoder(Batch)
+
+
+def read_body(read: Callable[[int], bytes], length: int | None, kind: str, encoding: str) -> bytes:
+    """Return the decompressed body.
+
+    read(n) returns up to n bytes; length is Content-Length or None (chunked). Raises 413 and 415 after having read
+    the rest, up to DRAIN_BYTES.
+    """
+    if kind.partition(";")[0].strip().lower() not in TYPES:
+        _drain(read, length)
+        raise wrong_type(kind)
+    if length is not None and length > MAX_WIRE_BYTES:
+        _drain(read, length)
+        raise too_large("1 MiB")
+    raw = bytearray()
+    while chunk := read(_CHUNK):
+        raw += chunk
+        if len(raw) > MAX_WIRE_BYTES:
+            _drain(read, None)
+            raise too_large("1 MiB")
+    if encoding in ("", "identity"):
+        return bytes(raw)
+    if encoding != "gzip":
+        raise wrong_type(f"{kind} in {encoding}")
+    return _unzip(bytes(raw))
+
+
+def _drain(read: Callable[[int], bytes], length: int | None) -> None:
+    left = min(DRAIN_BYTES, length if length is not None else DRAIN_BYTES)
+    while left > 0 and (chunk := read(min(_CHUNK, left))):
+        left -= len(chunk)
+
+
+def _unzip(raw: bytes) -> bytes:
+    """Decompress at most 5 MiB: a bomb is refused after that, whatever it would become."""
+    inflater = zlib.decompressobj(wbits=31)
+    try:
+        body = inflater.decompress(raw, MAX_BODY_BYTES + 1)
+    except zlib.error as error:
+        raise not_json(f"not gzip: {error}") from error
+    if len(body) > MAX_BODY_BYTES:
+        raise too_large("5 MiB decompressed")
+    if not inflater.eof:
+        raise not_json("the gzip data ends early")
+    return body
+
+
+def parse(body: bytes) -> Batch:
+    """Return the batch; raises 400 when it is not one of 1..500 events."""
+    try:
+        batch = _decoder.decode(body)
+    except RecursionError as error:
+        raise not_json("nested too deeply") from error
+    except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
+        raise not_json(str(error)) from error
+    if not 1 <= len(batch.events) <= MAX_EVENTS:
+        raise not_json(f"{len(batch.events)} events; send 1 to {MAX_EVENTS}")
+    return batch
+
+
+def event_id_of(raw: bytes) -> str | None:
+    """Return the event id of an event that was refused, where it can be read."""
+    try:
+        body: Any = msgspec.json.decode(raw)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+        return None
+    found = body.get("event_id") if isinstance(body, dict) else None
+    return found[:128] if isinstance(found, str) else None

@@ -1,0 +1,96 @@
+"""/v1/openapi.json: generated from the event Structs."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from collector.errors import MAX_EVENTS
+from eventlog.schema import schema
+from eventlog.topics import SECRET_TYPES
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {
+        "error": {
+            "type": "object",
+            "required": ["code", "message", "hint"],
+            "properties": {name: {"type": "string"} for name in ("code", "message", "hint", "field")},
+        }
+    },
+}
+_STATUSES = {
+    400: "not JSON, or not this shape", 401: "key missing or unknown", 403: "origin not allowed for this key",
+    408: "the body did not arrive in time", 413: "over 1 MiB on the wire or 5 MiB decompressed",
+    415: "neither JSON nor text", 429: "the key's rate is used up", 503: "busy, or the log is away",
+}  # fmt: skip
+
+
+@cache
+def document() -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the collector."""
+    events = schema()
+    taken = [
+        {"$ref": ref["$ref"].replace("#/$defs/", "#/components/schemas/")}
+        for ref in events["oneOf"]
+        if events["$defs"][ref["$ref"].rsplit("/", 1)[1]]["properties"]["type"].get("enum", [""])[0] in SECRET_TYPES
+    ]
+    schemas = _moved(events["$defs"])
+    schemas["Error"] = _ERROR
+    answers = {"202": _answer("all accepted: durable"), "207": _answer("some rejected or to be sent again")}
+    answers |= {
+        str(status): {
+            "description": why,
+            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
+        }
+        for status, why in _STATUSES.items()
+    }
+    body = {
+        "type": "object",
+        "required": ["events"],
+        "properties": {
+            "events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": {"oneOf": taken}},
+            "sent_at": {"type": "string", "format": "date-time"},
+            "key": {"type": "string"},
+        },
+    }
+    post = {
+        "summary": "Write feedback events",
+        "security": [{"key": []}, {}],
+        "requestBody": {
+            "required": True,
+            "content": {kind: {"schema": body} for kind in ("application/json", "text/plain")},
+        },
+        "responses": answers,
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Thumbwheel collector", "version": "1"},
+        "paths": {"/v1/events": {"post": post}},
+        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _answer(description: str) -> dict[str, Any]:
+    result = {
+        "type": "object",
+        "required": ["event_id", "status"],
+        "properties": {
+            "event_id": {"type": ["string", "null"]},
+            "status": {"enum": ["accepted", "rejected", "retry"]},
+            "error": _ERROR["properties"]["error"],  # type: ignore[index]
+        },
+    }
+    shape = {"type": "object", "required": ["results"], "properties": {"results": {"type": "array", "items": result}}}
+    return {"description": description, "content": {"application/json": {"schema": shape}}}
+
+
+def _moved(value: Any) -> Any:
+    """Return the schema with its references pointing into `components`."""
+    if isinstance(value, dict):
+        return {
+            name: item.replace("#/$defs/", "#/components/schemas/") if name == "$ref" else _moved(item)
+            for name, item in value.items()
+        }
+    return [_moved(item) for item in value] if isinstance(value, list) else value
