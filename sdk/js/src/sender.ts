@@ -13,6 +13,8 @@ const CHUNK_EVENTS = 100;
 const TIMEOUT_MS = 15_000;
 /** Browsers tell a tab of another tab's writes to localStorage a moment later. */
 const STORAGE_LAG_MS = 150;
+/** Events of other tabs and visits are left to their owner for so long; then whoever sees them sends them. */
+const ADOPT_MS = 3_000;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 300_000;
 const RETRY_AFTER_MAX_MS = 600_000;
@@ -38,6 +40,7 @@ export function retryAfterMs(header: string | null, now: number = Date.now()): n
 
 export class Sender {
   private timer: ReturnType<typeof setTimeout> | undefined;
+  private adoption: ReturnType<typeof setTimeout> | undefined;
   private running: Promise<void> | null = null;
   private again = false;
   private attempt = 0;
@@ -46,6 +49,8 @@ export class Sender {
   private readonly inFlight = new Set<string>();
   /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
   readonly mine = new Set<string>();
+  /** When others' events were first seen here, by performance.now(). */
+  private seen = new Map<string, number>();
 
   constructor(
     private readonly url: string,
@@ -69,6 +74,7 @@ export class Sender {
 
   stop(): void {
     clearTimeout(this.timer);
+    clearTimeout(this.adoption);
     this.timer = undefined;
     this.told = false;
   }
@@ -106,7 +112,10 @@ export class Sender {
     };
     try {
       const locks = typeof navigator === "undefined" ? undefined : navigator.locks;
-      await (locks ? locks.request(this.lock, work) : work());
+      if (!locks) return await work();
+      await locks.request(this.lock, { ifAvailable: true }, (lock) => (lock ? work() : undefined));
+      // Another tab was sending: what it removed from the queue must be seen first.
+      if (!entered) await locks.request(this.lock, () => pause(STORAGE_LAG_MS).then(work));
     } catch {
       // A sandboxed frame has no locks: ids make a double harmless, so the events go all the same.
       if (!entered) await work();
@@ -116,7 +125,7 @@ export class Sender {
   private async sendAll(): Promise<void> {
     do {
       this.again = false;
-      const chunk = this.cut(await this.next());
+      const chunk = this.cut(this.next());
       if (!chunk.length) return;
       if (!(await this.exchange(chunk))) {
         this.again = false;
@@ -130,13 +139,19 @@ export class Sender {
     return this.queue.all().filter((item) => !this.inFlight.has(item.id));
   }
 
-  /** Own events first, at once; then those left by others, after a look at whether they went meanwhile. */
-  private async next(): Promise<Waiting[]> {
+  /** Own events, at once; when there are none, those that others have left for long enough. */
+  private next(): Waiting[] {
     const pending = this.pending();
     const own = pending.filter((item) => this.mine.has(item.id));
     if (own.length || !pending.length) return own;
-    await new Promise((resolve) => setTimeout(resolve, STORAGE_LAG_MS));
-    return this.pending();
+    const now = performance.now();
+    this.seen = new Map(pending.map(({ id }) => [id, this.seen.get(id) ?? now]));
+    const left = pending.filter(({ id }) => now - this.seen.get(id)! >= ADOPT_MS);
+    if (!left.length) {
+      clearTimeout(this.adoption);
+      this.adoption = idle(setTimeout(() => this.wake(), ADOPT_MS + 20));
+    }
+    return left;
   }
 
   private cut(waiting: Waiting[]): Waiting[] {
@@ -213,14 +228,21 @@ export class Sender {
   private later(wait: number): false {
     this.stop();
     this.told = wait > 0;
-    this.timer = setTimeout(() => {
+    const again = (): void => {
       this.stop();
       this.wake();
-    }, backoff(this.attempt++, wait));
-    // On servers a waiting retry must not keep the process alive; browsers' timers are numbers.
-    (this.timer as { unref?: () => void }).unref?.();
+    };
+    this.timer = idle(setTimeout(again, backoff(this.attempt++, wait)));
     return false;
   }
+}
+
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** On servers a waiting retry must not keep the process alive; browsers' timers are numbers. */
+function idle<T>(timer: T): T {
+  (timer as { unref?: () => void }).unref?.();
+  return timer;
 }
 
 /** The JSON of an answer; an empty object where a proxy answered something else. */

@@ -17,6 +17,7 @@ export declare class Sender {
     private readonly lock;
     private readonly settle;
     private timer;
+    private adoption;
     private running;
     private again;
     private attempt;
@@ -25,6 +26,8 @@ export declare class Sender {
     private readonly inFlight;
     /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
     readonly mine: Set<string>;
+    /** When others' events were first seen here, by performance.now(). */
+    private seen;
     constructor(url: string, key: string, queue: Queue, lock: string, settle: (delivery: Delivery) => void);
     /** Sends what waits, unless a pause is running. */
     wake(): void;
@@ -37,7 +40,7 @@ export declare class Sender {
     private locked;
     private sendAll;
     private pending;
-    /** Own events first, at once; then those left by others, after a look at whether they went meanwhile. */
+    /** Own events, at once; when there are none, those that others have left for long enough. */
     private next;
     private cut;
     private body;
