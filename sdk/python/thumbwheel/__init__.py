@@ -1,31 +1,89 @@
-"""Thumbwheel's Python SDK: feedback from a chat product's backend to the collector. Standard library only."""
+"""What people think of a model's replies, sent to a Thumbwheel collector.
+
+    import thumbwheel
+    client = thumbwheel.init("http://127.0.0.1:8700", "tw_sec_...", actor="u-81f3")
+    client.thumb(interaction_id="i-1", candidate_id="c-1", value="up")
+
+After `init` the same calls exist as functions of this module.
+"""
 
 from __future__ import annotations
 
+import logging
 from typing import Any, Optional
 
-from thumbwheel.client import Client, Result
-from thumbwheel.signing import sign_candidate
+from thumbwheel.client import Client, Sent
+from thumbwheel.fields import ActorLike
+from thumbwheel.ids import uuid7
+from thumbwheel.results import Problem, Result, Stats
+from thumbwheel.signing import sign
+from thumbwheel.version import VERSION as __version__
 
-__version__ = "0.1.0"
-__all__ = ["Client", "Result", "init", "sign_candidate"]
+__all__ = [
+    "Client", "Problem", "Result", "Sent", "Stats", "__version__", "choice", "edit", "flush", "init", "interaction",
+    "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
+]  # fmt: skip
 
-_client: Client | None = None
+_client: Optional[Client] = None
 
 
-def init(url: str, key: str, **options: Any) -> Client:
-    """Make the process-wide client and return it; a second call replaces it. Options: see `Client`."""
+def init(
+    url: str, key: str, actor: ActorLike | None = None, sync: bool = False, consent: str | None = None, **options: Any
+) -> Client:
+    """Make the client that the functions of this module use, and return it; further options as for `Client`.
+
+    Raises ValueError that names a wrong setting. A client made by an earlier `init` is flushed.
+    """
     global _client
-    if _client is not None:
-        _client.shutdown(timeout_s=1.0)
-    _client = Client(url, key, **options)
+    earlier, _client = _client, Client(url, key, actor, sync, consent, **options)  # type: ignore[arg-type]
+    if earlier is not None:
+        earlier.shutdown()
     return _client
 
 
-def __getattr__(name: str) -> Any:
-    """Offer the calls of the client made by `init` on the module itself: `thumbwheel.thumb(...)`."""
-    if name.startswith("_") or not hasattr(Client, name):
-        raise AttributeError(f"module 'thumbwheel' has no attribute {name!r}")
+def _call(name: str, args: tuple[Any, ...], fields: dict[str, Any]) -> Sent:
     if _client is None:
-        raise RuntimeError("thumbwheel.init(url, key) has not been called")
-    return getattr(_client, name)
+        logging.getLogger("thumbwheel").warning("%s() did nothing: init() was not called", name)
+        return None
+    sent: Sent = getattr(_client, name)(*args, **fields)
+    return sent
+
+
+def interaction(*args: Any, **fields: Any) -> Sent:
+    """Record what was asked and shown; see `Client.interaction`."""
+    return _call("interaction", args, fields)
+
+
+def thumb(*args: Any, **fields: Any) -> Sent:
+    """Send a thumb up or down; see `Client.thumb`."""
+    return _call("thumb", args, fields)
+
+
+def choice(*args: Any, **fields: Any) -> Sent:
+    """Send what a user picked; see `Client.choice`."""
+    return _call("choice", args, fields)
+
+
+def pick(*args: Any, **fields: Any) -> Sent:
+    """Send what an agent picked; see `Client.pick`."""
+    return _call("pick", args, fields)
+
+
+def edit(*args: Any, **fields: Any) -> Sent:
+    """Send a corrected reply; see `Client.edit`."""
+    return _call("edit", args, fields)
+
+
+def retract(*args: Any, **fields: Any) -> Sent:
+    """Take an event back; see `Client.retract`."""
+    return _call("retract", args, fields)
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """Send what waits now; see `Client.flush`."""
+    return True if _client is None else _client.flush(timeout)
+
+
+def shutdown(timeout: float = 5.0) -> bool:
+    """Flush and take nothing more; see `Client.shutdown`."""
+    return True if _client is None else _client.shutdown(timeout)

@@ -1,296 +1,310 @@
-"""The client: builds events, keeps them until answered, sends them from a daemon thread. Never raises into the host."""
+"""The client a host program holds. Nothing here raises into the host, except for wrong settings when it is made."""
 
 from __future__ import annotations
 
 import atexit
-import json
+import functools
 import logging
 import os
-import random
+import secrets
 import threading
 import time
 import weakref
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timezone
-from typing import Any, Union
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
+from urllib.parse import urlsplit
 
-from thumbwheel.ids import uuid7
-from thumbwheel.queue import BATCH_EVENTS, Queue
-from thumbwheel.signing import sign_candidate
-from thumbwheel.transport import Outcome, Transport
+from thumbwheel.fields import ActorLike, Event, NotKept, build, encode
+from thumbwheel.outbox import Item, Outbox
+from thumbwheel.results import Problem, Result, Stats
+from thumbwheel.sender import Sender, send_now
+from thumbwheel.signing import sign
+from thumbwheel.transport import Transport
 
-SDK = {"name": "thumbwheel-python", "version": "0.1.0"}
-MAX_EVENT_BYTES = 256 * 1024
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 60.0
-EXIT_DEADLINE_S = 2.0
-Actor = Union[str, Dict[str, str]]
+if TYPE_CHECKING:
+    from typing_extensions import Literal, Unpack
+
+    from thumbwheel.fields import Common, Feedback
+
 log = logging.getLogger("thumbwheel")
 
+# What a call returns: the event's id (None when it was not kept), or with sync=True a Result.
+Sent = Union[str, Result, None]
+BeforeSend = Callable[[Event], Optional[Event]]
+OnError = Callable[[Problem, Optional[str]], object]
+F = TypeVar("F", bound=Callable[..., Any])
 
-@dataclass(frozen=True)
-class Result:
-    """What the collector answered to one event: status is accepted, rejected, retry or dropped."""
+_living: weakref.WeakSet[Client] = weakref.WeakSet()
+_hooked = threading.Event()
 
-    event_id: str | None
-    status: str
-    error: str | None = None
+
+def _guarded(call: F) -> F:
+    """Turn whatever goes wrong in a call, wrong arguments too, into a counted drop."""
+
+    @functools.wraps(call)
+    def guarded(self: Client, *args: Any, **fields: Any) -> Any:
+        try:
+            return call(self, *args, **fields)
+        except NotKept as error:
+            return self._drop(error.problem, fields.get("event_id"))
+        except Exception as error:
+            problem = Problem("failed", f"{call.__name__}() could not make the event ({type(error).__name__}).")
+            return self._drop(problem, fields.get("event_id"))
+
+    return cast(F, guarded)
 
 
 class Client:
-    """A connection to one collector.
+    """Sends feedback to one collector under one key. Thread-safe; works on in a forked child.
 
-    url: the collector's address; key: `tw_sec_...` or `tw_pub_...`; actor: who gives the feedback (an id, or
-    {"id", "kind"}), overridden per call. sync: each call sends at once and returns a Result. consent="required" keeps
-    nothing before `opt_in()`. before_send(event) returns the event, changed or not, or None to drop it.
-    on_error(reason, message, event_id) hears of every event that will not arrive.
-    Raises ValueError for a malformed url or key; nothing else in this class raises.
+    A call returns the event's id, or None when the event was not kept; with `sync=True` it waits for the collector
+    and returns a Result. `dropped` counts by reason what will not arrive; `on_error` hears of each.
     """
 
     def __init__(
-        self, url: str, key: str, actor: Actor | None = None, *, sync: bool = False, consent: str | None = None,
-        path: str = "/v1/events", source: str | None = None, labels: list[str] | None = None,
-        max_events: int = 10_000, max_bytes: int = 20_000_000, timeout_s: float = 10.0, max_tries: int = 10,
-        before_send: Callable[[dict[str, Any]], dict[str, Any] | None] | None = None,
-        on_error: Callable[[str, str, str | None], None] | None = None,
+        self, url: str, key: str, actor: ActorLike | None = None, sync: bool = False,
+        consent: Literal["granted", "required"] | None = None, *, path: str = "/v1/events",
+        source: str | None = None, labels: Sequence[str] | None = None, context: Mapping[str, Any] | None = None,
+        conversation_id: str | None = None, before_send: BeforeSend | None = None, on_error: OnError | None = None,
+        max_events: int = 10_000, max_bytes: int = 16 * 1024 * 1024, timeout: float = 10.0,
+        exit_timeout: float = 2.0, key_id: str | None = None, project: str = "default",
     ) -> None:  # fmt: skip
-        if not key.startswith(("tw_sec_", "tw_pub_")):
-            raise ValueError("thumbwheel: the key begins with tw_sec_ or tw_pub_")
-        self._transport = Transport(url, path, key, timeout_s)
+        """Make a client; raises ValueError that names a wrong setting. Nothing is connected to yet.
+
+        `before_send` sees every event and returns it, changed or not, or None to drop it. `max_events` and `max_bytes`
+        bound what waits (the oldest goes first). `timeout` in seconds holds for one request, and in sync mode for all
+        tries of a call; `exit_timeout` for what still waits at exit. `key_id` and `project` are for `sign`.
+        """
+        _check_settings(url, key, actor, consent, path, max_events, max_bytes, timeout, exit_timeout)
+        self._address = url.rstrip("/") + path
         self._key = key
-        self._actor = actor
+        self._defaults = {
+            "actor": actor, "source": source, "labels": labels, "context": context, "conversation_id": conversation_id,
+        }  # fmt: skip
         self._sync = sync
-        self._defaults = {"source": source, "labels": labels}
-        self._before_send = before_send
-        self._on_error = on_error
-        self._max_tries = max_tries
-        self._bounds = (max_events, max_bytes)
         self._allowed = consent != "required"
         self._closed = False
-        self._lock = threading.Lock()
-        self.dropped: Counter[str] = Counter()
-        self._start_over()
-        _clients.add(self)
+        self._before_send = before_send
+        self._on_error = on_error
+        self._bounds = (max_events, max_bytes)
+        self._timeout = timeout
+        self._exit_timeout = exit_timeout
+        self._key_id = key_id
+        self._project = project
+        self._start_empty()
+        _living.add(self)
+        _hook_process()
 
-    def _start_over(self) -> None:
-        """Begin with an empty queue and no thread: at the start, and in a forked child (the parent sends its own)."""
-        self._lock = threading.Lock()
-        self._queue = Queue(*self._bounds)
-        self._tries: dict[str, int] = {}
-        self._thread: threading.Thread | None = None
+    def _start_empty(self) -> None:
+        """Begin without events, threads, locks or sockets of another process."""
+        self._counting = threading.Lock()
+        self._dropped: Counter[str] = Counter()
+        self._sync_accepted = 0
+        self._sync_retries = 0
+        self._transport = Transport(self._address, self._key, self._timeout)
+        self._outbox = Outbox(*self._bounds)
+        self._sender = Sender(self._transport, self._outbox, self._lose)
 
     # -- calls
 
-    def interaction(self, **fields: Any) -> Any:
-        """Record what was asked and shown: interaction_id, messages, candidates. Needs a secret key."""
-        return self._keep("interaction", fields)
+    @_guarded
+    def interaction(
+        self, interaction_id: str, messages: Sequence[Mapping[str, Any]], candidates: Sequence[Mapping[str, Any]], *,
+        surface: Literal["chat", "choice", "workbench"] | None = None, order: Sequence[str] | None = None,
+        **common: Unpack[Common],
+    ) -> Sent:  # fmt: skip
+        """Record what was asked and what was shown. Needs a secret key."""
+        if self._key.startswith("tw_pub_"):
+            hint = "Use a secret key, on a server."
+            raise NotKept(Problem("needs_secret_key", "A public key may not record an interaction.", hint))
+        own = {"messages": messages, "candidates": candidates, "surface": surface, "order": order}
+        return self._keep("interaction", interaction_id, own, common)
 
-    def thumb(self, **fields: Any) -> Any:
-        """Record a thumb: interaction_id, candidate_id, value "up" or "down", reasons, comment."""
-        return self._keep("thumb", fields)
+    @_guarded
+    def thumb(
+        self, interaction_id: str, candidate_id: str, value: Literal["up", "down"], *,
+        reasons: Sequence[str] | None = None, comment: str | None = None, **common: Unpack[Feedback],
+    ) -> Sent:  # fmt: skip
+        """Send a thumb up or down on one reply."""
+        own = {"candidate_id": candidate_id, "value": value, "reasons": reasons, "comment": comment}
+        return self._keep("thumb", interaction_id, own, common)
 
-    def choice(self, **fields: Any) -> Any:
-        """Record a user's choice: interaction_id, shown, outcome, chosen."""
-        return self._keep("choice", fields)
+    @_guarded
+    def choice(
+        self, interaction_id: str, shown: Sequence[str], outcome: Literal["chosen", "tie", "none"],
+        chosen: str | None = None, **common: Unpack[Feedback],
+    ) -> Sent:  # fmt: skip
+        """Send which of 2..8 replies, in the order they stood on the screen, a user picked."""
+        return self._keep("choice", interaction_id, {"shown": shown, "outcome": outcome, "chosen": chosen}, common)
 
-    def pick(self, **fields: Any) -> Any:
-        """Record an agent's pick: interaction_id, shown, outcome, chosen, edited_text, sent, dwell_ms."""
-        return self._keep("pick", fields)
+    @_guarded
+    def pick(
+        self, interaction_id: str, shown: Sequence[str], outcome: Literal["chosen", "tie", "none"],
+        chosen: str | None = None, *, edited_text: str | None = None, sent: bool | None = None,
+        dwell_ms: int | None = None, **common: Unpack[Feedback],
+    ) -> Sent:  # fmt: skip
+        """Send which reply an agent picked; `edited_text` is the final text where it differs."""
+        own = {
+            "shown": shown, "outcome": outcome, "chosen": chosen, "edited_text": edited_text, "sent": sent,
+            "dwell_ms": dwell_ms,
+        }  # fmt: skip
+        return self._keep("pick", interaction_id, own, common)
 
-    def edit(self, **fields: Any) -> Any:
-        """Record a corrected reply: interaction_id, candidate_id, text."""
-        return self._keep("edit", fields)
+    @_guarded
+    def edit(self, interaction_id: str, candidate_id: str, text: str, **common: Unpack[Feedback]) -> Sent:
+        """Send a corrected reply."""
+        return self._keep("edit", interaction_id, {"candidate_id": candidate_id, "text": text}, common)
 
-    def retract(self, **fields: Any) -> Any:
-        """Take an event back: interaction_id, target (its event id), by the same actor."""
-        return self._keep("retract", fields)
+    @_guarded
+    def retract(self, interaction_id: str, target: str, **common: Unpack[Feedback]) -> Sent:
+        """Take back the event whose id is `target`. The history stays, the vote no longer counts."""
+        return self._keep("retract", interaction_id, {"target": target}, common)
 
-    def sign(self, key_id: str, project: str, interaction_id: str) -> str:
-        """Return a signed candidate id for a reply the gateway did not write; needs a secret key."""
-        return sign_candidate(self._key, key_id, project, interaction_id)
+    def sign(self, interaction_id: str) -> str:
+        """Return a new candidate id whose feedback counts as verified, made offline.
+
+        Needs a secret key and `key_id`; without them the id is random, unsigned, and `on_error` hears of it.
+        """
+        if self._key_id and not self._key.startswith("tw_pub_"):
+            return sign(self._key, self._key_id, str(interaction_id), self._project)
+        hint = "Pass the secret key and its key_id to init()."
+        self._tell(Problem("cannot_sign", "A candidate id could not be signed.", hint), None)
+        return "c-" + secrets.token_urlsafe(12)
+
+    # -- delivery
+
+    def flush(self, timeout: float = 5.0) -> bool:
+        """Send what waits now; say whether nothing waits any more. Returns after `timeout` seconds at the latest."""
+        return self._sender.finish(timeout)
+
+    def shutdown(self, timeout: float = 5.0) -> bool:
+        """Flush, then take nothing more; what is left is counted as dropped. Say whether all was sent."""
+        empty = self.flush(timeout)
+        self._closed = True
+        self._outbox.close()
+        left = [item.event_id for item in self._outbox.clear()]
+        if left:
+            self._lose(Problem("shutdown", "The event could not be sent before the end."), left)
+        return empty
 
     def opt_in(self) -> None:
-        """The person agrees: keep and send from now on."""
+        """Keep and send from now on."""
         self._allowed = True
 
     def opt_out(self) -> None:
-        """The person does not: forget what waits, keep nothing from now on."""
+        """Forget what waits and keep nothing from now on."""
         self._allowed = False
-        self.dropped["opt_out"] += self._queue.clear()
+        waiting = [item.event_id for item in self._outbox.clear()]
+        if waiting:
+            self._lose(Problem("consent", "Feedback was turned off."), waiting)
 
-    # -- keeping
+    @property
+    def dropped(self) -> dict[str, int]:
+        """Events that will not arrive, by reason."""
+        with self._counting:
+            return dict(self._dropped)
 
-    def _keep(self, kind: str, fields: dict[str, Any]) -> Any:
-        """Return the event's id (sync: a Result), or None when it was not kept."""
-        try:
-            event = self._event(kind, fields)
-            if self._closed or not self._allowed:
-                return self._refuse("closed" if self._closed else "no_consent", "", None)
-            if self._before_send is not None:
-                changed = self._before_send(event)
-                if changed is None:
-                    return self._refuse("before_send", "", event["event_id"])
-                event = changed
-            size = len(json.dumps(event, separators=(",", ":")).encode())
-            if size > MAX_EVENT_BYTES:
-                return self._refuse("too_large", f"the event has {size} bytes", event["event_id"])
-            return self._send_now(event) if self._sync else self._enqueue(event, size)
-        except Exception as error:
-            # A host must never fail because feedback does; the reason is counted and reported.
-            return self._refuse("failed", f"{type(error).__name__}", None)
+    def stats(self) -> Stats:
+        """Return counts since the client was made (in a forked child: since the fork)."""
+        accepted = self._sender.accepted + self._sync_accepted
+        return Stats(accepted, self._sender.retries + self._sync_retries, len(self._outbox), self.dropped)
 
-    def _event(self, kind: str, fields: dict[str, Any]) -> dict[str, Any]:
-        actor = fields.pop("actor", None) or self._actor or "anonymous"
-        event: dict[str, Any] = {
-            "type": kind,
-            "event_id": fields.pop("event_id", None) or uuid7(),
-            "occurred_at": _text_of_time(fields.pop("occurred_at", None)),
-            "actor": {"id": actor} if isinstance(actor, str) else dict(actor),
-            "sdk": SDK,
-        }
-        for name, value in self._defaults.items():
-            if value is not None:
-                event[name] = value
-        event.update({name: value for name, value in fields.items() if value is not None})
-        return event
+    # -- inside
 
-    def _refuse(self, reason: str, message: str, event_id: str | None) -> Any:
-        self._lost(event_id, reason, message)
-        return Result(event_id, "dropped", reason) if self._sync else None
+    def _keep(self, event_type: str, interaction_id: str, own: Event, common: Mapping[str, Any]) -> Sent:
+        if not self._allowed:
+            raise NotKept(Problem("consent", "Feedback is off until opt_in() is called."))
+        if self._closed:
+            raise NotKept(Problem("closed", "The client was shut down."))
+        event: Event | None = build(event_type, self._defaults, {"interaction_id": interaction_id, **common, **own})
+        if self._before_send is not None and event is not None:
+            event = self._before_send(event)
+        if event is None:
+            raise NotKept(Problem("before_send", "before_send dropped the event."))
+        item = Item(str(event["event_id"]), encode(event), time.monotonic())
+        return self._send_now(item) if self._sync else self._queue(item)
 
-    def _lost(self, event_id: str | None, reason: str, message: str) -> None:
-        self.dropped[reason] += 1
-        log.warning("thumbwheel: an event was not delivered (%s)", reason)
-        if self._on_error is not None:
-            try:
-                self._on_error(reason, message, event_id)
-            except Exception:
-                log.warning("thumbwheel: on_error raised")
+    def _queue(self, item: Item) -> str | None:
+        gone = self._outbox.add(item)
+        if gone is None:
+            raise NotKept(Problem("closed", "The client was shut down."))
+        if gone:
+            self._lose(Problem("queue_full", "Too many events wait."), [old.event_id for old in gone])
+        self._sender.wake()
+        return None if item in gone else item.event_id
 
-    def _enqueue(self, event: dict[str, Any], size: int) -> str | None:
-        if not self._queue.put(event, size):
-            self._lost(event["event_id"], "queue_full", "")
-            return None
-        with self._lock:
-            if self._thread is None or not self._thread.is_alive():
-                self._thread = threading.Thread(target=_run, args=(weakref.ref(self),), name="thumbwheel", daemon=True)
-                self._thread.start()
-        return str(event["event_id"])
+    def _send_now(self, item: Item) -> Result:
+        status, problem, retries = send_now(self._transport, item, self._timeout)
+        with self._counting:
+            self._sync_retries += retries
+            self._sync_accepted += status == "accepted"
+        if problem is not None:
+            self._lose(problem, [item.event_id])
+        return Result(item.event_id, status, problem)
 
-    def _send_now(self, event: dict[str, Any]) -> Result:
-        """Send one event from the calling thread, trying again for some seconds."""
-        event_id = str(event["event_id"])
-        for attempt in range(min(self._max_tries, 4)):
-            outcome = self._transport.send([event], _text_of_time(None))
-            if outcome.accepted:
-                return Result(event_id, "accepted")
-            if outcome.lost or outcome.too_large:
-                reason, message = outcome.lost.get(event_id, ("too_large", ""))
-                self._lost(event_id, reason, message)
-                return Result(event_id, "rejected", f"{reason}: {message}")
-            if attempt < 3:
-                time.sleep(_pause(attempt, outcome.wait_s))
-        self._lost(event_id, "gave_up", "")
-        return Result(event_id, "retry", "the collector could not be reached")
+    def _drop(self, problem: Problem, event_id: Any) -> Sent:
+        named = None if event_id is None else str(event_id)
+        self._lose(problem, [named])
+        return Result(named, "dropped", problem) if self._sync else None
 
-    # -- sending
+    def _lose(self, problem: Problem, event_ids: Sequence[str | None]) -> None:
+        with self._counting:
+            first = problem.code not in self._dropped
+            self._dropped[problem.code] += len(event_ids)
+        # Ids and reasons only: an event's content is never logged.
+        log.log(logging.WARNING if first else logging.DEBUG, "%d event(s) dropped: %s", len(event_ids), problem.code)
+        for event_id in event_ids:
+            self._tell(problem, event_id)
 
-    def _send_batch(self, wait_s: float, most: int) -> tuple[int, float | None, bool]:
-        """Send one batch; return (events sent, pause to make or None, whether to halve the batch)."""
-        batch = self._queue.take(wait_s, most)
-        if not batch:
-            return 0, None, False
-        outcome = self._transport.send([event for event, _ in batch], _text_of_time(None))
-        self._queue.settle(len(batch), self._again(batch, outcome))
-        failed = bool(outcome.retry) and not outcome.too_large
-        return len(batch), (outcome.wait_s or 0.0) if failed else None, outcome.too_large
-
-    def _again(self, batch: list[tuple[dict[str, Any], int]], outcome: Outcome) -> list[tuple[dict[str, Any], int]]:
-        """Return what of a batch goes again; count and report what is lost."""
-        for event_id, (reason, message) in outcome.lost.items():
-            self._tries.pop(event_id, None)
-            self._lost(event_id, reason, message)
-        for event_id in outcome.accepted:
-            self._tries.pop(event_id, None)
-        if outcome.too_large and len(batch) == 1:
-            self._lost(batch[0][0]["event_id"], "too_large", "")
-            return []
-        retry, again = set(outcome.retry), []
-        for event, size in batch:
-            event_id = event["event_id"]
-            if event_id not in retry:
-                continue
-            tries = self._tries[event_id] = self._tries.get(event_id, 0) + (not outcome.too_large)
-            if tries >= self._max_tries:
-                del self._tries[event_id]
-                self._lost(event_id, "gave_up", "")
-            else:
-                again.append((event, size))
-        return again
-
-    def flush(self, timeout_s: float = 10.0) -> bool:
-        """Wait until everything was answered; False after `timeout_s`."""
-        return self._queue.wait_empty(timeout_s)
-
-    def shutdown(self, timeout_s: float = 5.0) -> bool:
-        """Flush, then take nothing more; False when something was left, which is counted as dropped."""
-        done = self.flush(timeout_s)
-        self._closed = True
-        self.dropped["shutdown"] += self._queue.clear()
-        self._queue.wake()
-        return done
-
-
-def _run(reference: weakref.ref[Client]) -> None:
-    """Send what waits, until the client is closed or gone."""
-    failures, most = 0, BATCH_EVENTS
-    while True:
-        client = reference()
-        if client is None or client._closed:
+    def _tell(self, problem: Problem, event_id: str | None) -> None:
+        if self._on_error is None:
             return
-        sent, pause, halve = client._send_batch(1.0, most)
-        if halve:
-            most = max(1, most // 2)
-        elif sent:
-            most = min(BATCH_EVENTS, most * 2)
-        if pause is None:
-            failures = 0
-        else:
-            client._queue.pause(_pause(failures, pause or None))
-            failures += 1
-        del client
+        try:
+            self._on_error(problem, event_id)
+        except Exception as error:
+            log.warning("on_error failed: %s", type(error).__name__)
+
+    def _at_exit(self) -> None:
+        if not self._closed:
+            self.shutdown(self._exit_timeout)
 
 
-def _pause(failures: int, at_least_s: float | None) -> float:
-    """Return seconds to wait: exponential with full jitter (Brooker 2015), never under what the server asked for."""
-    longest = min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2**failures)
-    return max(random.uniform(0.05, longest), at_least_s or 0.0)
-
-
-def _text_of_time(value: Any) -> str:
-    if isinstance(value, str):
-        return value
-    moment = value if isinstance(value, datetime) else datetime.now(timezone.utc)
-    return moment.astimezone(timezone.utc).isoformat().replace("+00:00", "Z")
-
-
-_clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-
-def _after_fork() -> None:
-    for client in list(_clients):
-        client._start_over()
+def _hook_process() -> None:
+    """Hook exit and fork, once a process, when the first client is made."""
+    if _hooked.is_set():
+        return
+    _hooked.set()
+    atexit.register(_at_exit)
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(after_in_child=_after_fork)
 
 
 def _at_exit() -> None:
-    deadline = time.monotonic() + EXIT_DEADLINE_S
-    for client in list(_clients):
-        if not client._closed:
-            client.shutdown(max(0.0, deadline - time.monotonic()))
+    for client in list(_living):
+        client._at_exit()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-atexit.register(_at_exit)
+def _after_fork() -> None:
+    """Leave what waited to the parent, which sends it once; the child starts empty."""
+    for client in list(_living):
+        client._start_empty()
+
+
+def _check_settings(
+    url: str, key: str, actor: object, consent: object, path: str, max_events: int, max_bytes: int,
+    timeout: float, exit_timeout: float,
+) -> None:  # fmt: skip
+    parts = urlsplit(url) if isinstance(url, str) else None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError(f"thumbwheel: url={url!r} is no address such as 'https://feedback.example.com'")
+    if not isinstance(key, str) or not key.startswith("tw_") or not key.isascii() or not key.isprintable():
+        raise ValueError("thumbwheel: key is no Thumbwheel key (tw_pub_..., tw_sec_...)")
+    if actor is not None and not isinstance(actor, (str, Mapping)):
+        raise ValueError("thumbwheel: actor is an id or {'id': ..., 'kind': ...}")
+    if consent not in (None, "granted", "required"):
+        raise ValueError(f"thumbwheel: consent={consent!r} is neither 'granted' nor 'required'")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError(f"thumbwheel: path={path!r} does not begin with '/'")
+    if min(max_events, max_bytes, timeout) <= 0 or exit_timeout < 0:
+        raise ValueError("thumbwheel: max_events, max_bytes and timeout are above 0, exit_timeout is not below 0")

@@ -1,4 +1,8 @@
-"""Signed candidate ids, made offline from a secret key, as the gateway makes them."""
+"""Candidate ids that prove where they came from, made offline from a secret key.
+
+`tw1.<key_id>.<random>.<mac>`: HMAC-SHA256 over project, interaction id and the random part, joined by 0x1f, cut to
+12 bytes, base64url without padding. The HMAC's key is derived from the secret key.
+"""
 
 from __future__ import annotations
 
@@ -8,15 +12,14 @@ from base64 import urlsafe_b64encode
 from hashlib import sha256
 
 _DERIVATION = b"thumbwheel candidate v1"
+_MAC_BYTES = 12
+_RANDOM_BYTES = 9
 
 
-def sign_candidate(secret_key: str, key_id: str, project: str, interaction_id: str) -> str:
-    """Return a new candidate id that the collector accepts as verified for this interaction.
-
-    `key_id` is what `thumbwheel keys create` printed beside the key.
-    """
-    signing_key = hmac.new(secret_key.encode(), _DERIVATION, sha256).digest()
-    random = secrets.token_urlsafe(9)
+def sign(secret_key: str, key_id: str, interaction_id: str, project: str = "default") -> str:
+    """Return a new signed candidate id for one reply of this interaction."""
+    key = hmac.new(secret_key.encode(), _DERIVATION, sha256).digest()
+    random = secrets.token_urlsafe(_RANDOM_BYTES)
     text = "\x1f".join((project, interaction_id, random)).encode()
-    mac = urlsafe_b64encode(hmac.new(signing_key, text, sha256).digest()[:12]).decode().rstrip("=")
+    mac = urlsafe_b64encode(hmac.new(key, text, sha256).digest()[:_MAC_BYTES]).decode().rstrip("=")
     return f"tw1.{key_id}.{random}.{mac}"

@@ -1,106 +1,138 @@
-"""One request to the collector: what was accepted, what to send again, what is lost, and how long to wait."""
+"""One POST to the collector over a kept connection, proxies of the environment included. No retries here."""
 
 from __future__ import annotations
 
-import email.utils
 import http.client
 import json
+import ssl
+import threading
 import time
-from dataclasses import dataclass, field
-from typing import Any
-from urllib.parse import urlsplit
+from base64 import b64encode
+from email.utils import parsedate_to_datetime
+from typing import Any, NamedTuple
+from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
 
-RETRY_STATUSES = frozenset({408, 429})
-MAX_RETRY_AFTER_S = 300.0
+from thumbwheel.version import VERSION
+
+MAX_ANSWER_BYTES = 1024 * 1024
 
 
-@dataclass
-class Outcome:
-    """What became of a batch. `retry` events go again after `wait_s`; `lost` maps event ids to (reason, message)."""
+class Answer(NamedTuple):
+    """A collector's answer. `status` 0 means that none came; `retry_after` in seconds, 0 when absent."""
 
-    accepted: list[str] = field(default_factory=list)
-    retry: list[str] = field(default_factory=list)
-    lost: dict[str, tuple[str, str]] = field(default_factory=dict)
-    wait_s: float | None = None
-    too_large: bool = False
+    status: int
+    retry_after: float
+    body: dict[str, Any]
+
+
+NO_ANSWER = Answer(0, 0.0, {})
 
 
 class Transport:
-    """Posts batches to `url` + `path`."""
+    """Sends bodies to one address, one connection a thread. Make a new one after a fork."""
 
-    def __init__(self, url: str, path: str, key: str, timeout_s: float) -> None:
-        self._parts = urlsplit(url.rstrip("/"))
-        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
-            raise ValueError(f"thumbwheel: url {url!r} is not an http(s) address")
-        self._target = self._parts.path + path
-        self._headers = {"Content-Type": "application/json", "Authorization": f"Bearer {key}"}
-        self._timeout_s = timeout_s
+    def __init__(self, url: str, key: str, timeout: float) -> None:
+        """`timeout` in seconds holds for connecting and for each read."""
+        self._url = urlsplit(url)
+        self._timeout = timeout
+        self._local = threading.local()
+        self._headers = {
+            "Authorization": f"Bearer {key}",
+            "Content-Type": "application/json",
+            "User-Agent": f"thumbwheel-python/{VERSION}",
+        }
 
-    def send(self, events: list[dict[str, Any]], sent_at: str) -> Outcome:
-        """Send a batch; never raises for what a network or server does."""
-        ids = [event["event_id"] for event in events]
-        body = json.dumps({"events": events, "sent_at": sent_at}, separators=(",", ":")).encode()
+    def post(self, body: bytes, timeout: float | None = None) -> Answer:
+        """Send and return the answer; NO_ANSWER on any network error.
+
+        A kept connection that the other side closed meanwhile is opened anew, once; events are idempotent.
+        """
+        kept = getattr(self._local, "connection", None) is not None
         try:
-            status, headers, raw = self._post(body)
-        except (OSError, http.client.HTTPException):
-            return Outcome(retry=ids)
-        if status in (200, 202, 207):
-            return _per_event(ids, raw, _retry_after(headers))
-        if status in RETRY_STATUSES or status >= 500:
-            return Outcome(retry=ids, wait_s=_retry_after(headers))
-        if status == 413:
-            return Outcome(retry=ids, too_large=True)
-        reason, message = _error(raw)
-        return Outcome(lost={event_id: (reason or f"http_{status}", message) for event_id in ids})
-
-    def _post(self, body: bytes) -> tuple[int, dict[str, str], bytes]:
-        kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(self._parts.hostname or "", self._parts.port, timeout=self._timeout_s)
+            return self._exchange(body, timeout)
+        except (ConnectionError, http.client.RemoteDisconnected, http.client.BadStatusLine):
+            self.close()
+            if not kept:
+                return NO_ANSWER
+        except (OSError, http.client.HTTPException, ValueError):
+            self.close()
+            return NO_ANSWER
         try:
-            connection.request("POST", self._target, body, self._headers)
-            response = connection.getresponse()
-            return response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
-        finally:
+            return self._exchange(body, timeout)
+        except (OSError, http.client.HTTPException, ValueError):
+            self.close()
+            return NO_ANSWER
+
+    def close(self) -> None:
+        """Close this thread's connection."""
+        connection = getattr(self._local, "connection", None)
+        self._local.connection = None
+        if connection is not None:
             connection.close()
 
+    def _exchange(self, body: bytes, timeout: float | None) -> Answer:
+        connection = getattr(self._local, "connection", None)
+        if connection is None:
+            connection, self._local.target, self._local.extra = self._connect()
+            self._local.connection = connection
+        seconds = self._timeout if timeout is None else max(0.05, min(timeout, self._timeout))
+        connection.timeout = seconds
+        if connection.sock is not None:
+            connection.sock.settimeout(seconds)
+        connection.request("POST", self._local.target, body=body, headers={**self._headers, **self._local.extra})
+        response = connection.getresponse()
+        text = response.read(MAX_ANSWER_BYTES)
+        if response.will_close or response.read(1):
+            self.close()
+        return Answer(response.status, retry_after(response.getheader("Retry-After")), _parse(text))
 
-def _per_event(ids: list[str], raw: bytes, wait_s: float | None) -> Outcome:
-    """Sort a batch's answer by event; an answer that cannot be read means: send again."""
+    def _connect(self) -> tuple[http.client.HTTPConnection, str, dict[str, str]]:
+        """Return a connection, what to ask it for, and headers that a proxy needs."""
+        url = self._url
+        host = url.hostname or ""
+        path = url.path or "/"
+        proxy_text = "" if proxy_bypass(host) else getproxies().get(url.scheme, "")
+        if not proxy_text:
+            return self._open(url.scheme, host, url.port), path, {}
+        proxy = urlsplit(proxy_text if "://" in proxy_text else f"http://{proxy_text}")
+        login = _proxy_login(proxy)
+        connection = self._open(url.scheme, proxy.hostname or "", proxy.port or 8080)
+        if url.scheme == "https":
+            connection.set_tunnel(host, url.port or 443, login)
+            return connection, path, {}
+        return connection, f"http://{url.netloc}{path}", login
+
+    def _open(self, scheme: str, host: str, port: int | None) -> http.client.HTTPConnection:
+        if scheme == "https":
+            return http.client.HTTPSConnection(host, port, timeout=self._timeout, context=ssl.create_default_context())
+        return http.client.HTTPConnection(host, port, timeout=self._timeout)
+
+
+def _proxy_login(proxy: SplitResult) -> dict[str, str]:
+    if not proxy.username:
+        return {}
+    login = f"{unquote(proxy.username)}:{unquote(proxy.password or '')}"
+    return {"Proxy-Authorization": "Basic " + b64encode(login.encode()).decode()}
+
+
+def _parse(text: bytes) -> dict[str, Any]:
+    """Return the JSON object of an answer; an empty one where a proxy answered something else."""
     try:
-        results = {item["event_id"]: item for item in json.loads(raw)["results"]}
-    except (ValueError, KeyError, TypeError):
-        return Outcome(retry=ids, wait_s=wait_s)
-    outcome = Outcome(wait_s=wait_s)
-    for event_id in ids:
-        item = results.get(event_id, {"status": "retry"})
-        if item["status"] == "accepted":
-            outcome.accepted.append(event_id)
-        elif item["status"] == "rejected":
-            error = item.get("error") or {}
-            outcome.lost[event_id] = (str(error.get("code", "rejected")), str(error.get("message", "")))
-        else:
-            outcome.retry.append(event_id)
-    return outcome
+        body = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    return body if isinstance(body, dict) else {}
 
 
-def _error(raw: bytes) -> tuple[str, str]:
+def retry_after(header: str | None) -> float:
+    """Return `Retry-After` as seconds from now: a number or an HTTP date; 0 when absent, past or unreadable."""
+    if not header:
+        return 0.0
+    text = header.strip()
+    if text.isdigit():
+        return float(text)
     try:
-        error = json.loads(raw)["error"]
-        return str(error["code"]), str(error["message"])
-    except (ValueError, KeyError, TypeError):
-        return "", ""
-
-
-def _retry_after(headers: dict[str, str]) -> float | None:
-    """Return Retry-After in seconds, both forms (RFC 9110, section 10.2.3), capped."""
-    text = headers.get("retry-after")
-    if not text:
-        return None
-    try:
-        seconds = float(text)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(text).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER_S)
+        return max(0.0, parsedate_to_datetime(text).timestamp() - time.time())
+    except (TypeError, ValueError, OverflowError):
+        return 0.0
