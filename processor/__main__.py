@@ -42,7 +42,9 @@ def create(settings: Settings) -> Any:
     except ThumbwheelError as error:
         log_lines.error("%s", error.line())
         os._exit(1)
-    for priority, close in ((50, runner.stop), (50, follower.stop), (20, store.close), (10, log.close)):
+    # Together well below the 8 s after which the server kills a worker.
+    closing = ((50, partial(runner.stop, 4.0)), (40, partial(follower.stop, 2.0)), (20, store.close), (10, log.close))
+    for priority, close in closing:
         at_worker_exit(close, priority)
     return app
 

@@ -57,7 +57,7 @@ class _Named(msgspec.Struct):
     type: str = ""
     project: str = ""
     interaction_id: str = ""
-    messages: msgspec.Raw | None = None
+    messages: msgspec.Raw = msgspec.Raw(b"null")
 
 
 class Follower:
@@ -195,7 +195,7 @@ def described_key(record: Record) -> bytes | None:
         named = msgspec.json.decode(record.value, type=_Named)
     except (msgspec.MsgspecError, UnicodeError):
         return None
-    if not named.interaction_id or not named.messages:
+    if not named.interaction_id or bytes(named.messages) == b"null":
         return None
     return key_bytes(named.project, named.interaction_id)
 

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from eventlog.events import decode_stored
 from eventlog.log import Log, Reader, Record
-from eventlog.topics import EVENTS, TOPICS
+from eventlog.topics import EVENTS, REJECTED, TOPICS
 from processor import metrics
 from processor.steps import decode, derive, fold
 from processor.steps.batch import Batch, Copy, Key, Known
@@ -82,7 +82,10 @@ class Runner:
             for topic in TOPICS
             for partition in range(self._log.partitions(topic))
         }
-        self._reader = self._log.reader(self._store.claim(self._owner, starts))
+        positions = self._store.claim(self._owner, starts)
+        # Rejections are kept for 30 days only: what left the log while we were away is not missed.
+        gone = {place: max(offset, starts[place]) for place, offset in positions.items() if place[0] == REJECTED}
+        self._reader = self._log.reader(positions | gone)
         for name, work in (("processor-poll", self._poll), ("processor-write", self._write)):
             thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             self._threads.append(thread)

