@@ -29,6 +29,7 @@ def create_app(settings: DemoSettings) -> Flask:
     )
     gateway = Gateway(settings.gateway_url, settings.secret_key)
     feedback = Client(url=settings.collector_url, key=settings.secret_key)
+    app.extensions["thumbwheel"] = feedback
     app.register_blueprint(chat.blueprint(gateway))
     app.register_blueprint(workbench.blueprint(gateway, feedback))
     app.before_request(_name_visitor)

@@ -47,7 +47,7 @@ def blueprint(gateway: Gateway, feedback: Client) -> Blueprint:
         event_id = feedback.thumb(
             interaction_id=_text("interaction_id"),
             candidate_id=_text("candidate_id"),
-            value=value,
+            value="up" if value == "up" else "down",
             reasons=["solved" if value == "up" else "not_solved"],
             actor={"id": f"customer-{_text('question_id')}", "kind": "user"},
         )
