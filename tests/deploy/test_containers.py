@@ -1,0 +1,130 @@
+"""The container files fit the product: settings, ports, modules and extras exist, and the first start works."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import stat
+import subprocess
+import sys
+import tomllib
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventlog.control import Control
+from eventlog.settings import load_settings
+
+yaml = pytest.importorskip("yaml")
+REPOSITORY = Path(__file__).parents[2]
+SERVICES = {"collector": 8700, "processor": 8701, "trainer": None, "gateway": 8702}
+
+
+@pytest.fixture(scope="module")
+def compose() -> dict[str, Any]:
+    body: dict[str, Any] = yaml.safe_load((REPOSITORY / "docker-compose.yml").read_text())
+    return body
+
+
+@pytest.fixture(scope="module")
+def dockerfile() -> str:
+    return (REPOSITORY / "Dockerfile").read_text()
+
+
+def stage(dockerfile: str, name: str) -> str:
+    found = re.search(rf"^FROM \S+ AS {name}$(.*?)(?=^FROM |\Z)", dockerfile, re.M | re.S)
+    assert found is not None, name
+    return found[1]
+
+
+def defaults(text: str) -> str:
+    """Fill in `${NAME:-default}` as compose does when NAME is not set."""
+    return re.sub(r"\$\{\w+:-([^}]*)\}", r"\1", text)
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_gets_only_settings_that_exist(compose: dict[str, Any], service: str, tmp_path: Path) -> None:
+    environment = {name: defaults(value) for name, value in compose["services"][service]["environment"].items()}
+    settings = load_settings(environment, tmp_path)
+    assert settings.log_url == "kafka://kafka:9092" and settings.home == Path("/srv/thumbwheel")
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_a_service_has_a_health_check_a_volume_and_no_rights(compose: dict[str, Any], service: str) -> None:
+    body = compose["services"][service]
+    assert body["healthcheck"]["test"] and body["volumes"] == ["home:/srv/thumbwheel"]
+    assert body["read_only"] and body["cap_drop"] == ["ALL"]
+    assert body["depends_on"]["kafka"] == {"condition": "service_healthy"}
+    assert body["build"]["target"] == service
+
+
+@pytest.mark.parametrize(("service", "port"), [(name, port) for name, port in SERVICES.items() if port])
+def test_a_service_publishes_the_port_it_listens_on(
+    compose: dict[str, Any], dockerfile: str, service: str, port: int
+) -> None:
+    assert [defaults(text) for text in compose["services"][service]["ports"]] == [f"127.0.0.1:{port}:{port}"]
+    assert f"0.0.0.0:{port}" in stage(dockerfile, service) and f"EXPOSE {port}" in stage(dockerfile, service)
+    assert f":{port}/readyz" in " ".join(compose["services"][service]["healthcheck"]["test"])
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_an_image_runs_its_module_without_root_and_with_its_own_extra(dockerfile: str, service: str) -> None:
+    text = stage(dockerfile, service)
+    module = {"gateway": "trainer.serving"}.get(service, service)
+    assert f'CMD ["python", "-m", "{module}"]' in text and "USER 10001:10001" in text
+    assert f"deploy/requirements.py {service} >" in text
+    for copied in re.findall(r"^COPY (\S+) ", text, re.M):
+        assert (REPOSITORY / copied).exists(), copied
+
+
+def test_every_copied_path_is_let_through_to_the_build(dockerfile: str) -> None:
+    allowed = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
+    copied = {path for path in re.findall(r"^COPY (\S+) ", dockerfile, re.M)}
+    assert copied == allowed
+
+
+def test_the_requirements_of_an_extra_are_those_of_pyproject() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    command = [sys.executable, "deploy/requirements.py", "collector"]
+    lines = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
+    assert lines == project["dependencies"] + project["optional-dependencies"]["collector"]
+
+
+def test_compose_accepts_the_file() -> None:
+    docker = shutil.which("docker")
+    if docker is None or subprocess.run([docker, "compose", "version"], capture_output=True, check=False).returncode:
+        pytest.skip("needs docker with its compose plugin")
+    done = subprocess.run([docker, "compose", "config", "-q"], cwd=REPOSITORY, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr.decode()
+
+
+def first_start(home: Path, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    outside = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "deploy" / "first_start.py"), *command], cwd=home, capture_output=True,
+        env=outside | {"THUMBWHEEL_HOME": str(home)} | environment, text=True, timeout=60, check=True,
+    )  # fmt: skip
+
+
+def test_the_first_start_makes_working_keys_and_a_user_once(home: Path) -> None:
+    with ThreadPoolExecutor(3) as pool:
+        done = list(pool.map(lambda _: first_start(home), range(3)))
+    assert sum("console user 'admin'" in each.stderr for each in done) == 1
+    body = tomllib.loads((home / "dev.toml").read_text())
+    assert stat.S_IMODE((home / "dev.toml").stat().st_mode) == 0o600
+    assert not any(key in each.stdout + each.stderr for each in done for key in body["keys"].values())
+    control = Control.open(load_settings({"THUMBWHEEL_HOME": str(home)}, home).control_url)
+    kinds = {kind: control.find_key(key) for kind, key in body["keys"].items()}
+    assert {kind: key and key.kind for kind, key in kinds.items()} == {kind: kind for kind in kinds}
+    assert len(control.list_keys()) == 3
+    assert control.check_user(body["console"]["user"], body["console"]["password"]) is not None
+
+
+def test_a_command_runs_with_the_service_key_of_the_first_start_unless_one_is_given(home: Path) -> None:
+    show = ("python3", "-c", "import os; print(os.environ['THUMBWHEEL_SERVICE_KEY'])")
+    made = first_start(home, *show).stdout.strip()
+    assert made == tomllib.loads((home / "dev.toml").read_text())["keys"]["service"]
+    assert first_start(home, *show, THUMBWHEEL_SERVICE_KEY="tw_svc_given").stdout.strip() == "tw_svc_given"
