@@ -1,0 +1,124 @@
+"""The web console and the data API: Flask, one blueprint per screen, reading the live tables of this process.
+
+    app = create_app(settings, store, log, control)
+
+It writes nothing but wishes (`request.*`, to the log), sessions (to the control store) and dataset folders.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, render_template, request
+from werkzeug.exceptions import HTTPException
+
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from eventlog.log import Log
+from eventlog.settings import Settings
+from processor.console import (
+    access,
+    adapters,
+    api,
+    datasets,
+    formats,
+    health,
+    interactions,
+    language,
+    overview,
+    pairs,
+    rejected,
+    runs,
+    writes,
+)
+from processor.console.services import Services
+from processor.store import Store
+
+log_lines = logging.getLogger("processor.console")
+
+MAX_BODY = 1024 * 1024
+# No inline script or style anywhere; pictures, scripts and styles only from here.
+SECURITY_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
+        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, rejected)
+
+
+def create_app(settings: Settings, store: Store, log: Log, control: Control) -> Flask:
+    """Return the console's WSGI app; what it reads and writes through is passed in."""
+    here = Path(__file__).parent
+    app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, SEND_FILE_MAX_AGE_DEFAULT=3600)
+    app.extensions["thumbwheel"] = Services(settings, store, log, control)
+    app.jinja_env.trim_blocks = True
+    app.jinja_env.lstrip_blocks = True
+    language.install(app)
+    access.install(app)
+    formats.install(app)
+    for screen in _SCREENS:
+        app.register_blueprint(screen.blueprint)
+    app.register_blueprint(api.blueprint)
+    app.register_blueprint(writes.blueprint)
+    app.register_blueprint(health.blueprint)
+    app.register_error_handler(ThumbwheelError, _our_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+    app.after_request(_secure)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    for name, value in SECURITY_HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.endpoint != "static":
+        response.headers.setdefault("Cache-Control", "no-store")
+    response.headers.setdefault("Vary", "Cookie, Accept-Language")
+    return response
+
+
+def _our_error(error: ThumbwheelError) -> Any:
+    return _answer(error, error.status)
+
+
+def _http_error(error: HTTPException) -> Any:
+    status = error.code or 500
+    known = ThumbwheelError(f"http_{status}", error.description or error.name, _HINTS.get(status, ""))
+    response = _answer(known, status)
+    for name, value in error.get_headers():
+        if name in ("Allow", "Retry-After"):
+            response.headers[name] = value
+    return response
+
+
+_HINTS = {
+    404: "Check the address.",
+    405: "Use another method.",
+    413: f"Send at most {MAX_BODY} bytes.",
+    415: "Send Content-Type: application/json.",
+}
+
+
+def _unexpected(error: Exception) -> Any:
+    log_lines.error("%s %s failed: %s", request.method, request.path, type(error).__name__, exc_info=error)
+    return _answer(ThumbwheelError("internal", "The console failed to answer.", "See the processor's log."), 500)
+
+
+def _answer(error: ThumbwheelError, status: int) -> Response:
+    """Return the one error shape to programs, a page to people."""
+    if request.path.startswith(("/api/", "/healthz", "/readyz", "/metrics")):
+        response = jsonify(error.as_dict())
+    else:
+        page = "error.html" if getattr(g, "user", None) else "error_outside.html"
+        response = Response(render_template(page, error=error, status=status), mimetype="text/html")
+    response.status_code = status
+    return response

@@ -1,0 +1,83 @@
+"""How values read on a page: times, shares, sizes, short ids; and codes in the reader's language."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from flask import Flask
+from flask_babel import format_datetime, format_decimal, format_percent
+from markupsafe import Markup, escape
+
+from processor.console import charts, words
+
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
+
+
+def install(app: Flask) -> None:
+    """Give templates the filters and words."""
+    app.add_template_filter(moment, "moment")
+    app.add_template_filter(share, "share")
+    app.add_template_filter(whole, "whole")
+    app.add_template_filter(size, "size")
+    app.add_template_filter(short, "short")
+    app.add_template_filter(pretty, "pretty")
+    app.add_template_filter(figure, "figure")
+    app.add_template_filter(words.word, "word")
+    app.add_template_filter(lambda value: (value, value), "list_pair")
+    app.add_template_filter(lambda value: (value, words.word(value)), "word_pair")
+    app.add_template_filter(lambda raw: bytes(raw or b"").decode("utf-8", "replace"), "as_text")
+    app.add_template_filter(lambda history, name: [{"adapter_id": name, **c} for c in history][::-1], "with_adapter")
+    app.add_template_global(charts.percent, "percent")
+    app.add_template_global(words.reading_of, "reading_of")
+
+
+def moment(value: datetime | None, form: str = "yyyy-MM-dd HH:mm:ss") -> Markup:
+    """Return a <time> element in UTC, empty for none."""
+    if value is None:
+        return Markup("")
+    at = value if value.tzinfo else value.replace(tzinfo=UTC)
+    return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), format_datetime(at, form))
+
+
+def share(value: float | None, digits: int = 0) -> str:
+    """Return 0.831 as "83%"; a dash for none."""
+    return "–" if value is None else str(format_percent(value, "#,##0%" if digits == 0 else "#,##0.0%"))
+
+
+def whole(value: int | None) -> str:
+    """Return a count with separators."""
+    return "–" if value is None else str(format_decimal(value))
+
+
+def figure(value: Any) -> str:
+    """Return a number with as many digits as one reads."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, int) or abs(value) >= 1e6:
+        return str(format_decimal(round(value)))
+    return f"{value:.4g}"
+
+
+def size(value: int | None) -> str:
+    """Return bytes as B, KiB, MiB ..."""
+    amount = float(value or 0)
+    for unit in _UNITS:
+        if amount < 1024 or unit == _UNITS[-1]:
+            return f"{amount:.0f} {unit}" if unit == "B" else f"{amount:.1f} {unit}"
+        amount /= 1024
+    return ""
+
+
+def short(value: object, keep: int = 13) -> Markup:
+    """Return a long id shortened for a table, whole in its title."""
+    text = str(value or "")
+    if len(text) <= keep + 1:
+        return escape(text)
+    return Markup('<span title="{}">{}…</span>').format(text, text[:keep])
+
+
+def pretty(value: Any) -> str:
+    """Return JSON to read."""
+    return json.dumps(value, ensure_ascii=False, indent=2, default=str)

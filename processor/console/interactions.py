@@ -1,0 +1,37 @@
+"""Interactions: what was asked, what was shown, what people said about it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template, request
+
+from processor.console.api import blind, paging
+from processor.console.services import datasets, project, reading
+from processor.queries.interactions import SHOW, filter_values, find_interaction, list_interactions
+from processor.queries.lineage import lineage
+
+blueprint = Blueprint("interactions", __name__, url_prefix="/interactions")
+FILTERS = ("q", "label", "surface", "source", "show")
+
+
+@blueprint.get("")
+def index() -> Any:
+    """List interactions, newest first, with filters."""
+    chosen: dict[str, Any] = {name: request.args.get(name, "") for name in FILTERS}
+    with reading() as cursor:
+        page = list_interactions(cursor, project(), blind=blind(cursor), **paging(), **chosen)
+        values = filter_values(cursor, project())
+    return render_template(
+        "interactions.html", page=page, chosen=chosen, values=values, shows=SHOW, filtered=any(chosen.values())
+    )
+
+
+@blueprint.get("/<path:interaction_id>")
+def detail(interaction_id: str) -> Any:
+    """Show one interaction with everything known about it, and what it has shaped."""
+    with reading() as cursor:
+        found = find_interaction(cursor, project(), interaction_id, blind(cursor))
+        shaped = lineage(cursor, project(), datasets(), interaction_id)
+    places = {candidate["candidate_id"]: candidate["position"] + 1 for candidate in found["candidates"]}
+    return render_template("interaction.html", found=found, shaped=shaped, places=places)

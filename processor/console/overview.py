@@ -1,0 +1,47 @@
+"""Overview: the state of the project on one page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, render_template
+
+from processor.console import access, charts
+from processor.console.services import datasets, project, reading, services
+from processor.queries import overview
+from processor.queries.facts import list_adapters, list_runs
+from processor.queries.reading import Row
+from processor.queries.trials import list_support
+
+blueprint = Blueprint("overview", __name__)
+SHOWN_TESTS = 4
+SHOWN_CHANGES = 8
+
+
+@blueprint.get("/")
+def show() -> Any:
+    """Show the overview, or what to do first where nothing has arrived."""
+    settings = services().settings
+    with reading() as cursor:
+        found = overview.overview(cursor, project(), settings, datasets())
+        trials = list_support(cursor, project(), settings, datasets())
+        ready = overview.readiness(cursor, project(), settings, datasets())
+        adapters = list_adapters(cursor, project())
+        runs = list_runs(cursor, project())
+    if not (found["interactions"] or found["feedback"] or found["orphans"] or adapters["items"]):
+        others = {name: n for name, n in access.known_projects().items() if n and name != project()}
+        return render_template("overview_empty.html", found=found, others=others, settings=settings)
+    return render_template(
+        "overview.html", found=found, ready=ready, tests=trials["items"][:SHOWN_TESTS],
+        comparisons=trials["comparisons"], volume=charts.volume_chart(found["volume"], found["volume_width_s"]),
+        approval_points=charts.approval_points(found["approval"]["series"]),
+        time_form=charts.bucket_format(found["volume_width_s"]), run=runs[0] if runs else None,
+        kinds=charts.bar_rows(found["pairs"]["by_kind"]), left_out=charts.bar_rows(found["pairs"]["not_trainable"]),
+        rejected=charts.bar_rows(found["rejected_by_code"]), changes=timeline(adapters["items"])[:SHOWN_CHANGES],
+    )  # fmt: skip
+
+
+def timeline(items: list[Row]) -> list[Row]:
+    """Return what happened to all adapters, newest first."""
+    changes = [{"adapter_id": item["adapter_id"], **change} for item in items for change in item["history"]]
+    return sorted(changes, key=lambda change: (change["at"], change["alias_version"]), reverse=True)

@@ -1,0 +1,50 @@
+"""What the console works with, passed in once by `create_app`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import duckdb
+from flask import current_app, g
+
+from eventlog.control import Control
+from eventlog.log import Log
+from eventlog.settings import Settings
+from processor.queries.datasets import Datasets
+from processor.store import Store
+
+
+@dataclass(frozen=True)
+class Services:
+    """The settings and the three stores behind every screen."""
+
+    settings: Settings
+    store: Store
+    log: Log
+    control: Control
+
+
+def services() -> Services:
+    """Return the running app's services."""
+    found: Services = current_app.extensions["thumbwheel"]
+    return found
+
+
+@contextmanager
+def reading() -> Iterator[duckdb.DuckDBPyConnection]:
+    """Yield a cursor that sees one state of the tables."""
+    with services().store.read() as cursor:
+        yield cursor
+
+
+def datasets() -> Datasets:
+    """Return the dataset folders of this request's project."""
+    return Datasets(services().settings.home, project())
+
+
+def project() -> str:
+    """Return the project this request speaks of."""
+    name: str = g.project
+    return name

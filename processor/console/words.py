@@ -1,0 +1,131 @@
+"""Codes of the tables in the reader's language, and the one-line reading of each chart."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_babel import LazyString, format_percent, gettext, lazy_gettext, ngettext
+
+_ = lazy_gettext
+
+WORDS: dict[str, LazyString] = {
+    # feedback types
+    "interaction": _("interaction"), "thumb": _("thumb"), "choice": _("choice"), "pick": _("pick"),
+    "edit": _("edit"), "retract": _("undo"), "annotation": _("annotation"), "judgement": _("AI judgement"),
+    "own": _("own reply"), "import": _("import"),
+    # values and outcomes
+    "up": _("thumb up"), "down": _("thumb down"), "chosen": _("chosen"), "tie": _("tie"), "none": _("none is good"),
+    # states of feedback
+    "vote": _("counts"), "superseded": _("replaced by a later vote"), "retracted": _("taken back"),
+    "unmatched": _("names nothing shown"), "untrusted": _("not trusted"), "applied": _("undo in force"),
+    # surfaces, actors, ways in
+    "chat": _("chat"), "workbench": _("workbench"), "user": _("user"), "agent": _("agent"), "expert": _("expert"),
+    "ai": _("AI"), "system": _("system"), "public": _("public key"), "secret": _("secret key"),
+    "gateway": _("gateway"), "console": _("console"), "trainer": _("trainer"), "cli": _("command line"),
+    # why a row does not train
+    "truncated_prompt": _("prompt was shortened"), "tools": _("uses tools"), "not_text": _("more than text"),
+    "no_prompt": _("no prompt"), "same_text": _("both texts equal"), "small_edit": _("edit under 3 %"),
+    "empty": _("empty text"), "truncated": _("cut at the token limit"),
+    # bands and decisions of a blind test
+    "not_enough_data": _("not enough data"), "no_progress": _("no progress"), "harmful": _("harmful"),
+    "weak": _("weak"), "success": _("success"), "large_gain": _("large gain"), "running": _("running"),
+    "promote": _("promote"), "reject": _("reject"), "before_registration": _("before the test began"),
+    "after_end": _("after the test ended"), "not_counted": _("not a counted trial"), "unverified": _("not verified"),
+    "unbalanced": _("unequal numbers of replies"), "unknown_training_set": _("training set unknown"),
+    "trained_prompt": _("prompt was trained on"),
+    # adapters and runs
+    "base": _("base model"), "registered": _("registered"), "challenger": _("challenger"), "held": _("held"),
+    "rejected": _("rejected"), "promoted": _("promoted"), "rolled_back": _("rolled back"),
+    "champion": _("champion"), "replaced": _("replaced"), "finished": _("finished"), "failed": _("failed"),
+    # datasets
+    "preference": _("preference pairs"), "unpaired": _("single replies with a thumb"),
+    "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),
+    "description": _("another description"), "event": _("another content"),
+}  # fmt: skip
+
+
+def word(code: object) -> str:
+    """Return a code in the reader's language, unknown codes as they are."""
+    text = str(code or "")
+    return str(WORDS[text]) if text in WORDS else text.replace("_", " ")
+
+
+def reading_of(chart: str, figures: Any) -> str:
+    """Return the one sentence that says what a chart shows."""
+    return str(_READINGS[chart](figures))
+
+
+def _volume(found: dict[str, Any]) -> Any:
+    series = found["volume"]
+    if not series:
+        return gettext("Nothing has arrived yet.")
+    busiest = max(series, key=lambda row: row["interactions"] + row["feedback"])
+    return gettext(
+        "%(interactions)s interactions and %(feedback)s feedback events so far; at most %(most)s in one bar.",
+        interactions=found["interactions"], feedback=found["feedback"],
+        most=busiest["interactions"] + busiest["feedback"],
+    )  # fmt: skip
+
+
+def _approval(found: dict[str, Any]) -> Any:
+    if not found["n"]:
+        return gettext("No thumbs yet.")
+    low, high = found["interval"]
+    return gettext(
+        "%(rate)s of %(n)s thumbs are up; the true share lies between %(low)s and %(high)s (95 %%).",
+        rate=_percent(found["rate"]), n=found["n"], low=_percent(low), high=_percent(high),
+    )  # fmt: skip
+
+
+def _pairs(found: dict[str, Any]) -> Any:
+    return ngettext(
+        "%(num)s pair can be trained on, of %(total)s derived.",
+        "%(num)s pairs can be trained on, of %(total)s derived.",
+        found["trainable"], total=found["total"],
+    )  # fmt: skip
+
+
+def _support(found: dict[str, Any] | None) -> Any:
+    if found is None:
+        return gettext("No adapter has been tested against its baseline yet.")
+    if not found["n"]:
+        return gettext(
+            "The test of %(adapter)s has no decisive pick yet; a true 80 %% needs about 19 of them, 60 %% about 210.",
+            adapter=found["challenger"],
+        )
+    low, high = found["interval"]
+    return gettext(
+        "%(adapter)s wins %(wins)s of %(n)s decisive picks (%(low)s to %(high)s at any moment): %(band)s.",
+        adapter=found["challenger"], wins=found["wins"], n=found["n"], low=_percent(low), high=_percent(high),
+        band=word(found["band"]),
+    )  # fmt: skip
+
+
+def _rejected(found: dict[str, int]) -> Any:
+    total = sum(found.values())
+    if not total:
+        return gettext("No event was rejected.")
+    code, most = max(found.items(), key=lambda item: item[1])
+    return gettext(
+        "%(total)s rejected; the most frequent reason is %(code)s (%(most)s).", total=total, code=code, most=most
+    )
+
+
+def _curve(run: dict[str, Any]) -> Any:
+    losses = [row["loss"] for row in run["series"] if "loss" in row]
+    if not losses:
+        return gettext("No metrics have been reported yet.")
+    return gettext(
+        "Loss went from %(first)s to %(last)s over %(steps)s steps.",
+        first=f"{losses[0]:.4g}", last=f"{losses[-1]:.4g}", steps=run["series"][-1]["step"],
+    )  # fmt: skip
+
+
+def _percent(value: float) -> str:
+    return str(format_percent(value, "#,##0%"))
+
+
+_READINGS = {
+    "volume": _volume, "approval": _approval, "pairs": _pairs, "support": _support, "rejected": _rejected,
+    "curve": _curve,
+}  # fmt: skip

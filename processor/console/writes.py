@@ -1,0 +1,38 @@
+"""The data API's two writes: a wish to the trainer, and a dataset built from what is stored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, g, request
+
+from eventlog.errors import ThumbwheelError
+from processor.console.access import needs
+from processor.console.api import answer
+from processor.console.services import project, services
+from processor.console.wishes import append_wish
+from processor.packaging import build_dataset
+
+blueprint = Blueprint("writes", __name__, url_prefix="/api/v1")
+
+
+@blueprint.post("/requests")
+@needs("admin")
+def post_request() -> Response:
+    """Append a wish: {"type": "train" | "promote" | "roll_back", ...}."""
+    return answer({"request_id": append_wish(g.user, project(), _body())}, 202)
+
+
+@blueprint.post("/datasets")
+@needs("reviewer")
+def post_dataset() -> Response:
+    """Build a dataset with these filters and answer its manifest."""
+    found = services()
+    return answer(build_dataset(found.store, found.log, found.settings, project(), _body()), 201)
+
+
+def _body() -> dict[str, Any]:
+    body = request.get_json(force=True, silent=True) if request.get_data(cache=True) else {}
+    if not isinstance(body, dict):
+        raise ThumbwheelError("invalid_json", "The body is not a JSON object.", "Send an object, or nothing.")
+    return body
