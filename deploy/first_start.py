@@ -11,58 +11,31 @@ from __future__ import annotations
 
 import fcntl
 import os
-import secrets
 import sys
-import tomllib
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from eventlog.control import Control
+from cli.home import DEV_FILE, ensure_dev_keys
 from eventlog.errors import ThumbwheelError
-from eventlog.settings import load_settings
-
-USER = "admin"
-DEV_ORIGINS = ("http://127.0.0.1:8703", "http://localhost:8703")
+from eventlog.settings import Settings, load_settings
 
 
-def first_start(home: Path, control_url: str) -> str:
-    """Write `dev.toml` unless it is there, and return the service key. Safe when several processes start at once."""
-    home.mkdir(parents=True, exist_ok=True)
-    path = home / "dev.toml"
-    with (home / "dev.toml.lock").open("w") as lock:
+def first_start(settings: Settings) -> str:
+    """Make the credentials unless they are there, and return the service key. Several processes may start at once."""
+    settings.home.mkdir(parents=True, exist_ok=True)
+    path = settings.home / DEV_FILE
+    with (settings.home / f"{DEV_FILE}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            _write(path, control_url)
-    key: str = tomllib.loads(path.read_text("utf-8"))["keys"]["service"]
-    return key
-
-
-def _write(path: Path, control_url: str) -> None:
-    control = Control.open(control_url)
-    password = secrets.token_urlsafe(12)
-    keys = {
-        kind: control.create_key("default", kind, DEV_ORIGINS if kind == "public" else (), "first start").key
-        for kind in ("public", "secret", "service")
-    }
-    control.create_user(USER, password, "admin")
-    control.close()
-    lines = ["[keys]", *(f'{kind} = "{key}"' for kind, key in keys.items())]
-    lines += ["", "[console]", f'user = "{USER}"', f'password = "{password}"', ""]
-    unseen = path.with_suffix(".new")
-    file = os.open(unseen, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(file, "w", encoding="utf-8") as output:
-        output.write("\n".join(lines))
-        output.flush()
-        os.fsync(output.fileno())
-    unseen.rename(path)
-    print(f"Keys and the console user {USER!r} are in {path}.", file=sys.stderr)
+            print(f"Keys and the console's user are written to {path}.", file=sys.stderr)
+        return ensure_dev_keys(settings).service
 
 
 def main(command: list[str]) -> int:
+    """Make the credentials, then become `command` where one is given."""
     try:
-        settings = load_settings()
-        key = first_start(settings.home, settings.control_url)
+        key = first_start(load_settings())
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
