@@ -1,0 +1,1 @@
+"""The `thumbwheel` command: thin; each subcommand calls one function of the packages."""

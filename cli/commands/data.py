@@ -1,0 +1,147 @@
+"""import, export, dataset, lineage: data in, data out, and where it came from."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import Progress
+
+from cli.api import data_api
+from cli.context import Context, pass_context, shared_options
+from eventlog.errors import ThumbwheelError
+
+IMPORT_FORMATS = ("trl", "sharegpt", "alpaca", "openai", "csv")
+EXPORT_FORMATS = ("trl", "sharegpt", "openai")
+
+
+@click.command("import")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--format", "form", required=True, type=click.Choice(IMPORT_FORMATS))
+@click.option("--mapping", "mappings", multiple=True, metavar="FIELD=COLUMN", help="CSV: which column holds what.")
+@click.option("--label", "labels", multiple=True, help="A label on every row, such as support/import.")
+@click.option("--dry-run", is_flag=True, help="Read and count, import nothing.")
+@shared_options
+@pass_context
+def import_(
+    context: Context, file: Path, form: str, mappings: tuple[str, ...], labels: tuple[str, ...], dry_run: bool
+) -> None:
+    """Bring existing preference data in through the log; importing a file again changes nothing."""
+    from dataclasses import asdict
+
+    from eventlog.log import open_log
+    from processor.importers import import_file
+
+    mapping = dict(_pair(text) for text in mappings)
+    log = open_log(context.settings.log_url, context.settings.partitions or None)
+    try:
+        with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
+            task = bar.add_task(f"Reading {file.name}", total=file.stat().st_size if file.is_file() else None)
+            report = import_file(
+                file, form, context.project, log, mapping=mapping or None, dry_run=dry_run, labels=labels,
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )  # fmt: skip
+    finally:
+        log.close()
+    verb = "would be imported" if dry_run else "imported"
+    lines = [
+        f"{report.imported} of {report.rows} rows {verb}, {report.repeated} repeated, {report.quarantined} quarantined."
+    ]
+    lines += report.errors + ([f"Refused rows are in {report.quarantine}."] if report.quarantine else [])
+    context.result(asdict(report), "\n".join(lines))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, found, column = text.partition("=")
+    if not found:
+        raise ThumbwheelError("bad_mapping", f"--mapping {text!r} is malformed.", "Write --mapping prompt=question.")
+    return name, column
+
+
+@click.command()
+@click.argument("dataset_id")
+@click.option("--format", "form", required=True, type=click.Choice(EXPORT_FORMATS))
+@click.option("--out", type=click.Path(path_type=Path), default=None, help="Folder (default: DATASET_ID-FORMAT).")
+@shared_options
+@pass_context
+def export(context: Context, dataset_id: str, form: str, out: Path | None) -> None:
+    """Write a dataset in another format; rows the format cannot hold are counted."""
+    from dataclasses import asdict
+
+    from processor.exporters import export_dataset
+
+    folder = context.settings.home / "datasets" / context.project / dataset_id
+    target = out or Path(f"{dataset_id}-{form}")
+    report = export_dataset(folder, form, target)
+    refused = "".join(f"\n{count} rows left out: {reason}" for reason, count in report.refused.items())
+    context.result(asdict(report), f"{report.written} of {report.rows} rows written to {target}.{refused}")
+
+
+@click.group()
+def dataset() -> None:
+    """Datasets: immutable folders of Parquet, with lineage."""
+
+
+@dataset.command("build")
+@click.option("--filters", default="{}", help='JSON, such as {"include_labels": ["refund"]}.')
+@click.option("--max-rows", type=int, default=None)
+@shared_options
+@pass_context
+def build(context: Context, filters: str, max_rows: int | None) -> None:
+    """Build a dataset from what is stored."""
+    try:
+        wanted: dict[str, Any] = json.loads(filters)
+    except ValueError as error:
+        raise ThumbwheelError("bad_filters", f"--filters is not JSON: {error}", "Write a JSON object.") from error
+    if max_rows is not None:
+        wanted["max_rows"] = max_rows
+    manifest = data_api(context.settings, context.project).post("/api/v1/datasets", wanted)
+    context.result(manifest, f"Built {manifest['dataset_id']}: {json.dumps(manifest['counts'])}")
+
+
+@dataset.command("list")
+@shared_options
+@pass_context
+def list_datasets(context: Context) -> None:
+    """List datasets."""
+    rows = data_api(context.settings, context.project).items("/api/v1/datasets")
+    for row in rows:
+        row["rows"] = json.dumps(row.get("counts"))
+    context.table(rows, ("dataset_id", "rows", "parent"), "No datasets yet. Build one: thumbwheel dataset build")
+
+
+@dataset.command("show")
+@click.argument("dataset_id")
+@shared_options
+@pass_context
+def show(context: Context, dataset_id: str) -> None:
+    """Show a dataset's manifest."""
+    from processor.packaging import show_dataset
+
+    context.result(show_dataset(context.settings, context.project, dataset_id))
+
+
+@dataset.command("diff")
+@click.argument("left")
+@click.argument("right")
+@shared_options
+@pass_context
+def diff(context: Context, left: str, right: str) -> None:
+    """Compare two datasets."""
+    from processor.packaging import diff_datasets
+
+    context.result(diff_datasets(context.settings, context.project, left, right))
+
+
+@click.command()
+@click.argument("subject")
+@shared_options
+@pass_context
+def lineage(context: Context, subject: str) -> None:
+    """Show what came from, or led to, an event, interaction, dataset, run or adapter."""
+    context.result(data_api(context.settings, context.project).get(f"/api/v1/lineage/{subject}"))
+
+
+COMMANDS = (import_, export, dataset, lineage)

@@ -1,0 +1,90 @@
+"""keys and users: who may write, and who may look."""
+
+from __future__ import annotations
+
+import click
+
+from cli.context import Context, pass_context, shared_options
+from eventlog.control import KINDS, ROLES, Control
+from eventlog.errors import ThumbwheelError
+
+
+@click.group()
+def keys() -> None:
+    """API keys."""
+
+
+@keys.command("create")
+@click.argument("kind", type=click.Choice(sorted(KINDS)))
+@click.option(
+    "--origin", "origins", multiple=True, help="For public keys: https://shop.example, https://*.shop.example, null."
+)
+@click.option("--name", default="", help="What it is for.")
+@shared_options
+@pass_context
+def create_key(context: Context, kind: str, origins: tuple[str, ...], name: str) -> None:
+    """Create a key; its text is shown once."""
+    if kind == "public" and not origins:
+        raise ThumbwheelError("no_origin", "A public key needs an origin.", "Add --origin https://shop.example.")
+    made = _control(context).create_key(context.project, kind, origins, name)
+    context.result({"key": made.key, "key_id": made.key_id, "project": context.project, "kind": kind})
+
+
+@keys.command("list")
+@shared_options
+@pass_context
+def list_keys(context: Context) -> None:
+    """List keys; their texts are not stored."""
+    rows = [
+        {"key_id": k.key_id, "kind": k.kind, "project": k.project, "name": k.name, "origins": " ".join(k.origins),
+         "created_at": k.created_at.isoformat(timespec="seconds"), "state": "revoked" if k.revoked else "live"}
+        for k in _control(context).list_keys() if k.project in (context.project, "*")
+    ]  # fmt: skip
+    context.table(
+        rows, ("key_id", "kind", "project", "name", "state", "created_at", "origins"),
+        "No keys yet. Create one: thumbwheel keys create secret",
+    )  # fmt: skip
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@shared_options
+@pass_context
+def revoke_key(context: Context, key_id: str) -> None:
+    """Revoke a key; running services notice within seconds."""
+    if not _control(context).revoke_key(key_id):
+        raise ThumbwheelError("unknown_key", f"There is no live key {key_id}.", "thumbwheel keys list shows them.")
+    context.result({"revoked": key_id}, f"Revoked {key_id}.")
+
+
+@click.group()
+def users() -> None:
+    """Console users."""
+
+
+@users.command("create")
+@click.argument("name")
+@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
+@click.password_option(help="Asked for when not given.")
+@shared_options
+@pass_context
+def create_user(context: Context, name: str, role: str, password: str) -> None:
+    """Create a console user, or set the password and role of one."""
+    made = _control(context).create_user(name, password, role)
+    context.result({"name": made.name, "role": made.role}, f"{made.name} may log in as {made.role}.")
+
+
+@users.command("list")
+@shared_options
+@pass_context
+def list_users(context: Context) -> None:
+    """List console users."""
+    rows = [{"name": user.name, "role": user.role} for user in _control(context).list_users()]
+    context.table(rows, ("name", "role"), "No users yet. Create one: thumbwheel users create NAME")
+
+
+def _control(context: Context) -> Control:
+    return Control.open(context.settings.control_url, context.settings.keys)
+
+
+COMMANDS = (keys, users)

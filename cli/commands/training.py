@@ -1,0 +1,115 @@
+"""train, evaluate, promote, rollback, models: wishes to the trainer, and what it has made."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import Any
+
+import click
+from rich.progress import Progress
+
+from cli.api import Api, data_api
+from cli.context import Context, pass_context, shared_options
+from eventlog.errors import ThumbwheelError
+
+POLL_S = 1.0
+# The trainer polls every few seconds; a wish without a run after this long has nobody listening.
+START_SECONDS = 120.0
+
+
+@click.command()
+@click.option("--method", type=click.Choice(("auto", "dpo", "sft", "kto")), default="auto", show_default=True)
+@click.option("--dataset", "dataset_id", default=None, help="A dataset's id (default: build one from what is new).")
+@click.option("--params", default="{}", help='JSON, such as {"lr": 2e-4, "challenge": false}.')
+@click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
+@shared_options
+@pass_context
+def train(context: Context, method: str, dataset_id: str | None, params: str, wait: bool) -> None:
+    """Ask the running trainer for a run, and follow it."""
+    api = data_api(context.settings, context.project)
+    try:
+        wanted = json.loads(params)
+    except ValueError as error:
+        raise ThumbwheelError("bad_params", f"--params is not JSON: {error}", "Write a JSON object.") from error
+    wish = {"type": "train", "method": method, "dataset_id": dataset_id, "params": wanted}
+    request_id = api.post("/api/v1/requests", wish)["request_id"]
+    if not wait:
+        context.result({"request_id": request_id}, f"Asked for a run: {request_id}")
+        return
+    with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
+        task = bar.add_task("Training", total=None)
+        run = follow_run(api, request_id, lambda done, total, _: bar.update(task, completed=done, total=total or None))
+    text = f"{run['run_id']}: {run['state']}" + (f", adapter {run['adapter_id']}" if run.get("adapter_id") else "")
+    context.result(run, text + (f", {run['reason']}" if run.get("reason") else ""))
+    if run["state"] == "failed":
+        raise ThumbwheelError("run_failed", f"The run failed: {run.get('reason')}", "See the trainer's log.")
+
+
+def follow_run(api: Api, request_id: str, progress: Any) -> dict[str, Any]:
+    """Wait for the run that answers a wish; progress(step, total, metrics). Raises when none starts."""
+    deadline = time.monotonic() + START_SECONDS
+    while True:
+        run = next((r for r in api.items("/api/v1/runs") if r.get("request_id") == request_id), None)
+        if run is not None:
+            if run["state"] in ("finished", "failed"):
+                return dict(run)
+            progress(run.get("step") or 0, run.get("total_steps") or 0, run.get("metrics") or {})
+        elif time.monotonic() > deadline:
+            raise ThumbwheelError(
+                "no_trainer",
+                f"No run answered the wish within {START_SECONDS:.0f} s.",
+                "Is the trainer running? See its log.",
+            )
+        time.sleep(POLL_S)
+
+
+@click.command()
+@click.argument("adapter_id")
+@shared_options
+@pass_context
+def evaluate(context: Context, adapter_id: str) -> None:
+    """Measure an adapter against the base on the frozen prompts, and print every guard."""
+    from trainer.evaluate import evaluate_adapter
+
+    context.result(evaluate_adapter(context.settings, context.project, adapter_id))
+
+
+@click.command()
+@click.argument("adapter_id")
+@click.option("--reason", default="by hand")
+@shared_options
+@pass_context
+def promote(context: Context, adapter_id: str, reason: str) -> None:
+    """Ask the trainer to make an adapter the champion."""
+    wish = {"type": "promote", "adapter_id": adapter_id, "reason": reason}
+    answer = data_api(context.settings, context.project).post("/api/v1/requests", wish)
+    context.result(answer, f"Asked to promote {adapter_id}: {answer['request_id']}")
+
+
+@click.command()
+@click.option("--reason", default="by hand")
+@shared_options
+@pass_context
+def rollback(context: Context, reason: str) -> None:
+    """Ask the trainer to go back to the champion before."""
+    answer = data_api(context.settings, context.project).post(
+        "/api/v1/requests", {"type": "roll_back", "reason": reason}
+    )
+    context.result(answer, f"Asked to roll back: {answer['request_id']}")
+
+
+@click.command()
+@shared_options
+@pass_context
+def models(context: Context) -> None:
+    """List adapters with their state."""
+    found = data_api(context.settings, context.project).get("/api/v1/models")
+    rows = found["items"]
+    context.table(
+        rows, ("adapter_id", "state", "run_id", "dataset_id", "parent", "baseline"),
+        "No adapters yet: the base answers. Train one: thumbwheel train",
+    )  # fmt: skip
+
+
+COMMANDS = (train, evaluate, promote, rollback, models)

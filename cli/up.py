@@ -1,0 +1,115 @@
+"""`thumbwheel up`: check, make credentials, start everything, say where it is, and look after it."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from types import FrameType
+
+from cli.checks import check_start
+from cli.home import DevKeys, announce, ensure_dev_keys, owned
+from cli.supervisor import ROOT, Program, Supervisor
+from eventlog.settings import Settings
+
+DEMO_PRODUCT = ROOT / "examples" / "demo" / "__main__.py"
+
+
+def programs(settings: Settings) -> list[Program]:
+    """Return what runs on one machine; the demo product only where its files are."""
+    listed = [
+        Program("processor", "processor", f"{settings.console_bind.url}/readyz"),
+        Program("collector", "collector", f"{settings.collector_bind.url}/readyz"),
+        Program("gateway", "trainer.serving", f"{settings.gateway_bind.url}/readyz"),
+        Program("trainer", "trainer", settings.home / "run" / "trainer.ready"),
+    ]
+    if DEMO_PRODUCT.exists() and find_spec("openai"):
+        listed.append(Program("demo", "examples.demo", f"{settings.demo_bind.url}/healthz"))
+    return listed
+
+
+def environment(settings: Settings, keys: DevKeys) -> dict[str, str]:
+    """Return the environment of every process; the working directory differs, so paths are absolute."""
+    env = dict(os.environ)
+    env.update({
+        "THUMBWHEEL_HOME": str(settings.home), "THUMBWHEEL_LOG": settings.log_url,
+        "THUMBWHEEL_CONTROL": settings.control_url, "THUMBWHEEL_BASE_MODEL": _absolute(settings.base_model),
+        "THUMBWHEEL_SERVICE_KEY": settings.service_key or keys.service,
+        "THUMBWHEEL_PUBLIC_KEY": keys.public, "THUMBWHEEL_SECRET_KEY": keys.secret,
+        "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": env.get("OMP_WAIT_POLICY", "passive"),
+    })  # fmt: skip
+    for name in ("collector", "console", "gateway", "demo"):
+        bind = getattr(settings, f"{name}_bind")
+        env[f"THUMBWHEEL_{name.upper()}_BIND"] = str(bind)
+        if name != "demo":
+            env.setdefault(f"THUMBWHEEL_{name.upper()}_URL", getattr(settings, f"{name}_url") or bind.url)
+    return env
+
+
+def _absolute(base_model: str) -> str:
+    return str(Path(base_model).expanduser().absolute()) if base_model.startswith((".", "/", "~")) else base_model
+
+
+@contextmanager
+def running(settings: Settings, say: Callable[[str], None]) -> Iterator[tuple[Supervisor, DevKeys]]:
+    """Start everything under this home and stop it at the end; raises ThumbwheelError when it cannot start."""
+    for warning in check_start(settings):
+        say(f"warning: {warning}")
+    with owned(settings):
+        keys = ensure_dev_keys(settings)
+        supervisor = Supervisor(programs(settings), environment(settings, keys), settings.home / "logs", say)
+        with _stopped_by_signal(supervisor):
+            try:
+                supervisor.start()
+                announce(settings, supervisor.pids())
+                yield supervisor, keys
+            finally:
+                for name in supervisor.stop():
+                    say(f"{name} did not stop in time and was killed.")
+
+
+@contextmanager
+def _stopped_by_signal(supervisor: Supervisor) -> Iterator[None]:
+    def stop(number: int, frame: FrameType | None) -> None:
+        supervisor.stopping = True
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def up(settings: Settings, say: Callable[[str], None]) -> None:
+    """Run until Ctrl-C or SIGTERM."""
+    say(f"Starting Thumbwheel in {settings.home}. The first start converts the base model (about a minute).")
+    with running(settings, say) as (supervisor, keys):
+        if supervisor.stopping:
+            return
+        for line in welcome(settings, keys, [program.name for program in supervisor.programs]):
+            say(line)
+        supervisor.watch()
+        say("Stopping.")
+    say("Stopped.")
+
+
+def welcome(settings: Settings, keys: DevKeys, names: list[str]) -> list[str]:
+    """Return what a person needs to know once everything is ready."""
+    lines = ["", "Thumbwheel is ready."]
+    if "demo" in names:
+        lines.append(f"  chat demo       {settings.demo_bind.url}")
+        lines.append(f"  workbench demo  {settings.demo_bind.url}/workbench")
+    lines += [
+        f"  console         {settings.console_bind.url}   login: {keys.user} / {keys.password}",
+        f"  collector       {settings.collector_bind.url}",
+        f"  model gateway   {settings.gateway_bind.url}/v1",
+        f"  public key      {keys.public}   (pages on 127.0.0.1 and localhost)",
+        f"  secret key      {keys.secret}",
+        f"Kept in {settings.home / 'dev.toml'}. Ctrl-C stops everything; the next start continues here.",
+        "In a second terminal, `thumbwheel demo` turns the wheel once by itself.",
+    ]
+    return lines
