@@ -61,12 +61,21 @@ def _findings(context: Context) -> list[dict[str, Any]]:
         return sys.version.split()[0]
 
     settings = context.settings
+
+    def home() -> str:
+        checks.check_home(settings.home)
+        return str(settings.home)
+
+    def base_model() -> str:
+        checks.check_base_model(settings)
+        return settings.base_model
+
     found = [
         _check("Python", python),
-        _check("home", lambda: (checks.check_home(settings.home), str(settings.home))[1]),
+        _check("home", home),
         _check("disk and memory", lambda: "; ".join(checks.low_resources(settings.home)) or "enough"),
         _check("SQLite of the log", sqlite),
-        _check("base model", lambda: (checks.check_base_model(settings), settings.base_model)[1]),
+        _check("base model", base_model),
         _check("log", lambda: _log_state(settings.log_url)),
     ]
     found.append({"what": "running", "state": "yes" if find_running(settings.home) else "no", "hint": ""})

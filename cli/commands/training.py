@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -46,22 +47,39 @@ def train(context: Context, method: str, dataset_id: str | None, params: str, wa
         raise ThumbwheelError("run_failed", f"The run failed: {run.get('reason')}", "See the trainer's log.")
 
 
-def follow_run(api: Api, request_id: str, progress: Any) -> dict[str, Any]:
-    """Wait for the run that answers a wish; progress(step, total, metrics). Raises when none starts."""
+def follow_run(api: Api, request_id: str, progress: Callable[[int, int, dict[str, Any]], None]) -> dict[str, Any]:
+    """Wait for the run that answers a wish to end, and return it; progress(step, total, metrics)."""
+    run = wait_for_run(api, request_id)
+    while run["state"] not in ("finished", "failed"):
+        progress(run.get("step") or 0, run.get("total_steps") or 0, run.get("metrics") or {})
+        time.sleep(POLL_S)
+        run = find_run(api, request_id) or run
+    return run
+
+
+def find_run(api: Api, request_id: str) -> dict[str, Any] | None:
+    """Return the run that answers a wish; None where there is none yet, or the console restarts."""
+    try:
+        runs = api.items("/api/v1/runs")
+    except ThumbwheelError as error:
+        if error.status != 503:
+            raise
+        return None
+    return next((dict(run) for run in runs if run.get("request_id") == request_id), None)
+
+
+def wait_for_run(api: Api, request_id: str) -> dict[str, Any]:
+    """Return the run that answers a wish once it is known; raises ThumbwheelError when none begins."""
     deadline = time.monotonic() + START_SECONDS
-    while True:
-        run = next((r for r in api.items("/api/v1/runs") if r.get("request_id") == request_id), None)
-        if run is not None:
-            if run["state"] in ("finished", "failed"):
-                return dict(run)
-            progress(run.get("step") or 0, run.get("total_steps") or 0, run.get("metrics") or {})
-        elif time.monotonic() > deadline:
+    while (run := find_run(api, request_id)) is None:
+        if time.monotonic() > deadline:
             raise ThumbwheelError(
                 "no_trainer",
                 f"No run answered the wish within {START_SECONDS:.0f} s.",
                 "Is the trainer running? See its log.",
             )
         time.sleep(POLL_S)
+    return run
 
 
 @click.command()
