@@ -1,5 +1,6 @@
 """The demo product's journeys against the real processes of `thumbwheel up`, with the real model."""
 
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -11,16 +12,21 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 
 @pytest.fixture
-def sent(page: Any) -> list[dict[str, Any]]:
-    """Events the page's elements have submitted, as the page's own listeners see them."""
-    events: list[dict[str, Any]] = []
-    page.expose_function("noteEvent", events.append)
+def sent(page: Any) -> Callable[[int], list[dict[str, Any]]]:
+    """Waits for so many events from the page's elements, seen by listeners as a host has them."""
     page.add_init_script(
-        """for (const name of ["submit", "undo"]) document.addEventListener("thumbwheel-" + name,
-            e => window.noteEvent(name === "undo" ? e.detail.retract : e.detail.event))"""
+        """window.sentEvents = [];
+        for (const name of ["submit", "undo"]) document.addEventListener("thumbwheel-" + name,
+            e => window.sentEvents.push(name === "undo" ? e.detail.retract : e.detail.event))"""
     )
     page.set_default_timeout(60_000)
-    return events
+
+    def wait(count: int) -> list[dict[str, Any]]:
+        eventually(lambda: len(page.evaluate("sentEvents")) >= count)
+        events: list[dict[str, Any]] = page.evaluate("sentEvents")
+        return events
+
+    return wait
 
 
 def visible(stack: Stack, event: dict[str, Any], seconds: float = 5.0) -> None:
@@ -33,32 +39,30 @@ def interaction(stack: Stack, event: dict[str, Any]) -> str:
     return str(stack.console_json(f"/api/v1/interactions/{quote(event['interaction_id'])}"))
 
 
-def test_thumb_on_a_streamed_answer_is_in_the_console_within_two_seconds(
-    page: Any, stack: Stack, sent: list[dict[str, Any]]
-) -> None:
+def test_thumb_on_a_streamed_answer_is_in_the_console_within_two_seconds(page: Any, stack: Stack, sent: Any) -> None:
     page.goto(stack.demo)
     page.get_by_label("Message").fill("How do I return a pair of shoes?")
     page.keyboard.press("Enter")
     page.locator("thumbwheel-thumbs").get_by_role("button", name="Good answer").click()
-    thumb = eventually(lambda: sent and sent[0])
+    [thumb] = sent(1)
     visible(stack, thumb, 2.0)
     known = interaction(stack, thumb)
     assert "How do I return a pair of shoes?" in known
     assert thumb["candidate_id"] in known
 
 
-def test_two_answers_and_a_choice(page: Any, stack: Stack, sent: list[dict[str, Any]]) -> None:
+def test_two_answers_and_a_choice(page: Any, stack: Stack, sent: Any) -> None:
     page.goto(stack.demo)
     page.get_by_label("Always show two answers").check()
     page.get_by_label("Message").fill("Where is my parcel?")
     page.keyboard.press("Enter")
     page.locator("thumbwheel-choice").get_by_role("button", name="This one: Reply 1").click()
-    choice = eventually(lambda: sent and sent[0])
+    [choice] = sent(1)
     visible(stack, choice)
     assert choice["chosen"] == choice["shown"][0]
 
 
-def test_workbench_pick_edit_undo_and_pick_again(page: Any, stack: Stack, sent: list[dict[str, Any]]) -> None:
+def test_workbench_pick_edit_undo_and_pick_again(page: Any, stack: Stack, sent: Any) -> None:
     page.goto(f"{stack.demo}/workbench")
     bench = page.locator("thumbwheel-workbench")
     bench.get_by_role("article").nth(3).wait_for()
@@ -67,14 +71,14 @@ def test_workbench_pick_edit_undo_and_pick_again(page: Any, stack: Stack, sent: 
         page.keyboard.press(key)
     page.keyboard.type(" Kind regards, 1 b t")
     page.keyboard.press("Control+Enter")
-    pick = eventually(lambda: sent and sent[0])
+    [pick] = sent(1)
     assert pick["edited_text"].endswith(" Kind regards, 1 b t")
     page.keyboard.press("Control+z")
-    retract = eventually(lambda: len(sent) == 2 and sent[1])
+    _, retract = sent(2)
     assert retract["target"] == pick["event_id"]
     assert bench.get_by_label("Your reply").input_value() == pick["edited_text"]
     page.keyboard.press("Control+Enter")
-    again = eventually(lambda: len(sent) == 3 and sent[2])
+    again = sent(3)[2]
     for event in (pick, retract, again):
         visible(stack, event)
     pairs = eventually(lambda: stack.console_json("/api/v1/pairs?limit=500")["items"])
