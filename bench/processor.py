@@ -1,6 +1,6 @@
 """Log -> DuckDB rows/s through the whole processor, against a bare Arrow insert of the same rows.
 
-    python -m bench.processor [--events 100000] [--ids v7|random] [--log sqlite:///path] [--profile]
+    python -m bench.processor [--events 100000] [--ids v7|random] [--rounds 3] [--profile]
 
 In: an embedded log filled with interactions of four replies, picks, thumbs, edits and retractions, one event a
 record. Both sides write the same rows into the same tables with the same keys in commits of the same size; the
@@ -15,6 +15,7 @@ import json
 import pstats
 import random
 import resource
+import statistics
 import tempfile
 import time
 import uuid
@@ -97,6 +98,7 @@ def fill(log: Log, count: int, ids: str) -> int:
 
 def through_processor(log: Log, folder: Path) -> float:
     """Return the seconds the processor needs for the whole log."""
+    (folder / "live.duckdb").unlink(missing_ok=True)
     with Store.open(folder / "live.duckdb") as store:
         ended: list[BaseException] = []
         runner = Runner(store, log, failed=ended.append)
@@ -132,6 +134,7 @@ def prepared(log: Log, folder: Path) -> list[dict[str, Any]]:
 
 def bare(ready: Sequence[dict[str, Any]], folder: Path) -> float:
     """Return the seconds of the inserts alone, each part in one transaction."""
+    (folder / "bare.duckdb").unlink(missing_ok=True)
     with Store.open(folder / "bare.duckdb") as store:
         started = time.perf_counter()
         for part in ready:
@@ -157,6 +160,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--events", type=int, default=100_000)
     parser.add_argument("--ids", choices=["v7", "random"], default="v7")
+    parser.add_argument("--rounds", type=int, default=3, help="each side runs this often, in turns; medians count")
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
@@ -168,12 +172,14 @@ def main() -> None:
         if options.profile:
             profile(log, folder)
             return
-        processor_s = through_processor(log, folder)
-        bare_s = bare(prepared(log, folder), folder)
+        rounds = [(through_processor(log, folder), bare(prepared(log, folder), folder)) for _ in range(options.rounds)]
         log.close()
+    processor_s = statistics.median(mine for mine, _ in rounds)
+    bare_s = statistics.median(other for _, other in rounds)
     figures = {
         "events": total, "ids": options.ids, "processor_rows_s": round(total / processor_s),
         "bare_rows_s": round(total / bare_s), "ratio": round(bare_s / processor_s, 3),
+        "ratios": [round(other / mine, 3) for mine, other in rounds],
         "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip
     print(json.dumps(figures) if options.json else "\n".join(f"{key}: {value}" for key, value in figures.items()))

@@ -22,7 +22,10 @@ def normalise(text: str) -> str:
 
 def same_text(one: str, other: str) -> bool:
     """Say whether two replies differ in nothing but whitespace."""
-    return one == other or one.split() == other.split()
+    if one == other:
+        return True
+    # Most replies part within their first words; only then is the whole worth splitting.
+    return one.split(None, 4)[:4] == other.split(None, 4)[:4] and one.split() == other.split()
 
 
 def text_of(content: str | list[dict[str, Any]] | None) -> str | None:

@@ -119,10 +119,11 @@ def _why_not(copy: Copy, description: Description, *texts: str | None) -> str | 
         return description.why_not
     if copy.event.actor.kind == "ai":
         return "ai_feedback"
-    if any(text is None for text in texts):
-        return "not_text"
-    if any(not text.strip() for text in texts if text is not None):
-        return "empty_reply"
+    for text in texts:
+        if text is None:
+            return "not_text"
+        if not text or text.isspace():
+            return "empty_reply"
     return None
 
 
