@@ -1,0 +1,77 @@
+"""The trainer service: `python -m trainer`. Reads settings from the environment and thumbwheel.toml.
+
+Writes HOME/run/trainer.ready when it works. SIGTERM ends a running job and the service within 10 s.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from eventlog.log import open_log
+from eventlog.settings import Settings, load_settings
+from trainer.data_api import DataApi, find_service_key
+from trainer.schedule import Scheduler
+
+POLL_S = 1.0
+
+
+def main() -> int:
+    """Run until SIGTERM or SIGINT; return the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s trainer %(levelname)s %(message)s", stream=sys.stderr)
+    stopping = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    try:
+        settings = load_settings()
+        serve(settings, stopping)
+    except ThumbwheelError as error:
+        print(error.line(), file=sys.stderr)
+        return 2
+    return 0
+
+
+def serve(settings: Settings, stopping: threading.Event) -> None:
+    """Run the loop until `stopping` is set. Raises ThumbwheelError when another trainer has this home."""
+    folder = settings.home / "run"
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = _only_one(folder / "trainer.lock")
+    ready = folder / "trainer.ready"
+    ready.unlink(missing_ok=True)
+    events = open_log(settings.log_url, settings.partitions or None)
+    control = Control.open(settings.control_url, settings.keys)
+    api = DataApi(settings.console_url or settings.console_bind.url, find_service_key(settings))
+    scheduler = Scheduler(settings, events, api, control.projects)
+    try:
+        scheduler.recover()
+        ready.write_text(str(os.getpid()), "utf-8")
+        while not stopping.wait(POLL_S):
+            scheduler.turn()
+    finally:
+        scheduler.stop()
+        ready.unlink(missing_ok=True)
+        events.close()
+        os.close(lock)
+
+
+def _only_one(file: Path) -> int:
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise ThumbwheelError(
+            "already_running", f"Another trainer works in {file.parent.parent}.", "Stop it first, or use another home."
+        ) from error
+    return handle
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,56 @@
+"""The model card of an adapter: Hugging Face YAML, then what a reader wants to know first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+KNOWN = ("base", "method", "rows", "run_id", "dataset_id", "dataset_digest", "reference")
+_CARD = """---
+library_name: peft
+base_model: {base}
+tags: [lora, {method}, thumbwheel]
+---
+
+# {adapter_id}
+
+A LoRA adapter for `{base}`, trained with {method} on {rows} rows of people's feedback.
+
+| | |
+|---|---|
+| run | {run_id} |
+| dataset | {dataset_id} (digest {dataset_digest}) |
+| continues | {parent} |
+| reference policy | {reference} |
+| settings | {settings} |
+| held-out accuracy | {held_out} |
+
+## Guards, against the base
+
+{guards}
+"""
+
+
+def render_card(adapter_id: str, card: Mapping[str, Any]) -> str:
+    """Return the README of an adapter from its `card.json`."""
+    held = (card.get("metrics") or {}).get("held_out") or {}
+    known = {name: card.get(name) for name in KNOWN}
+    return _CARD.format(
+        adapter_id=adapter_id, parent=card.get("parent") or "the base",
+        settings=", ".join(f"{name} {value}" for name, value in (card.get("config") or {}).items()),
+        held_out=f"{held['right']} of {held['total']}" if held.get("total") else "no held-out rows",
+        guards=_guards(card), **known,
+    )  # fmt: skip
+
+
+def _guards(card: Mapping[str, Any]) -> str:
+    lines = ["| guard | adapter | base | limit | |", "|---|---|---|---|---|"]
+    for guard in card.get("guards") or []:
+        value, base = _number(guard["value"]), _number(guard["base"])
+        verdict = "passed" if guard["passed"] else "failed"
+        lines.append(f"| {guard['name']} | {value} | {base} | {guard['limit']} | {verdict} |")
+    return "\n".join(lines)
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, int | float) else "-"

@@ -1,0 +1,132 @@
+"""What a trained adapter is measured by: held-out preference accuracy, likelihoods, and whether it does anything.
+
+Everything is a forward pass of the model in hand with the adapter on, off (`base`) or swapped; nothing is trained here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+
+from trainer.generation import adapter_off
+from trainer.rows import Pair, Rated
+from trainer.tokens import Encoder
+
+BATCH = 16
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """Sum of log-probabilities (nats) of a reply and its number of tokens."""
+
+    logp: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """How often the adapter's implicit reward orders held-out rows as people did; `rate` is None without rows."""
+
+    right: int
+    total: int
+
+    @property
+    def rate(self) -> float | None:
+        """Return right / total."""
+        return self.right / self.total if self.total else None
+
+    def upper(self) -> float:
+        """Return the upper end of the 95 % Wilson interval; 1.0 without rows."""
+        if not self.total:
+            return 1.0
+        z, n, p = 1.96, self.total, self.right / self.total
+        centre = p + z * z / (2 * n)
+        spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        return (centre + spread) / (1 + z * z / n)
+
+
+def likelihoods(
+    model: Any, encoder: Encoder, rows: Sequence[tuple[Sequence[int], Sequence[int]]], base: bool = False,
+    max_length: int = 1024,
+) -> list[Likelihood]:  # fmt: skip
+    """Return the likelihood of each (prompt ids, reply ids), in order; `base` turns the adapter off.
+
+    Rows are batched by length, so that little is padding.
+    """
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i][0]) + len(rows[i][1]))
+    found: dict[int, Likelihood] = {}
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), adapter_off(model, base):
+        for begin in range(0, len(order), BATCH):
+            picked = order[begin : begin + BATCH]
+            found.update(zip(picked, _batch(model, encoder, [rows[i] for i in picked], max_length), strict=True))
+    model.train(was_training)
+    return [found[i] for i in range(len(rows))]
+
+
+def _batch(
+    model: Any, encoder: Encoder, rows: Sequence[tuple[Sequence[int], Sequence[int]]], max_length: int
+) -> Iterator[Likelihood]:
+    device = next(model.parameters()).device
+    whole = [[*prompt, *reply][:max_length] for prompt, reply in rows]
+    width = max(len(row) for row in whole)
+    tokens = torch.tensor([row + [encoder.pad_id] * (width - len(row)) for row in whole], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in whole], device=device)
+    reply_mask = torch.zeros_like(mask, dtype=torch.bool)
+    for i, (prompt, _) in enumerate(rows):
+        reply_mask[i, max(1, len(prompt)) : len(whole[i])] = True
+    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[:, :-1]
+    wanted = reply_mask[:, 1:]
+    picked = -F.cross_entropy(logits[wanted].float(), tokens[:, 1:][wanted], reduction="none")
+    sums = torch.zeros(wanted.shape, device=device).masked_scatter(wanted, picked).sum(dim=1).tolist()
+    counts = wanted.sum(dim=1).tolist()
+    return (Likelihood(logp, int(n)) for logp, n in zip(sums, counts, strict=True))
+
+
+def pair_tokens(pairs: Sequence[Pair], encoder: Encoder) -> list[tuple[list[int], list[int]]]:
+    """Return (prompt, reply) ids: the chosen side of each pair, then the rejected side of each."""
+    chosen = [encoder.pair(pair.prompt, pair.chosen, pair.chosen_cut) for pair in pairs]
+    return chosen + [encoder.pair(pair.prompt, pair.rejected, pair.rejected_cut) for pair in pairs]
+
+
+def preference_accuracy(after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:
+    """Return how often the log-ratio after / before is higher on the chosen side (DPO's implicit reward).
+
+    Both lists hold the chosen sides, then the rejected sides.
+    """
+    gains = [new.logp - old.logp for new, old in zip(after, before, strict=True)]
+    half = len(gains) // 2
+    right = sum(1 for chosen, rejected in zip(gains[:half], gains[half:], strict=True) if chosen > rejected)
+    return Accuracy(right, half)
+
+
+def thumb_accuracy(rated: Sequence[Rated], after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:
+    """Return how often a reply with a thumb up gained more likelihood per token than one with a thumb down."""
+    gains = [(new.logp - old.logp) / max(1, new.tokens) for new, old in zip(after, before, strict=True)]
+    up = [gain for gain, row in zip(gains, rated, strict=True) if row.label]
+    down = [gain for gain, row in zip(gains, rated, strict=True) if not row.label]
+    return Accuracy(sum(1 for u in up for d in down if u > d), len(up) * len(down))
+
+
+def nll_per_token(likelihood: Sequence[Likelihood]) -> float:
+    """Return nats per token over all rows; 0.0 without tokens."""
+    tokens = sum(one.tokens for one in likelihood)
+    return -sum(one.logp for one in likelihood) / tokens if tokens else 0.0
+
+
+def probe_logits(model: Any, encoder: Encoder, base: bool = False) -> torch.Tensor:
+    """Return next-token logits (1, length, vocabulary) on one fixed prompt, for the no-op check."""
+    ids = encoder.prompt([{"role": "user", "content": "My parcel has not arrived. What can I do?"}])
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), adapter_off(model, base):
+        logits: torch.Tensor = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits.float().cpu()
+    model.train(was_training)
+    return logits

@@ -1,0 +1,189 @@
+"""A training job as the service sees it: a run folder with `run.json`, and a subprocess that fills the folder.
+
+The record is written before the process starts and after it ended, so that after a crash of the service every run is
+either finished or marked failed, once. A job ends with its parent: two never train at once.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from eventlog.events import stamp
+from eventlog.facts import RunFailed, RunFinished, RunProgress, RunStarted
+from eventlog.ids import derived_id, uuid7
+from trainer.registry import ACTOR, KEY_ID
+
+RunFact = RunStarted | RunProgress | RunFinished | RunFailed
+STOP_S = 5.0
+# Below what serves people: on one machine the gateway answers while a job trains.
+NICENESS = 10
+
+
+@dataclass(frozen=True)
+class Record:
+    """What `run.json` holds. `state` is running, finished or failed; times are RFC 3339."""
+
+    run_id: str
+    project: str
+    method: str
+    state: str = "running"
+    dataset_id: str | None = None
+    parent: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str | None = None
+    challenge: bool = True
+    started_at: str = ""
+    ended_at: str | None = None
+    adapter_id: str | None = None
+    reason: str | None = None
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+
+def new_run_id() -> str:
+    """Return an id that sorts by time."""
+    return f"run-{uuid7().hex[:20]}"
+
+
+def now() -> str:
+    """Return the time as RFC 3339."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def write_record(folder: Path, record: Record) -> None:
+    """Write `run.json` atomically."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made = folder / "run.json.tmp"
+    with made.open("w", encoding="utf-8") as file:
+        json.dump(asdict(record), file, ensure_ascii=False, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    made.replace(folder / "run.json")
+
+
+def read_records(folder: Path) -> list[Record]:
+    """Return the records of a project's runs, oldest first; a folder without a readable record is no run."""
+    records = []
+    for file in sorted(folder.glob("*/run.json")):
+        try:
+            records.append(Record(**json.loads(file.read_text("utf-8"))))
+        except (OSError, ValueError, TypeError):
+            continue
+    return sorted(records, key=lambda record: record.started_at)
+
+
+def ended(record: Record, state: str, **changes: Any) -> Record:
+    """Return the record of a run that has ended."""
+    return replace(record, state=state, ended_at=now(), **changes)
+
+
+def facts(record: Record) -> list[RunFact]:
+    """Return the facts a record stands for, stamped, always under the same event ids."""
+    made: list[RunFact] = [
+        RunStarted(
+            **_envelope(record, "started", record.started_at), method=record.method, dataset_id=record.dataset_id,
+            parent=record.parent, config=dict(record.config), request_id=record.request_id,
+        )
+    ]  # fmt: skip
+    if record.state == "finished":
+        made.append(
+            RunFinished(
+                **_envelope(record, "finished", record.ended_at), adapter_id=record.adapter_id,
+                metrics=dict(record.metrics), request_id=record.request_id,
+            )
+        )  # fmt: skip
+    if record.state == "failed":
+        made.append(
+            RunFailed(
+                **_envelope(record, "failed", record.ended_at), reason=record.reason or "unknown",
+                request_id=record.request_id,
+            )
+        )  # fmt: skip
+    return [stamp(fact, project=record.project, key_id=KEY_ID, via="trainer") for fact in made]
+
+
+def progress_fact(record: Record, line: Mapping[str, Any]) -> RunProgress:
+    """Return the fact of one line of `metrics.jsonl`."""
+    step, total = int(line["step"]), int(line["total"])
+    metrics = {name: value for name, value in line.items() if name not in ("step", "total")}
+    fact = RunProgress(**_envelope(record, f"progress-{step}", now()), step=step, total_steps=total, metrics=metrics)
+    return stamp(fact, project=record.project, key_id=KEY_ID, via="trainer")
+
+
+def _envelope(record: Record, what: str, at: str | None) -> dict[str, Any]:
+    return {
+        "event_id": str(derived_id("run", record.project, record.run_id, what)),
+        "occurred_at": datetime.fromisoformat(at or record.started_at), "actor": ACTOR, "run_id": record.run_id,
+    }  # fmt: skip
+
+
+class Job:
+    """A running subprocess and what it has written so far."""
+
+    def __init__(self, record: Record, folder: Path, command: list[str]) -> None:
+        """Start the process; its output goes to `job.log` in the run folder."""
+        self.record = record
+        self.folder = folder
+        self._read = 0
+        with (folder / "job.log").open("wb") as output:
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
+        try:
+            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
+        except OSError:
+            return  # It ended already, or the system keeps priorities to itself.
+
+    def running(self) -> bool:
+        """Say whether the process is still there."""
+        return self._process.poll() is None
+
+    def done(self) -> bool:
+        """Say whether the job ended well: exit code 0 and DONE written."""
+        return self._process.poll() == 0 and (self.folder / "DONE").exists()
+
+    def new_lines(self) -> list[dict[str, Any]]:
+        """Return the metrics written since the last call, whole lines only."""
+        file = self.folder / "metrics.jsonl"
+        if not file.exists():
+            return []
+        with file.open("rb") as stream:
+            stream.seek(self._read)
+            chunk = stream.read()
+        whole = chunk[: chunk.rfind(b"\n") + 1]
+        self._read += len(whole)
+        return [json.loads(line) for line in whole.splitlines()]
+
+    def failure(self) -> str:
+        """Return the job's last line, which says why it failed."""
+        lines = (self.folder / "job.log").read_text("utf-8", errors="replace").strip().splitlines()
+        code = self._process.poll()
+        if code is not None and code < 0:
+            return f"The training process was ended by signal {-code}."
+        return lines[-1][:500] if lines else f"The training process ended with exit code {code}."
+
+    def stop(self) -> None:
+        """End the process: ask, wait 5 s, then kill."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(STOP_S)
+
+
+def command(
+    record: Record, dataset: Path, out: Path, base: str, home: Path, start: Path | None, cache: Path
+) -> list[str]:  # fmt: skip
+    """Return the command of a job."""
+    parts = [
+        sys.executable, "-m", "trainer.run", "--project", record.project, "--dataset", str(dataset), "--out", str(out),
+        "--method", record.method, "--config", json.dumps(dict(record.config)), "--base", base, "--home", str(home),
+        "--cache", str(cache), "--parent", str(os.getpid()),
+    ]  # fmt: skip
+    return [*parts, "--start", str(start)] if start else parts

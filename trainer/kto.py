@@ -1,0 +1,131 @@
+"""KTO on thumbs: TRL's KTOTrainer with a LoRA adapter.
+
+In: replies with a thumb up or down, a base model, optionally the adapter to continue. Out: the trained model, metrics
+in `metrics.jsonl` while it trains. The loss is Ethayarajh et al. 2024 (2402.01306), equation 7.
+
+TRL reads the rows in order and builds its KL term by pairing each prompt with its neighbour's reply inside a batch. So
+the rows are shuffled, labels are interleaved, no batch holds two rows of one prompt, and the batch size is fixed.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from datasets import Dataset
+from transformers import PrinterCallback
+from trl import KTOConfig, KTOTrainer
+
+from eventlog.errors import ThumbwheelError
+from trainer.adapter import Prepared
+from trainer.hardware import Hardware
+from trainer.progress import MetricsFile, logging_steps
+from trainer.rows import Rated, sample_by_weight, spread
+from trainer.tokens import Encoder
+
+# Weighted thumbs up : thumbs down must lie in 1:1 .. 4:3 (KTO paper, equation 8).
+HIGHEST_RATIO = 4 / 3
+
+
+@dataclass(frozen=True)
+class ThumbConfig:
+    """Settings of a KTO run. `batch` is the effective batch in rows, at least 2 per step on a device."""
+
+    lr: float = 5e-4
+    batch: int = 8
+    micro_batch: int = 0
+    epochs: float = 1.0
+    beta: float = 0.1
+    rank: int = 16
+    alpha: int = 32
+    max_length: int = 512
+    seed: int = 0
+
+
+def balance(up: int, down: int) -> tuple[float, float]:
+    """Return (desirable, undesirable) weights that bring weighted up : down into 1:1 .. 4:3, one of them 1.
+
+    Raises ThumbwheelError `one_label` when one of the two is missing.
+    """
+    if not up or not down:
+        raise ThumbwheelError(
+            "one_label", f"KTO needs thumbs up and thumbs down; there are {up} and {down}.", "Collect both kinds."
+        )
+    ratio = up / down
+    if ratio < 1:
+        return 1 / ratio, 1.0
+    if ratio > HIGHEST_RATIO:
+        return 1.0, ratio / HIGHEST_RATIO
+    return 1.0, 1.0
+
+
+def tokenise(rated: Sequence[Rated], encoder: Encoder, max_length: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """Return rows of prompt_ids, completion_ids, label and group, and the dropped rows by reason."""
+    rows: list[dict[str, Any]] = []
+    dropped = {"prompt_too_long": 0, "empty_reply": 0}
+    for row in rated:
+        prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+        if len(prompt) >= max_length or not reply:
+            dropped["prompt_too_long" if reply else "empty_reply"] += 1
+            continue
+        rows.append({"prompt_ids": prompt, "completion_ids": reply, "label": row.label, "group": row.group})
+    return rows, {reason: n for reason, n in dropped.items() if n}
+
+
+def arrange(rows: Sequence[dict[str, Any]], batch: int, rng: random.Random) -> list[dict[str, Any]]:
+    """Return the rows in training order, with the KL reply of each: its neighbour's inside its batch.
+
+    A last batch of one row would pair a prompt with its own reply, so that row is left out.
+    """
+    ordered = spread(rows, lambda row: str(row["group"]), batch, rng, kind=lambda row: bool(row["label"]))
+    if len(ordered) % batch == 1 and len(ordered) > 1:
+        ordered.pop()
+    arranged = []
+    for begin in range(0, len(ordered), batch):
+        block = ordered[begin : begin + batch]
+        for i, row in enumerate(block):
+            arranged.append({**row, "KL_completion_ids": block[i - 1]["completion_ids"]})
+    return arranged
+
+
+class OrderedKTOTrainer(KTOTrainer):  # type: ignore[misc]
+    """KTOTrainer on rows that come tokenised and in order."""
+
+    def _prepare_dataset(self, dataset: Dataset, processing_class: Any, args: Any, dataset_name: str) -> Dataset:
+        return dataset
+
+
+def train(
+    rated: Sequence[Rated], prepared: Prepared, encoder: Encoder, config: ThumbConfig, hardware: Hardware,
+    metrics: MetricsFile, work: Path,
+) -> tuple[KTOTrainer, Mapping[str, int]]:  # fmt: skip
+    """Train; return the trainer (its `.model` is trained) and the dropped rows by reason.
+
+    Raises ThumbwheelError `one_label` when thumbs of one kind are missing.
+    """
+    rng = random.Random(config.seed)
+    rows, dropped = tokenise(sample_by_weight(rated, rng), encoder, config.max_length)
+    micro = max(2, min(config.micro_batch or config.batch, config.batch))
+    rows = arrange(rows, micro, rng)
+    up = sum(1 for row in rows if row["label"])
+    desirable, undesirable = balance(up, len(rows) - up)
+    columns = ("prompt_ids", "completion_ids", "KL_completion_ids", "label")
+    dataset = Dataset.from_list([{c: row[c] for c in columns} for row in rows])
+    arguments = KTOConfig(
+        output_dir=str(work), learning_rate=config.lr, num_train_epochs=config.epochs, seed=config.seed,
+        per_device_train_batch_size=micro, gradient_accumulation_steps=max(1, config.batch // micro),
+        train_sampling_strategy="sequential", lr_scheduler_type="linear", max_length=config.max_length,
+        beta=config.beta, desirable_weight=desirable, undesirable_weight=undesirable, disable_dropout=True,
+        logging_steps=logging_steps(len(rows), config.batch, config.epochs), save_strategy="no", report_to="none",
+        disable_tqdm=True, **hardware.arguments(),
+    )  # fmt: skip
+    trainer = OrderedKTOTrainer(
+        model=prepared.model, args=arguments, train_dataset=dataset, processing_class=encoder.tokenizer,
+        peft_config=prepared.lora, callbacks=[metrics],
+    )  # fmt: skip
+    trainer.remove_callback(PrinterCallback)
+    trainer.train()
+    return trainer, dropped

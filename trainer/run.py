@@ -1,0 +1,287 @@
+"""One training run, in a process of its own: a dataset folder in, an adapter out.
+
+    python -m trainer.run --project P --dataset DIR --out RUNDIR --method dpo|sft|kto|auto --config JSON --base MODELDIR
+        [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
+
+Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `adapter/` (PEFT files),
+`guards.json`, `result.json`, and `DONE` last. What a scheduler elsewhere has to know about a run is this contract.
+Errors are one line with a hint on stderr, exit code 2.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+# Before the Hugging Face libraries are imported: they read these once. TRL reports usage unless told not to.
+os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import datasets
+from peft import PeftModel
+from transformers.utils import logging as transformers_logging
+
+from eventlog.errors import ThumbwheelError
+from trainer import adapter, dpo, evaluate, guards, kto, sft
+from trainer.base_model import ensure_base_model, load_model, load_tokenizer
+from trainer.hardware import Hardware, find_hardware
+from trainer.progress import MetricsFile
+from trainer.recipes import choose_method, make_config
+from trainer.rows import METHOD_CONFIG, DatasetFolder, open_dataset
+from trainer.tokens import Encoder, make_encoder
+
+TRAINERS: dict[str, Callable[..., tuple[Any, Mapping[str, int]]]] = {
+    "dpo": dpo.train,
+    "kto": kto.train,
+    "sft": sft.train,
+}
+# Held-out comparisons scored before and after: more cost time and no longer change the verdict.
+MAX_HELD_OUT = 100
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one run is asked for."""
+
+    project: str
+    dataset: Path
+    out: Path
+    method: str
+    params: Mapping[str, Any]
+    base: Path
+    start: Path | None = None
+    cache: Path | None = None
+
+
+class Clock:
+    """Seconds per phase."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._last = time.monotonic()
+
+    def lap(self, phase: str) -> None:
+        """Book the time since the last lap to `phase`."""
+        now = time.monotonic()
+        self.seconds[phase] = round(self.seconds.get(phase, 0.0) + now - self._last, 2)
+        self._last = now
+
+
+def run(job: Job) -> dict[str, Any]:
+    """Train, save, judge; return what `result.json` holds. Raises ThumbwheelError."""
+    clock = Clock()
+    dataset = open_dataset(job.dataset)
+    method = choose_method(job.method, dataset)
+    rows = _training_rows(dataset, method)
+    hardware = find_hardware(str(job.params.get("dtype", "auto")))
+    model = load_model(job.base, hardware.dtype)
+    if hardware.device != "cpu":
+        model.to(hardware.device)
+    encoder = make_encoder(load_tokenizer(job.base), model)
+    config = make_config(method, job.params, sum(p.numel() for p in model.parameters()))
+    prepared = adapter.prepare(model, job.start, config.rank, config.alpha)
+    before = _Before.measure(prepared, encoder, dataset)
+    clock.lap("load")
+    metrics = _fresh_metrics(job.out)
+    work = job.out / "work"
+    trainer, dropped = TRAINERS[method](rows, prepared, encoder, config, hardware, metrics, work)
+    shutil.rmtree(work, ignore_errors=True)
+    trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
+    changed = adapter.changed_share(before.weights, adapter.weights(trained))
+    if not changed:
+        raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
+    sha = adapter.save(trained, job.out / "adapter")
+    clock.lap("train")
+    report = _judge(job, trained, encoder, hardware, dataset, before, changed)
+    _write(job.out / "guards.json", report)
+    clock.lap("guards")
+    result = {
+        "project": job.project, "method": method, "dataset_id": dataset.dataset_id,
+        "dataset_digest": dataset.manifest.get("digest"), "base": job.base.name,
+        "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
+        "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
+        "dropped": dict(dropped), "steps": trainer.state.global_step, "passed": report["passed"],
+        "reasons": report["reasons"], "metrics": _summary(metrics, report), "seconds": clock.seconds,
+    }  # fmt: skip
+    _write(job.out / "result.json", result)
+    (job.out / "DONE").write_text(sha + "\n", "utf-8")
+    return result
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What is measured before the first step, on what the run starts from."""
+
+    weights: Mapping[str, Any] | None
+    logits: Any
+    held_out: Sequence[evaluate.Likelihood]
+
+    @classmethod
+    def measure(cls, prepared: adapter.Prepared, encoder: Encoder, dataset: DatasetFolder) -> _Before:
+        held_out = evaluate.likelihoods(prepared.model, encoder, _held_out_tokens(dataset, encoder))
+        weights = adapter.weights(prepared.model) if prepared.lora is None else None
+        return cls(weights, evaluate.probe_logits(prepared.model, encoder), held_out)
+
+
+def _training_rows(dataset: DatasetFolder, method: str) -> Sequence[Any]:
+    read: dict[str, Callable[[str], Sequence[Any]]] = {
+        "dpo": dataset.pairs, "kto": dataset.rated, "sft": dataset.demonstrations
+    }  # fmt: skip
+    if method not in read:
+        raise ThumbwheelError("bad_setting", f"Unknown method {method!r}.", "Use dpo, kto, sft or auto.", "method")
+    rows = read[method]("train")
+    if not rows:
+        raise ThumbwheelError(
+            "no_rows", f"The dataset {dataset.dataset_id} has no {METHOD_CONFIG[method]} rows to train {method} on.",
+            "Use --method auto, or build a dataset with other kinds.",
+        )  # fmt: skip
+    return rows
+
+
+def _held_out_tokens(dataset: DatasetFolder, encoder: Encoder) -> list[tuple[list[int], list[int]]]:
+    pairs = dataset.pairs("validation")[:MAX_HELD_OUT]
+    if pairs:
+        return evaluate.pair_tokens(pairs, encoder)
+    return [encoder.pair(row.prompt, row.completion, row.cut) for row in dataset.rated("validation")[:MAX_HELD_OUT]]
+
+
+def _held_out_accuracy(
+    dataset: DatasetFolder, after: Sequence[evaluate.Likelihood], before: Sequence[evaluate.Likelihood]
+) -> evaluate.Accuracy:
+    if dataset.pairs("validation"):
+        return evaluate.preference_accuracy(after, before)
+    return evaluate.thumb_accuracy(dataset.rated("validation")[:MAX_HELD_OUT], after, before)
+
+
+def _judge(
+    job: Job,
+    trained: Any,
+    encoder: Encoder,
+    hardware: Hardware,
+    dataset: DatasetFolder,
+    before: _Before,
+    changed: float,
+) -> dict[str, Any]:
+    after = evaluate.likelihoods(trained, encoder, _held_out_tokens(dataset, encoder))
+    accuracy = _held_out_accuracy(dataset, after, before.held_out)
+    logits = evaluate.probe_logits(trained, encoder)
+    served = PeftModel.from_pretrained(load_model(job.base, hardware.dtype), str(job.out / "adapter"), "served")
+    served.to(hardware.device).eval()
+    training = guards.Training(
+        changed, float((logits - before.logits).abs().max()),
+        guards.reload_difference(logits, evaluate.probe_logits(served, encoder)), accuracy,
+    )  # fmt: skip
+    del served
+    base = guards.base_side(trained, encoder, job.base, job.cache, guards.SAMPLING)
+    side = guards.measure(trained, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
+    verdicts = guards.judge(side, base, training)
+    return {
+        "passed": all(guard.passed for guard in verdicts), "reasons": guards.reasons(verdicts),
+        "guards": [asdict(guard) for guard in verdicts],
+        "held_out": {"right": accuracy.right, "total": accuracy.total, "rate": accuracy.rate},
+        "replies": list(side.replies), "base_replies": list(base.replies), "prompts": list(guards.frozen_prompts()),
+    }  # fmt: skip
+
+
+def _summary(metrics: MetricsFile, report: Mapping[str, Any]) -> dict[str, Any]:
+    first, last = metrics.lines[0], metrics.lines[-1]
+    values = {guard["name"]: guard["value"] for guard in report["guards"]}
+    bases = {guard["name"]: guard["base"] for guard in report["guards"]}
+    return {
+        "loss_first": first.get("loss"), "loss_last": last.get("loss"),
+        "train_accuracy_last": last.get("rewards/accuracies"), "held_out": report["held_out"],
+        "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
+        "perplexity_ratio": values["perplexity"], "ends": values["ends"],
+    }  # fmt: skip
+
+
+def _fresh_metrics(out: Path) -> MetricsFile:
+    file = out / "metrics.jsonl"
+    file.unlink(missing_ok=True)
+    return MetricsFile(file)
+
+
+def _write(file: Path, body: Mapping[str, Any]) -> None:
+    made = file.with_suffix(".tmp")
+    made.write_text(json.dumps(body, ensure_ascii=False, indent=1), "utf-8")
+    made.replace(file)
+
+
+def _parse(arguments: Sequence[str] | None) -> Job:
+    parser = argparse.ArgumentParser(prog="python -m trainer.run", description="Train one adapter.")
+    parser.add_argument("--project", default="default")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset folder")
+    parser.add_argument("--out", type=Path, required=True, help="folder of this run, made where missing")
+    parser.add_argument("--method", default="auto", choices=["auto", "dpo", "kto", "sft"])
+    parser.add_argument("--config", default="{}", help="settings as JSON, see docs/reference")
+    parser.add_argument("--base", required=True, help="folder of the base model, or a setting such as demo with --home")
+    parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")
+    parser.add_argument("--parent", type=int, help="process id; the run ends when its parent is no longer that process")
+    parser.add_argument("--start", type=Path, help="folder of the adapter to continue; without it a new one is made")
+    parser.add_argument("--cache", type=Path, help="folder in which the base's side of the guards is kept")
+    given = parser.parse_args(arguments)
+    try:
+        params = json.loads(given.config)
+    except ValueError as error:
+        raise ThumbwheelError(
+            "bad_setting", f"--config is not JSON: {error}", "Write a JSON object.", "config"
+        ) from error
+    if not isinstance(params, dict):
+        raise ThumbwheelError("bad_setting", "--config is not a JSON object.", 'Write {"lr": 5e-4}.', "config")
+    base = Path(given.base) if given.home is None else ensure_base_model(given.base, given.home)
+    if not (base / "config.json").exists():
+        raise ThumbwheelError(
+            "missing_model", f"No model in the folder {base}.", "The folder needs config.json and the weights."
+        )
+    if given.parent:
+        threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
+    return Job(given.project, given.dataset, given.out, given.method, params, base.absolute(), given.start, given.cache)
+
+
+def _end_with(parent: int) -> None:
+    """End this process when its parent is gone: a new one would start a second training beside it."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(3)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run from the command line; return the exit code."""
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
+    datasets.disable_progress_bars()
+    try:
+        job = _parse(arguments)
+        job.out.mkdir(parents=True, exist_ok=True)
+        (job.out / "DONE").unlink(missing_ok=True)
+    except ThumbwheelError as error:
+        print(error.line(), file=sys.stderr)
+        return 2
+    try:
+        result = run(job)
+    except ThumbwheelError as error:
+        print(error.line(), file=sys.stderr)
+        return 2
+    except (OSError, MemoryError, RuntimeError, ValueError) as error:
+        trace = job.out / "error.txt"
+        trace.write_text(traceback.format_exc(), "utf-8")
+        first = (str(error).strip().splitlines() or [""])[0]
+        print(f"Training failed: {type(error).__name__}: {first}  hint: the whole trace is in {trace}", file=sys.stderr)
+        return 1
+    print(json.dumps({name: result[name] for name in ("method", "rows", "steps", "passed", "reasons", "seconds")}))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,403 @@
+"""The trainer's service loop: wishes, triggers and the promotion gate in; runs, aliases and facts out.
+
+Each turn of the loop, for every project: append facts that are missing, act on wishes in order, let the gate judge a
+running test, train when there is enough that is new. One job at a time over all projects. The alias file is the truth
+and changes first; the fact follows, and follows again after a crash.
+
+A run trains when 300 pairs are new (THUMBWHEEL_TRAIN_MIN_PAIRS), or when 7 days have passed since the last run
+(THUMBWHEEL_TRAIN_EVERY_DAYS) and at least 50 pairs are new; not while a challenger is under test. A wish trains at
+once; a challenger whose test is undecided by then is held.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from eventlog.errors import LogUnavailable, ThumbwheelError
+from eventlog.events import Event
+from eventlog.log import Log, append_all
+from eventlog.settings import Settings
+from trainer import gate, jobs, registry, wishes
+from trainer.data_api import ApiAway, DataApi
+from trainer.jobs import Job, Record
+from trainer.registry import Aliases, Registry
+
+log = logging.getLogger("trainer")
+# Fewer new pairs than this are not worth a run, however long ago the last one was.
+TIMED_MIN_PAIRS = 50
+# A demo run of one epoch over more pairs takes longer than its turn may.
+DEMO_MAX_ROWS = 288
+# After a failed run nobody asked for, the next waits this long, doubled per failure in a row, at most a day.
+FIRST_PAUSE = timedelta(hours=1)
+LONGEST_PAUSE = timedelta(days=1)
+# What a decision keeps of the counts it was made on.
+SUPPORT = ("wins", "losses", "ties", "none", "rate", "interval", "e_value", "k", "raters", "sampling")
+
+
+class Scheduler:
+    """Everything the loop knows. `turn()` does one round and never raises for what passes by itself."""
+
+    def __init__(self, settings: Settings, events: Log, api: DataApi, projects: Callable[[], list[str]]) -> None:
+        self._settings = settings
+        self._log = events
+        self._api = api
+        self._projects = projects
+        self._job: Job | None = None
+        self._outbox: list[Event] = []
+        self._reconciled: set[str] = set()
+        self._answered: set[str] = set()
+        self._away = ""
+
+    # -- one turn
+
+    def turn(self) -> None:
+        """Do what there is to do in every project, once."""
+        self._flush()
+        self._watch_job()
+        for project in self._projects():
+            try:
+                self._turn_of(project)
+            except (ApiAway, LogUnavailable) as error:
+                self._note_away(error.message)
+                return
+            except ThumbwheelError as error:
+                log.error("project %s: %s", project, error.line())
+        self._note_away("")
+
+    def _turn_of(self, project: str) -> None:
+        if project not in self._reconciled:
+            self._reconcile(project)
+        self._act_on_wishes(project)
+        self._judge_test(project)
+        if self._job is None:
+            self._train_if_due(project)
+
+    def stop(self) -> None:
+        """End the running job, if any, and say so."""
+        if self._job is not None:
+            job, self._job = self._job, None
+            job.stop()
+            self._fail(job.record, "The trainer was stopped.")
+        self._flush()
+
+    # -- what was there before this process
+
+    def recover(self) -> None:
+        """Mark runs whose process died as failed, take finished ones in. Called once, before the first turn."""
+        for folder in sorted((self._settings.home / "runs").glob("*")):
+            for record in jobs.read_records(folder):
+                if record.request_id:
+                    self._answered.add(record.request_id)
+                if record.state != "running":
+                    continue
+                if (folder / record.run_id / "DONE").exists():
+                    self._take_in(record, folder / record.run_id)
+                else:
+                    self._fail(record, "The training process ended with the trainer.")
+
+    def _reconcile(self, project: str) -> None:
+        """Append facts that the log does not show: the trainer may have stopped between the change and its fact."""
+        seen = {
+            item["event_id"]
+            for kind in ("run", "model")
+            for item in self._api.get("facts", project, type=kind)["items"]
+        }
+        aliases = self._registry(project).load()
+        self._answered.update(change.request_id for change in aliases.history if change.request_id)
+        wanted: list[Any] = [registry.fact(project, change) for change in aliases.history]
+        for record in jobs.read_records(self._runs(project)):
+            wanted.extend(jobs.facts(record))
+        missing = [event for event in wanted if event.event_id not in seen]
+        waiting = {event.event_id for event in self._outbox}
+        self._send([event for event in missing if event.event_id not in waiting])
+        self._reconciled.add(project)
+
+    # -- wishes
+
+    def _act_on_wishes(self, project: str) -> None:
+        for wish in self._api.get("requests", project, limit="500")["items"]:
+            if wish["handled"] or wish["event_id"] in self._answered:
+                continue
+            if wish["type"] == "request.train":
+                if self._job is not None:
+                    return  # Wishes keep their order: what comes after this one waits with it.
+                self._train_as_wished(project, wish)
+            else:
+                self._move_as_wished(project, wish)
+
+    def _train_as_wished(self, project: str, wish: Mapping[str, Any]) -> None:
+        body = wish["body"]
+        aliases = self._registry(project).load()
+        if aliases.challenger:
+            self._change(project, registry.hold(
+                aliases, aliases.challenger, reason="The next run was asked for before its test was decided."
+            ))  # fmt: skip
+        params = dict(body.get("params") or {})
+        self._train(project, body.get("method") or "auto", params, body.get("dataset_id"), wish["event_id"])
+
+    def _move_as_wished(self, project: str, wish: Mapping[str, Any]) -> None:
+        body, request_id = wish["body"], wish["event_id"]
+        aliases = self._registry(project).load()
+        try:
+            changed = wishes.meet(aliases, wish["type"], body, request_id)
+        except ThumbwheelError as error:
+            adapter_id = body.get("adapter_id") or aliases.champion or "base"
+            log.warning("project %s: a wish is refused: %s", project, error.line())
+            self._send([wishes.refusal(project, aliases, adapter_id, request_id, error.message)])
+        else:
+            self._change(project, changed)
+        self._answered.add(request_id)
+
+    # -- the gate
+
+    def _judge_test(self, project: str) -> None:
+        aliases = self._registry(project).load()
+        if aliases.challenger is None:
+            return
+        for item in self._api.get("support", project)["items"]:
+            sides = (item["challenger"], item["baseline"])
+            if sides != (aliases.challenger, aliases.baseline or "base") or item.get("ended_by"):
+                continue
+            verdict = gate.decide(
+                gate.read_evidence(item), self._settings.promote_min_rate, self._settings.promote_min_picks
+            )
+            if verdict.decision == "running":
+                continue
+            move = {"promote": registry.promote, "reject": registry.reject, "held": registry.hold}[verdict.decision]
+            figures = {name: item.get(name) for name in SUPPORT}
+            moved = move(aliases, aliases.challenger, reason=verdict.reason, metrics={"support": figures})
+            self._change(project, moved)
+            return
+
+    # -- training
+
+    def _train_if_due(self, project: str) -> None:
+        ready = self._api.get("readiness", project)
+        if ready.get("challenger") or self._registry(project).load().challenger:
+            return
+        new = max(int(ready.get("new_pairs") or 0), int(ready.get("new_unpaired") or 0))
+        if new >= self._settings.train_min_pairs:
+            why = f"{new} rows are new"
+        elif new >= TIMED_MIN_PAIRS and self._long_ago(project):
+            why = f"{self._settings.train_every_days:g} days have passed and {new} rows are new"
+        else:
+            return
+        if self._pausing(project):
+            return
+        log.info("project %s: training, because %s", project, why)
+        self._train(project, "auto", {}, None, None)
+
+    def _long_ago(self, project: str) -> bool:
+        """Say whether the schedule's time has passed since the last run, or since the project was first seen."""
+        records = jobs.read_records(self._runs(project))
+        if records:
+            last = datetime.fromisoformat(records[-1].started_at)
+        else:
+            first = self._runs(project) / "first-seen"
+            if not first.exists():
+                first.parent.mkdir(parents=True, exist_ok=True)
+                first.write_text(jobs.now(), "utf-8")
+            last = datetime.fromisoformat(first.read_text("utf-8"))
+        return datetime.now(UTC) - last >= timedelta(days=self._settings.train_every_days)
+
+    def _pausing(self, project: str) -> bool:
+        failures = 0
+        records = jobs.read_records(self._runs(project))
+        for record in reversed(records):
+            if record.state != "failed":
+                break
+            failures += 1
+        if not failures or not records[-1].ended_at:
+            return False
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
+        return bool(datetime.now(UTC) - datetime.fromisoformat(records[-1].ended_at) < pause)
+
+    def _train(
+        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None
+    ) -> None:  # fmt: skip
+        aliases = self._registry(project).load()
+        start = aliases.champion if params.get("start") != "base" else None
+        challenge = bool(params.pop("challenge", True))
+        filters = params.pop("filters", None)
+        if failures := aliases.guard_failures():
+            params["lr_scale"] = 0.5**failures
+        record = Record(
+            jobs.new_run_id(), project, method, parent=start or "base", config=params, request_id=request_id,
+            challenge=challenge, started_at=jobs.now(),
+        )  # fmt: skip
+        folder = self._runs(project) / record.run_id
+        try:
+            dataset_id = dataset_id or self._build(project, aliases, start, filters)
+            dataset = self._settings.home / "datasets" / project / dataset_id
+            record = replace(record, dataset_id=dataset_id)
+            if not (dataset / "manifest.json").exists():
+                raise ThumbwheelError("unknown_dataset", f"No dataset {dataset_id!r}.", "See the list of datasets.")
+        except ApiAway:
+            raise
+        except ThumbwheelError as error:
+            self._fail(record, error.line())
+            return
+        jobs.write_record(folder, record)
+        self._remember(record)
+        start_folder = self._registry(project).adapter(start) if start else None
+        made = jobs.command(
+            record, dataset, folder, self._settings.base_model, self._settings.home, start_folder,
+            self._settings.home / "models" / "guards",
+        )  # fmt: skip
+        self._job = Job(record, folder, made)
+        self._send(list(jobs.facts(record)))
+        log.info("project %s: run %s started on %s", project, record.run_id, dataset_id)
+
+    def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
+        """Return the id of a dataset for a run that starts from `start`, built through the data API."""
+        ours: dict[str, Any] = {"policy": start or "base"}
+        if start and (promoted := _registered_at(aliases, start)):
+            ours["since"] = promoted
+        if start and (details := aliases.details_of(start)) and details.dataset_id:
+            ours["parent"] = details.dataset_id
+        if self._settings.base_model == "demo":
+            ours["max_rows"] = DEMO_MAX_ROWS
+        try:
+            return str(self._api.build_dataset(project, {**ours, **(filters or {})})["dataset_id"])
+        except ApiAway:
+            raise
+        except ThumbwheelError as error:
+            if error.status != 409 or start:
+                raise
+        # Imported rows have no known writer, so next to none counts as fresh: with the base as start, all may train.
+        ours.pop("policy")
+        return str(self._api.build_dataset(project, {**ours, **(filters or {})})["dataset_id"])
+
+    # -- the running job
+
+    def _watch_job(self) -> None:
+        job = self._job
+        if job is None:
+            return
+        running = job.running()
+        self._send([jobs.progress_fact(job.record, line) for line in job.new_lines()])
+        if running:
+            return
+        self._job = None
+        if job.done():
+            self._take_in(job.record, job.folder)
+        else:
+            self._fail(job.record, job.failure())
+
+    def _fail(self, record: Record, reason: str) -> None:
+        failed = jobs.ended(record, "failed", reason=reason)
+        jobs.write_record(self._runs(record.project) / record.run_id, failed)
+        self._remember(failed)
+        self._send(list(jobs.facts(failed)))
+        log.warning("project %s: run %s failed: %s", record.project, record.run_id, reason)
+
+    def _take_in(self, record: Record, folder: Path) -> None:
+        """Register what a finished run made, and put it under test when its guards pass."""
+        result = json.loads((folder / "result.json").read_text("utf-8"))
+        report = json.loads((folder / "guards.json").read_text("utf-8"))
+        reg = self._registry(record.project)
+        aliases = reg.load()
+        adapter_id = registry.adapter_id_for(result["weights_sha256"], result["base"])
+        details = {
+            "run_id": record.run_id, "dataset_id": record.dataset_id, "parent": record.parent,
+            "request_id": record.request_id,
+        }  # fmt: skip
+        own = next((c for c in aliases.history if c.change == "registered" and c.run_id == record.run_id), None)
+        try:
+            if own is None:
+                reg.take_in(
+                    adapter_id,
+                    folder / "adapter",
+                    {
+                        **result,
+                        "run_id": record.run_id,
+                        "parent": record.parent,
+                        "adapter_id": adapter_id,
+                        "guards": report["guards"],
+                    },
+                )
+                aliases = registry.register(aliases, adapter_id, **details, metrics=result["metrics"])
+        except ThumbwheelError as error:
+            self._fail(record, error.line())
+            return
+        finished = jobs.ended(
+            replace(record, method=result["method"]), "finished", adapter_id=adapter_id, metrics=result["metrics"]
+        )
+        if own is None or aliases.state_of(adapter_id) == "registered":
+            aliases = self._enter(aliases, finished, result, details)
+        self._change(record.project, aliases)
+        jobs.write_record(folder, finished)
+        self._remember(finished)
+        self._send(list(jobs.facts(finished)))
+        log.info("project %s: run %s finished with %s", record.project, record.run_id, adapter_id)
+
+    def _enter(
+        self, aliases: Aliases, record: Record, result: Mapping[str, Any], details: Mapping[str, Any]
+    ) -> Aliases:
+        adapter_id = str(record.adapter_id)
+        if not result["passed"]:
+            reason = "Held by its guards. " + "; ".join(result["reasons"])
+            failed = {"guards_failed": result["reasons"]}
+            return registry.hold(aliases, adapter_id, **details, reason=reason, metrics=failed)
+        if not record.challenge:
+            return aliases
+        if aliases.challenger:
+            aliases = registry.hold(aliases, aliases.challenger, reason=f"{adapter_id} takes its place.")
+        return registry.challenge(aliases, adapter_id, **details)
+
+    # -- files and the log
+
+    def _registry(self, project: str) -> Registry:
+        return Registry(self._settings.home / "models" / project, project)
+
+    def _runs(self, project: str) -> Path:
+        return self._settings.home / "runs" / project
+
+    def _change(self, project: str, aliases: Aliases) -> None:
+        """Write the aliases, then append the facts of the changes since the file before."""
+        reg = self._registry(project)
+        before = reg.load().version
+        if aliases.version == before:
+            return
+        reg.store(aliases)
+        new = [change for change in aliases.history if change.version > before]
+        for change in new:
+            log.info("project %s: %s %s %s", project, change.change, change.adapter_id, change.reason or "")
+        self._send([registry.fact(project, change) for change in new])
+
+    def _remember(self, record: Record) -> None:
+        if record.request_id:
+            self._answered.add(record.request_id)
+
+    def _send(self, events: list[Any]) -> None:
+        self._outbox.extend(events)
+        self._flush()
+
+    def _flush(self) -> None:
+        """Append what waits, in order; keep it when the log is away."""
+        if not self._outbox:
+            return
+        try:
+            append_all(self._log, self._outbox)
+        except LogUnavailable as error:
+            self._note_away(error.message)
+            return
+        self._outbox.clear()
+
+    def _note_away(self, message: str) -> None:
+        if message and message != self._away:
+            log.warning("waiting: %s", message)
+        elif self._away and not message:
+            log.info("going on")
+        self._away = message
+
+
+def _registered_at(aliases: Aliases, adapter_id: str) -> str | None:
+    details = aliases.details_of(adapter_id)
+    return details.at if details else None

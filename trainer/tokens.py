@@ -1,0 +1,95 @@
+"""Prompt and reply as token ids, the same way for every trainer and guard.
+
+A reply ends with one stop token, so that the model learns to stop, whatever the chat template writes after an
+assistant turn: SmolLM2 and Qwen close it with `<|im_end|>` and a newline, GLM writes nothing (its model stops by
+opening the next turn). A reply that was cut at the token limit has no end, so it gets no stop token: the model must
+not learn to stop in the middle of a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from eventlog.errors import ThumbwheelError
+from trainer.rows import Messages
+
+
+@dataclass(frozen=True)
+class Encoder:
+    """A tokenizer with the tokens its model stops at. `stop_ids` holds every one, `stop_id` the one to train."""
+
+    tokenizer: Any
+    stop_ids: frozenset[int]
+    stop_id: int
+    pad_id: int
+
+    def prompt(self, messages: Messages) -> list[int]:
+        """Return the ids of the prompt up to where the reply begins."""
+        return _ids(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True))
+
+    def pair(self, messages: Messages, reply: Messages, cut: bool = False) -> tuple[list[int], list[int]]:
+        """Return (prompt ids, reply ids); `cut` leaves out the stop token.
+
+        Where a template renders the prompt differently once a reply follows, the reply begins where the two part.
+        """
+        prompt = self.prompt(messages)
+        whole = _ids(self.tokenizer.apply_chat_template([*messages, *reply], tokenize=True))
+        same = 0
+        for left, right in zip(prompt, whole, strict=False):
+            if left != right:
+                break
+            same += 1
+        return prompt[:same], self._end(whole[same:], cut)
+
+    def _end(self, reply: list[int], cut: bool) -> list[int]:
+        last = next((i for i in range(len(reply) - 1, -1, -1) if reply[i] in self.stop_ids), None)
+        body = reply if last is None else reply[:last]
+        if cut:
+            return body
+        return [*body, self.stop_id if last is None else reply[last]]
+
+
+def make_encoder(tokenizer: Any, model: Any) -> Encoder:
+    """Return the encoder of a model, whose tokenizer then pads with a token that ends nothing.
+
+    TRL mirrors that pad token onto the model. Raises ThumbwheelError `no_stop_token` when nothing would end a reply.
+    """
+    stops: list[int] = []
+    for source in (
+        tokenizer.eos_token_id,
+        getattr(model.generation_config, "eos_token_id", None),
+        model.config.eos_token_id,
+    ):
+        stops.extend(source if isinstance(source, list) else [source] if source is not None else [])
+    if not stops:
+        raise ThumbwheelError("no_stop_token", "The base model has no end token.", "Set eos_token_id in its config.")
+    known = frozenset(stops)
+    first = _template_stop(tokenizer, known)
+    pad_id = _pad_id(tokenizer, known)
+    tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_id)
+    return Encoder(tokenizer, known, stops[0] if first is None else first, pad_id)
+
+
+def _template_stop(tokenizer: Any, stops: frozenset[int]) -> int | None:
+    """Return the stop token the template itself writes after an assistant turn, or at the next user turn."""
+    turn: Messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    for messages in (turn, [*turn, {"role": "user", "content": "a"}]):
+        ids = _ids(tokenizer.apply_chat_template(messages, tokenize=True))
+        opening = _ids(tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, tokenize=True))
+        found = next((token for token in ids[len(opening) :] if token in stops), None)
+        if found is not None:
+            return found
+    return None
+
+
+def _pad_id(tokenizer: Any, stops: frozenset[int]) -> int:
+    """Return a padding token that ends nothing; any will do, since masks and not ids say what is padding."""
+    if tokenizer.pad_token_id is not None and tokenizer.pad_token_id not in stops:
+        return int(tokenizer.pad_token_id)
+    special = sorted(set(tokenizer.all_special_ids) - stops)
+    return special[0] if special else next(i for i in range(len(tokenizer)) if i not in stops)
+
+
+def _ids(rendered: Any) -> list[int]:
+    return list(rendered["input_ids"] if hasattr(rendered, "keys") else rendered)
