@@ -37,9 +37,19 @@ def modules(folder: str) -> Iterator[tuple[Path, str]]:
         yield file, ".".join(parts).removesuffix(".__init__")
 
 
-def imported(file: Path) -> Iterator[tuple[int, str]]:
-    """Yield line and top-level name of every import, also of those inside functions."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+def imported(file: Path, for_types: bool = True) -> Iterator[tuple[int, str]]:
+    """Yield line and top-level name of every import, also of those inside functions (and for type checkers only)."""
+    tree = ast.parse(file.read_text("utf-8"))
+    typing_only = {
+        id(inner)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING"
+        for branch in node.body
+        for inner in ast.walk(branch)
+    }
+    for node in ast.walk(tree):
+        if id(node) in typing_only and not for_types:
+            continue
         if isinstance(node, ast.Import):
             yield from ((node.lineno, alias.name.split(".")[0]) for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
@@ -62,7 +72,7 @@ def test_the_python_sdk_needs_the_standard_library_only() -> None:
     wrong = {
         f"{file.relative_to(REPOSITORY)}:{line} imports {name}"
         for file, _ in modules("sdk/python/thumbwheel")
-        for line, name in imported(file)
+        for line, name in imported(file, for_types=False)
         if name not in sys.stdlib_module_names and name != "thumbwheel"
     }
     assert wrong == set()

@@ -97,6 +97,18 @@ def stored(log: KafkaLog) -> set[bytes]:
     return {record.value for record in read(log, total, starts(log, [EVENTS]))}
 
 
+def wait_until_healthy(log: KafkaLog, seconds: float = 40.0) -> None:
+    """Sends that were under way to a broker that fell may still be answered as failed for a while."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            log.check()
+            return
+        except LogUnavailable:
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+
 def settings_of(broker: Broker, topic: str) -> dict[str, str]:
     admin = Cluster(broker.address, {}).admin()
     try:
@@ -259,7 +271,7 @@ def test_appends_go_on_at_once_after_a_broker_was_frozen_past_the_delivery_timeo
     confirmed = writers.stop()
     assert resumed < 5.0 and writers.refused > 0
     assert confirmed <= stored(log)
-    log.check()
+    wait_until_healthy(log)
     log.close()
 
 
@@ -300,7 +312,7 @@ def test_a_killed_and_restarted_broker_loses_nothing_and_needs_no_restart_of_our
     while found := reader.poll(wait_s=5.0):
         seen |= {record.value for record in found}
     assert confirmed <= seen and confirmed <= stored(log)
-    log.check()
+    wait_until_healthy(log)
     reader.close()
     log.close()
 
@@ -320,7 +332,7 @@ def test_three_brokers_are_called_replicated_and_refuse_writes_when_two_are_lost
         writers.wait_for(50, 30)
         nodes[2].kill()
         writers.wait_for(50, 60)
-        log.check()
+        wait_until_healthy(log)
         nodes[1].kill()
         time.sleep(1.0)
         assert log.append(entries("too few"), timeout_s=3.0) == [None]
@@ -328,7 +340,7 @@ def test_three_brokers_are_called_replicated_and_refuse_writes_when_two_are_lost
             log.check()
         nodes[1].start().wait()
         writers.wait_for(50, 60)
-        log.check()
+        wait_until_healthy(log)
         assert writers.stop() <= stored(log)
         log.close()
     finally:
