@@ -6,23 +6,26 @@ Settings: docs/reference/settings.md. Each worker opens its own log after the fo
 from __future__ import annotations
 
 import os
+import shutil
 import sys
+from typing import Any
 
-from flask import Flask
-
-from collector.app import create_app
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
 from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
-from eventlog.settings import load_settings
+from eventlog.settings import Settings, load_settings
 
 # Requests a worker handles at once; each waits for one commit that all waiting requests share.
-THREADS = 32
+THREADS = 128
 
 
-def make_app() -> Flask:
+def make_app() -> Any:
     """Open the log and the control store, in the worker, and return the app."""
+    # The metrics choose their storage when they are imported: only here the environment is complete.
+    from collector.app import create_app
+    from collector.metrics import forget_worker
+
     settings = load_settings()
     try:
         log = open_log(settings.log_url, settings.partitions or None)
@@ -30,8 +33,19 @@ def make_app() -> Flask:
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)
+    at_worker_exit(forget_worker, priority=5)
     at_worker_exit(log.close)
-    return create_app(log, control)
+    return create_app(settings, log, control)
+
+
+def share_metrics(settings: Settings) -> None:
+    """Have several workers count into one folder, emptied now; one worker counts in memory."""
+    if settings.collector_workers < 2:
+        return
+    folder = settings.home / "run" / "collector-metrics"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
 
 
 def main() -> int:
@@ -43,6 +57,7 @@ def main() -> int:
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
+    share_metrics(settings)
     serve(make_app, settings.collector_bind, workers=settings.collector_workers, threads=THREADS)
     return 0
 

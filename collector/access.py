@@ -1,19 +1,14 @@
-"""Who may write what, from where, and how much: keys, origins, rates."""
+"""Who may write what, and from where: keys and origins."""
 
 from __future__ import annotations
 
 import re
-import threading
-import time
 from collections.abc import Sequence
 
-from collector.errors import no_key, too_many, wrong_origin
+from collector.errors import no_key, wrong_origin
 from eventlog.control import Control, Key
 from eventlog.topics import PUBLIC_TYPES, SECRET_TYPES
 
-# Events a second of one key, averaged, and how many at once. Generous: it stops a loop, not a product.
-RATE = 2_000.0
-BURST = 20_000.0
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\Z")
 
 
@@ -65,25 +60,4 @@ def origin_allowed(allowed: Sequence[str], origin: str | None) -> bool:
 
 def allowed_types(key: Key) -> frozenset[str]:
     """Return the event types this key may write."""
-    return frozenset(SECRET_TYPES if key.kind == "secret" else PUBLIC_TYPES)
-
-
-class Rates:
-    """A token bucket per key (Tanenbaum, Computer Networks, section 5.3), per process."""
-
-    def __init__(self, rate: float = RATE, burst: float = BURST) -> None:
-        self._rate = rate
-        self._burst = burst
-        self._left: dict[str, tuple[float, float]] = {}
-        self._lock = threading.Lock()
-
-    def take(self, key_id: str, events: int) -> None:
-        """Count events; raises 429 when the key has used up its rate."""
-        now = time.monotonic()
-        with self._lock:
-            left, at = self._left.get(key_id, (self._burst, now))
-            left = min(self._burst, left + (now - at) * self._rate)
-            if left < events:
-                self._left[key_id] = (left, now)
-                raise too_many()
-            self._left[key_id] = (left - events, now)
+    return SECRET_TYPES if key.kind == "secret" else PUBLIC_TYPES

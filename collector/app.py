@@ -1,151 +1,94 @@
-"""The collector: HTTP in, log out. Knows no model and keeps no state."""
+"""The collector: HTTP in, log out. Knows no model and keeps no state.
+
+Flask serves health, metrics, documents and files; the events address stands in front of it as plain WSGI.
+"""
 
 from __future__ import annotations
 
-import threading
-import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from collector import metrics
-from collector.access import Rates, check_origin, find_key, key_text, origin_allowed
-from collector.body import parse, read_body
-from collector.errors import busy
+from collector import metrics, sdk_files
+from collector.cors import Cors
+from collector.deadline import Deadline
+from collector.errors import Refused
+from collector.events import EventsRoute
 from collector.intake import Intake
+from collector.limits import Rates, Slots
 from collector.openapi import document
 from eventlog.control import Control
-from eventlog.errors import LogUnavailable, ThumbwheelError
+from eventlog.errors import LogUnavailable
 from eventlog.log import Log
+from eventlog.settings import Settings
 
-# Each waits for one durable write; past it the answer is 503 at once, never a growing queue.
-MAX_IN_FLIGHT = 512
-PREFLIGHT_SECONDS = "86400"
-SDK_FOLDER = Path(__file__).resolve().parent.parent / "sdk" / "js" / "dist"
-SDK_FILES = {
-    "thumbwheel.js": "thumbwheel.iife.js",
-    "thumbwheel.mjs": "thumbwheel.js",
-    "thumbwheel-elements.js": "thumbwheel-elements.js",
-}
+_CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def create_app(log: Log, control: Control, *, events_path: str = "/v1/events", rates: Rates | None = None) -> Flask:
-    """Return the collector's WSGI app."""
+def create_app(
+    settings: Settings, log: Log, control: Control, *, slots: Slots | None = None, deadline: Deadline | None = None
+) -> Flask:
+    """Return the collector's WSGI app. The log and the control store are opened and closed by the caller."""
     app = Flask("thumbwheel-collector", static_folder=None)
-    collector = Collector(log, control, rates or Rates())
-    app.add_url_rule(events_path, view_func=collector.events, methods=["POST"], provide_automatic_options=False)
-    app.add_url_rule(events_path, "preflight", _preflight, methods=["OPTIONS"], provide_automatic_options=False)
-    app.add_url_rule("/healthz", view_func=collector.healthz)
-    app.add_url_rule("/readyz", view_func=collector.readyz)
-    app.add_url_rule(
-        "/metrics", view_func=lambda: Response(metrics.rendered(), mimetype="text/plain"), endpoint="metrics"
-    )
-    app.add_url_rule("/v1/openapi.json", view_func=lambda: _json(document()), endpoint="openapi")
-    app.add_url_rule("/sdk/<name>", view_func=_sdk)
-    app.register_error_handler(ThumbwheelError, _refuse)
+    cors = Cors(control)
+    app.register_blueprint(sdk_files.blueprint())
+    app.register_error_handler(Refused, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
-    app.after_request(collector.cors)
+    _add_health(app, log)
+    path = settings.collector_path
+
+    @app.get("/v1/openapi.json")
+    def openapi() -> Response:
+        return _json(document(path))
+
+    @app.after_request
+    def let_pages_read(response: Response) -> Response:
+        if "Access-Control-Allow-Origin" not in response.headers:
+            response.headers.extend(cors.headers(request.headers.get("Origin")))
+        return response
+
+    app.wsgi_app = EventsRoute(  # type: ignore[method-assign]
+        app.wsgi_app, path, Intake(log, control), control, cors, Rates(settings.collector_rate), slots or Slots(),
+        deadline or Deadline(),
+    )  # fmt: skip
     return app
 
 
-class Collector:
-    """The routes and what they share."""
+def _add_health(app: Flask, log: Log) -> None:
+    @app.get("/healthz")
+    def healthz() -> Response:
+        """The process is up; names what `accepted` promises: fsync, replicated, or memory of one broker."""
+        return _json({"status": "ok", "promise": log.promise})
 
-    def __init__(self, log: Log, control: Control, rates: Rates) -> None:
-        self._log = log
-        self._control = control
-        self._rates = rates
-        self._intake = Intake(log, control)
-        self._slots = threading.BoundedSemaphore(MAX_IN_FLIGHT)
-
-    def events(self) -> Response:
-        """POST /v1/events: 202 all accepted, 207 otherwise, one result per event in input order."""
-        started = time.perf_counter()
-        if not self._slots.acquire(blocking=False):
-            raise busy()
+    @app.get("/readyz")
+    def readyz() -> Response:
+        """The log can be reached."""
         try:
-            with metrics.IN_FLIGHT.track_inprogress():
-                results = self._take()
-        finally:
-            self._slots.release()
-        every = all(result["status"] == "accepted" for result in results)
-        retry = any(result["status"] == "retry" for result in results)
-        status = 202 if every else 207
-        metrics.SECONDS.labels(str(status)).observe(time.perf_counter() - started)
-        return _json({"results": results}, status, {"Retry-After": "1"} if retry else None)
-
-    def _take(self) -> list[dict[str, Any]]:
-        body = read_body(
-            request.environ["wsgi.input"].read, request.content_length, request.content_type or "",
-            request.headers.get("Content-Encoding", "").lower(),
-        )  # fmt: skip
-        batch = parse(body)
-        key = find_key(self._control, key_text(request.headers.get("Authorization", ""), batch.key))
-        check_origin(key, request.headers.get("Origin"))
-        self._rates.take(key.key_id, len(batch.events))
-        return self._intake.take([bytes(raw) for raw in batch.events], key)
-
-    def cors(self, response: Response) -> Response:
-        """Let a page of an allowed origin read every answer, errors too; no cookies are used."""
-        origin = request.headers.get("Origin")
-        if origin and "Access-Control-Allow-Origin" not in response.headers:
-            response.vary.add("Origin")
-            if origin_allowed(tuple(self._control.origins()), origin):
-                response.headers["Access-Control-Allow-Origin"] = origin
-                response.headers["Access-Control-Expose-Headers"] = "Retry-After"
-        return response
-
-    def healthz(self) -> dict[str, str]:
-        """GET /healthz: the process is up; names the promise behind `accepted`."""
-        return {"status": "ok", "durable": self._log.promise}
-
-    def readyz(self) -> tuple[dict[str, str], int]:
-        """GET /readyz: the log can be reached."""
-        try:
-            self._log.check()
+            log.check()
         except LogUnavailable as error:
-            return {"status": "not ready", "reason": error.message}, 503
-        return {"status": "ready", "durable": self._log.promise}, 200
+            return _json({"status": "not ready", **error.as_dict()}, 503, {"Retry-After": "1"})
+        return _json({"status": "ready", "promise": log.promise})
 
-
-def _preflight() -> Response:
-    headers = {
-        "Access-Control-Allow-Methods": "POST",
-        "Access-Control-Allow-Headers": "Authorization, Content-Type, Content-Encoding",
-        "Access-Control-Max-Age": PREFLIGHT_SECONDS,
-    }
-    return Response(status=204, headers=headers)
-
-
-def _sdk(name: str) -> Response:
-    """GET /sdk/NAME: the built JavaScript, for any origin."""
-    file = SDK_FOLDER / SDK_FILES.get(name, "-")
-    if not file.is_file():
-        return _refuse(
-            ThumbwheelError("not_found", "There is no such file.", f"Try {', '.join(SDK_FILES)}.", status=404)
-        )
-    response = Response(file.read_bytes(), mimetype="text/javascript")
-    response.headers["Cache-Control"] = "public, max-age=300"
-    response.headers["Access-Control-Allow-Origin"] = "*"
-    response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-    response.add_etag()
-    response.make_conditional(request)
-    return response
+    @app.get("/metrics")
+    def rendered_metrics() -> Response:
+        return Response(metrics.rendered(), content_type=metrics.CONTENT_TYPE)
 
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(msgspec.json.encode(body), status, headers, mimetype="application/json")
 
 
-def _refuse(error: ThumbwheelError) -> Response:
-    metrics.REFUSED.labels(error.code).inc()
-    return _json(error.as_dict(), error.status, {"Retry-After": "1"} if error.status in (429, 503) else None)
+def _refuse(error: Refused) -> Response:
+    return _json(error.as_dict(), error.status)
 
 
 def _refuse_http(error: HTTPException) -> Response:
-    code = {404: "not_found", 405: "method_not_allowed", 400: "invalid_body"}.get(error.code or 500, "internal_error")
-    hint = "See /v1/openapi.json." if (error.code or 500) < 500 else "Look at the collector's log."
-    return _refuse(ThumbwheelError(code, f"{error.name}.", hint, status=error.code or 500))
+    status = error.code or 500
+    code = _CODES.get(status, "invalid_request" if status < 500 else "internal_error")
+    hint = "See /v1/openapi.json." if status < 500 else "Look at the collector's log."
+    response = _refuse(Refused(code, f"{error.name}.", hint, status=status))
+    if allowed := dict(error.get_headers()).get("Allow"):
+        response.headers["Allow"] = allowed
+    return response

@@ -1,63 +1,101 @@
-"""The errors the collector answers with; one place, so that the reference can list them."""
+"""The errors the collector answers with, in one place: the OpenAPI document and the reference list them."""
 
 from __future__ import annotations
 
-from eventlog.errors import ThumbwheelError
+from eventlog.errors import EventError, ThumbwheelError
 
 MAX_WIRE_BYTES = 1024 * 1024
 MAX_BODY_BYTES = 5 * 1024 * 1024
 MAX_EVENTS = 500
 
+# Status, code and meaning of every refusal of a whole request.
+REFUSALS = (
+    (400, "invalid_body", "not JSON, or not this shape"),
+    (401, "invalid_key", "key missing, unknown or revoked"),
+    (403, "origin_not_allowed", "origin not allowed for this key"),
+    (404, "not_found", "no such address"),
+    (405, "method_not_allowed", "another method is needed"),
+    (408, "too_slow", "the body did not arrive in time"),
+    (413, "too_large", "over 1 MiB on the wire or 5 MiB decompressed"),
+    (415, "unsupported_type", "neither JSON nor text, or an encoding other than gzip"),
+    (429, "rate_limited", "the key's rate is used up; Retry-After says for how long"),
+    (500, "internal_error", "a fault of the collector"),
+    (503, "overloaded", "too many requests in flight; Retry-After says when to come again"),
+)
 
-def not_json(detail: str) -> ThumbwheelError:
+
+class Refused(ThumbwheelError):
+    """A refusal of a whole request; `retry_after` in whole seconds where coming again makes sense."""
+
+    retry_after: int | None = None
+
+
+def not_json(detail: str) -> Refused:
     """400: the body is not JSON of this shape."""
-    return ThumbwheelError("invalid_body", f"The body is not valid: {detail}", 'Send {"events": [...]} as JSON.')
+    return Refused("invalid_body", f"The body is not valid: {detail}", 'Send {"events": [...]} as JSON.')
 
 
-def no_key() -> ThumbwheelError:
+def no_key() -> Refused:
     """401: no key, or one that is unknown or revoked."""
-    return ThumbwheelError(
-        "invalid_key",
-        "The key is missing or unknown.",
-        'Send Authorization: Bearer KEY, or "key" in the body.',
+    return Refused(
+        "invalid_key", "The key is missing or unknown.", 'Send Authorization: Bearer KEY, or "key" in the body.',
         status=401,
-    )
-
-
-def wrong_origin(origin: str) -> ThumbwheelError:
-    """403: the page's origin is not among the key's."""
-    return ThumbwheelError(
-        "origin_not_allowed", f"The origin {origin[:200]!r} is not allowed for this key.",
-        "Add it: thumbwheel keys create --origin.", status=403,
     )  # fmt: skip
 
 
-def too_large(limit: str) -> ThumbwheelError:
+def wrong_origin(origin: str) -> Refused:
+    """403: the page's origin is not among the key's."""
+    return Refused(
+        "origin_not_allowed", f"The origin {origin[:200]!r} is not allowed for this key.",
+        "Add it to the key's origins: thumbwheel keys create --origin.", status=403,
+    )  # fmt: skip
+
+
+def wrong_method(allowed: str) -> Refused:
+    """405: the events address takes POST only."""
+    return Refused("method_not_allowed", "Another method is needed here.", f"Use {allowed}.", status=405)
+
+
+def too_slow() -> Refused:
+    """408: the body stopped arriving."""
+    return Refused("too_slow", "The body did not arrive in time.", "Send it again.", status=408)
+
+
+def too_large(limit: str) -> Refused:
     """413: more bytes than allowed."""
-    return ThumbwheelError("too_large", f"The request is larger than {limit}.", "Send smaller batches.", status=413)
+    return Refused("too_large", f"The request is larger than {limit}.", "Send smaller batches.", status=413)
 
 
-def wrong_type(kind: str) -> ThumbwheelError:
+def wrong_type(kind: str) -> Refused:
     """415: neither JSON nor text."""
-    return ThumbwheelError(
+    return Refused(
         "unsupported_type", f"The content type {kind[:100]!r} is not taken.",
         "Send application/json or text/plain, plain or gzip.", status=415,
     )  # fmt: skip
 
 
-def too_many() -> ThumbwheelError:
-    """429: the key's rate is used up."""
-    return ThumbwheelError("rate_limited", "This key sends too much.", "Wait as Retry-After says.", status=429)
+def too_many(seconds: int) -> Refused:
+    """429: the key's rate is used up for so many seconds."""
+    error = Refused("rate_limited", "This key sends too much.", "Wait as Retry-After says.", status=429)
+    error.retry_after = seconds
+    return error
 
 
-def busy() -> ThumbwheelError:
+def busy() -> Refused:
     """503: as many requests as may be are in flight."""
-    return ThumbwheelError("overloaded", "The collector is busy.", "Wait as Retry-After says.", status=503)
+    error = Refused("overloaded", "The collector is busy.", "Wait as Retry-After says.", status=503)
+    error.retry_after = 1
+    return error
 
 
-def not_allowed_type(kind: str) -> ThumbwheelError:
+def fault() -> Refused:
+    """500: something nobody thought of."""
+    return Refused("internal_error", "The collector failed.", "Look at the collector's log.", status=500)
+
+
+def not_allowed_type(kind: str) -> EventError:
     """Per event: this kind of key may not write this type."""
-    return ThumbwheelError(
+    return EventError(
         "type_not_allowed", f"This key may not write {kind!r} events.",
         "Public keys write thumb, choice, pick, edit, retract; secret keys interaction too.", "type",
     )  # fmt: skip

@@ -6,6 +6,7 @@ Knows no HTTP. In: raw events and the key they came under. Out: one result per e
 from __future__ import annotations
 
 import hashlib
+import time
 from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,18 +16,22 @@ import msgspec
 
 from collector.access import allowed_types
 from collector.body import event_id_of
+from collector.decode import decode
 from collector.errors import not_allowed_type
-from collector.metrics import EVENTS, REJECTED
+from collector.metrics import count_event, count_rejected, observe_append
 from eventlog.checks import MAX_EVENT_BYTES
 from eventlog.control import Control, Key
 from eventlog.errors import LogUnavailable, ThumbwheelError
-from eventlog.events import Event, decode_event, named_candidates, stamp
+from eventlog.events import Event, named_candidates, stamp
 from eventlog.log import Entry, Log, entry_for
 from eventlog.signing import verify_candidate
 from eventlog.topics import REJECTED as REJECTED_TOPIC
 
+# Shorter than the SDKs wait for an answer, so that they hear `retry` and not silence.
+APPEND_SECONDS = 8.0
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Judged:
     """One event of a batch: the entry to append, and why it was rejected, if it was."""
 
@@ -47,15 +52,17 @@ class Intake:
         now = datetime.now(UTC)
         allowed = allowed_types(key)
         judged = [self._judge(raw, key, allowed, now) for raw in raws]
+        started = time.perf_counter()
         try:
-            positions = self._log.append([one.entry for one in judged])
+            positions = self._log.append([one.entry for one in judged], APPEND_SECONDS)
+            observe_append(time.perf_counter() - started)
         except LogUnavailable:
             positions = [None] * len(judged)
         return [_result(one, position is not None) for one, position in zip(judged, positions, strict=True)]
 
     def _judge(self, raw: bytes, key: Key, allowed: frozenset[str], now: datetime) -> Judged:
         try:
-            event = decode_event(raw)
+            event = decode(raw)
             if event.type not in allowed:
                 raise not_allowed_type(event.type)
         except ThumbwheelError as error:
@@ -89,9 +96,9 @@ def rejected_entry(raw: bytes, key: Key, error: ThumbwheelError, now: datetime) 
 def _result(one: Judged, durable: bool) -> dict[str, Any]:
     """Return the answer for one event; a rejected one is rejected even while the log is away."""
     if one.error is not None:
-        EVENTS.labels("rejected").inc()
-        REJECTED.labels(one.error.code).inc()
+        count_event("rejected")
+        count_rejected(one.error.code, durable)
         return {"event_id": one.event_id, "status": "rejected", **one.error.as_dict()}
     status = "accepted" if durable else "retry"
-    EVENTS.labels(status).inc()
+    count_event(status)
     return {"event_id": one.event_id, "status": status}

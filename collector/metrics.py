@@ -1,21 +1,78 @@
-"""What the collector counts. With several workers each counts its own; the scraper sees one of them at a time
-unless PROMETHEUS_MULTIPROC_DIR is set, which `prometheus_client` then sums over."""
+"""What the collector counts: events by outcome, rejected events and refused requests by reason, seconds by status.
+
+One process counts in memory. With several workers `PROMETHEUS_MULTIPROC_DIR` names a folder that each counts into and
+any of them sums over; `collector.__main__` sets it before this module is imported.
+"""
 
 from __future__ import annotations
 
 import os
+from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
-EVENTS = Counter("thumbwheel_collector_events_total", "Events by outcome", ["outcome"])
-REJECTED = Counter("thumbwheel_collector_rejected_total", "Rejected events by reason", ["code"])
-REFUSED = Counter("thumbwheel_collector_refused_total", "Refused requests by reason", ["code"])
-SECONDS = Histogram(
-    "thumbwheel_collector_seconds", "Seconds to answer POST /v1/events, by status", ["status"],
-    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10),
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
+
+_EVENTS = Counter("thumbwheel_collector_events_total", "Events answered, by outcome", ["outcome"])
+_REJECTED = Counter("thumbwheel_collector_rejected_total", "Rejected events, by reason", ["code"])
+_UNKEPT = Counter("thumbwheel_collector_rejected_unkept_total", "Rejected events that the log did not take")
+_REFUSED = Counter("thumbwheel_collector_refused_total", "Refused requests, by reason", ["code"])
+_SECONDS = Histogram(
+    "thumbwheel_collector_request_seconds", "Seconds to answer POST /v1/events, body included, by status", ["status"],
+    buckets=_BUCKETS,
 )  # fmt: skip
-IN_FLIGHT = Gauge("thumbwheel_collector_in_flight", "Requests in flight", multiprocess_mode="livesum")
+_APPEND = Histogram("thumbwheel_collector_append_seconds", "Seconds until the log was durable", buckets=_BUCKETS)
+_IN_FLIGHT = Gauge("thumbwheel_collector_in_flight", "Requests in flight", multiprocess_mode="livesum")
+
+
+@cache
+def _events(outcome: str) -> Counter:
+    return _EVENTS.labels(outcome)
+
+
+@cache
+def _seconds(status: int) -> Histogram:
+    return _SECONDS.labels(str(status))
+
+
+def count_event(outcome: str) -> None:
+    """Count an event answered accepted, rejected or retry."""
+    _events(outcome).inc()
+
+
+def count_rejected(code: str, kept: bool) -> None:
+    """Count a rejected event by reason; `kept` says whether the log has it."""
+    _REJECTED.labels(code).inc()
+    if not kept:
+        _UNKEPT.inc()
+
+
+def count_refused(code: str) -> None:
+    """Count a refused request by reason."""
+    _REFUSED.labels(code).inc()
+
+
+def observe_request(status: int, seconds: float) -> None:
+    """Count a request to the events address and how long it took."""
+    _seconds(status).observe(seconds)
+
+
+def observe_append(seconds: float) -> None:
+    """Count one durable write and how long it took."""
+    _APPEND.observe(seconds)
+
+
+def add_in_flight(change: int) -> None:
+    """Count requests in flight up or down."""
+    _IN_FLIGHT.inc(change)
+
+
+def forget_worker() -> None:
+    """Take this worker's requests in flight out of the sum; at its end."""
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        mark_process_dead(os.getpid())  # type: ignore[no-untyped-call]
 
 
 def rendered() -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from collector.errors import MAX_EVENTS
+from collector.errors import MAX_EVENTS, REFUSALS
 from eventlog.schema import schema
 from eventlog.topics import SECRET_TYPES
 
@@ -20,16 +20,11 @@ _ERROR = {
         }
     },
 }
-_STATUSES = {
-    400: "not JSON, or not this shape", 401: "key missing or unknown", 403: "origin not allowed for this key",
-    408: "the body did not arrive in time", 413: "over 1 MiB on the wire or 5 MiB decompressed",
-    415: "neither JSON nor text", 429: "the key's rate is used up", 503: "busy, or the log is away",
-}  # fmt: skip
 
 
 @cache
-def document() -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of the collector."""
+def document(path: str = "/v1/events") -> dict[str, Any]:
+    """Return the OpenAPI 3.1 document of the collector, its events address being `path`."""
     events = schema()
     taken = [
         {"$ref": ref["$ref"].replace("#/$defs/", "#/components/schemas/")}
@@ -44,7 +39,7 @@ def document() -> dict[str, Any]:
             "description": why,
             "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
         }
-        for status, why in _STATUSES.items()
+        for status, _, why in REFUSALS
     }
     body = {
         "type": "object",
@@ -67,7 +62,7 @@ def document() -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Thumbwheel collector", "version": "1"},
-        "paths": {"/v1/events": {"post": post}},
+        "paths": {path: {"post": post}},
         "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
 

@@ -60,6 +60,8 @@ class Settings:
     console_url: str = ""
     gateway_url: str = ""
     collector_workers: int = 1
+    collector_path: str = "/v1/events"
+    collector_rate: float = 2000.0
     train_min_pairs: int = 300
     train_every_days: float = 7.0
     promote_min_rate: float = 0.55
@@ -152,6 +154,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "malformed_setting", f"THUMBWHEEL_LOG={settings.log!r} is malformed.",
             "Use sqlite:///path or kafka://host:9092.", "THUMBWHEEL_LOG",
+        )  # fmt: skip
+    if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", settings.collector_path):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_COLLECTOR_PATH={settings.collector_path!r} is no path.",
+            "It looks like /v1/events.", "THUMBWHEEL_COLLECTOR_PATH",
         )  # fmt: skip
     if not 0 < settings.promote_min_rate < 1:
         raise SettingsError(

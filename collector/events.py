@@ -1,0 +1,122 @@
+"""POST /v1/events as a plain WSGI callable: Flask's own cost is several times that of the rest of this request."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterable
+from http import HTTPStatus
+from typing import Any
+
+import msgspec
+
+from collector import metrics
+from collector.access import check_origin, find_key, key_text
+from collector.body import parse, read_body
+from collector.cors import Cors, Headers
+from collector.deadline import Deadline
+from collector.errors import Refused, fault, not_json, wrong_method
+from collector.intake import Intake
+from collector.limits import Rates, Slots
+from eventlog.control import Control
+
+log = logging.getLogger(__name__)
+
+Environ = dict[str, Any]
+StartResponse = Callable[..., Any]
+App = Callable[[Environ, StartResponse], Iterable[bytes]]
+
+_STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
+_RETRY = ("Retry-After", "1")
+
+
+class EventsRoute:
+    """Answers one address and passes everything else on."""
+
+    def __init__(
+        self, other: App, path: str, intake: Intake, control: Control, cors: Cors, rates: Rates, slots: Slots,
+        deadline: Deadline,
+    ) -> None:  # fmt: skip
+        self._other = other
+        self._path = path
+        self._intake = intake
+        self._control = control
+        self._cors = cors
+        self._rates = rates
+        self._slots = slots
+        self._deadline = deadline
+
+    def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
+        """WSGI (PEP 3333)."""
+        if environ.get("PATH_INFO") != self._path:
+            return self._other(environ, start_response)
+        started = time.perf_counter()
+        origin = environ.get("HTTP_ORIGIN")
+        method = environ["REQUEST_METHOD"]
+        if method == "OPTIONS":
+            start_response(_STATUS[204], self._cors.preflight(origin))
+            return [b""]
+        status, headers, body = self._answer(environ, method)
+        headers += self._cors.headers(origin)
+        headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body))))
+        metrics.observe_request(status, time.perf_counter() - started)
+        start_response(_STATUS[status], headers)
+        return [body]
+
+    def _answer(self, environ: Environ, method: str) -> tuple[int, Headers, bytes]:
+        try:
+            if method != "POST":
+                raise wrong_method("POST")
+            results = self._take(environ)
+        except Refused as error:
+            metrics.count_refused(error.code)
+            return error.status, _refusal_headers(error), msgspec.json.encode(error.as_dict())
+        except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer; content is never logged)
+            log.error("A request failed: %s at %s", type(error).__name__, _place(error))
+            metrics.count_refused("internal_error")
+            return 500, [], msgspec.json.encode(fault().as_dict())
+        statuses = {result["status"] for result in results}
+        body = msgspec.json.encode({"results": results})
+        return 202 if statuses == {"accepted"} else 207, [_RETRY] if "retry" in statuses else [], body
+
+    def _take(self, environ: Environ) -> list[dict[str, Any]]:
+        body = read_body(
+            self._deadline.reading(environ["wsgi.input"].read), _length(environ), environ.get("CONTENT_TYPE", ""),
+            environ.get("HTTP_CONTENT_ENCODING", "").lower(),
+        )  # fmt: skip
+        with self._slots.one():
+            metrics.add_in_flight(1)
+            try:
+                batch = parse(body)
+                key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
+                check_origin(key, environ.get("HTTP_ORIGIN"))
+                self._rates.take(key.key_id, len(batch.events))
+                return self._intake.take([bytes(raw) for raw in batch.events], key)
+            finally:
+                metrics.add_in_flight(-1)
+
+
+def _length(environ: Environ) -> int | None:
+    """Return Content-Length; None for a chunked body, 0 for none at all."""
+    text = environ.get("CONTENT_LENGTH")
+    if text:
+        if not text.isdigit():
+            raise not_json("Content-Length is no number")
+        return int(text)
+    return None if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("wsgi.input_terminated") else 0
+
+
+def _refusal_headers(error: Refused) -> Headers:
+    headers = [] if error.retry_after is None else [("Retry-After", str(error.retry_after))]
+    if error.status == 405:
+        headers.append(("Allow", "POST, OPTIONS"))
+    if error.status == 408:
+        headers.append(("Connection", "close"))
+    return headers
+
+
+def _place(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}" if trace else "?"
