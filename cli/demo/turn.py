@@ -65,15 +65,20 @@ class Wheel:
         """Return how many of a turn's interactions are to train on: 96 of 160."""
         return round(self.interactions * TRAIN_SHARE)
 
+    @property
+    def min_decisive(self) -> int:
+        """Return the fewest decisive picks that are worth a run: 48, or half of a smaller round."""
+        return min(MIN_DECISIVE, self.train_count // 2)
+
     def turn(self, number: int) -> TurnReport:
         """Run one turn; a turn without enough signal, a failed run or a held adapter ends it early, with the reason."""
         report = TurnReport(number, champion_before=self._champion())
         with report.phase("picks"):
             picks = self._picks(number, "train", self.train_count, TRAIN_LABEL, "Picks to train on")
         report.picks = _counts(picks)
-        if picks.decisive < min(MIN_DECISIVE, self.train_count):
+        if picks.decisive < self.min_decisive:
             report.decision = "not enough signal"
-            report.reason = f"{picks.decisive} decisive picks, {min(MIN_DECISIVE, self.train_count)} are needed"
+            report.reason = f"{picks.decisive} decisive picks, {self.min_decisive} are needed"
             return report
         with report.phase("dataset"):
             request_id = self._ask_for_run()
