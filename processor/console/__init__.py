@@ -60,8 +60,6 @@ def create_app(settings: Settings, store: Store, log: Log, control: Control) -> 
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, SEND_FILE_MAX_AGE_DEFAULT=3600)
     app.extensions["thumbwheel"] = Services(settings, store, log, control)
-    app.jinja_env.trim_blocks = True
-    app.jinja_env.lstrip_blocks = True
     language.install(app)
     access.install(app)
     formats.install(app)

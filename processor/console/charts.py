@@ -46,7 +46,7 @@ def curve_charts(series: Sequence[Row]) -> list[tuple[str, Row]]:
         points = [(row["step"], row[name]) for row in series if name in row]
         if points:
             data = [[step for step, _ in points], [value for _, value in points]]
-            found.append((name, {"kind": "line", "time": False, "names": [name], "data": data}))
+            found.append((name, {"kind": "line", "time": False, "x": gettext("Step"), "names": [name], "data": data}))
     return found
 
 

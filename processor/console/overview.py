@@ -9,7 +9,7 @@ from flask import Blueprint, render_template
 from processor.console import access, charts
 from processor.console.services import datasets, project, reading, services
 from processor.queries import overview
-from processor.queries.facts import list_adapters, list_runs
+from processor.queries.facts import find_run, list_adapters, list_runs
 from processor.queries.reading import Row
 from processor.queries.trials import list_support
 
@@ -28,6 +28,7 @@ def show() -> Any:
         ready = overview.readiness(cursor, project(), settings, datasets())
         adapters = list_adapters(cursor, project())
         runs = list_runs(cursor, project())
+        run = find_run(cursor, project(), runs[0]["run_id"]) if runs else None
     if not (found["interactions"] or found["feedback"] or found["orphans"] or adapters["items"]):
         others = {name: n for name, n in access.known_projects().items() if n and name != project()}
         return render_template("overview_empty.html", found=found, others=others, settings=settings)
@@ -35,7 +36,8 @@ def show() -> Any:
         "overview.html", found=found, ready=ready, tests=trials["items"][:SHOWN_TESTS],
         comparisons=trials["comparisons"], volume=charts.volume_chart(found["volume"], found["volume_width_s"]),
         approval_points=charts.approval_points(found["approval"]["series"]),
-        time_form=charts.bucket_format(found["volume_width_s"]), run=runs[0] if runs else None,
+        time_form=charts.bucket_format(found["volume_width_s"]), run=run,
+        curve=charts.curve_charts(run["series"])[:1] if run else [],
         kinds=charts.bar_rows(found["pairs"]["by_kind"]), left_out=charts.bar_rows(found["pairs"]["not_trainable"]),
         rejected=charts.bar_rows(found["rejected_by_code"]), changes=timeline(adapters["items"])[:SHOWN_CHANGES],
     )  # fmt: skip

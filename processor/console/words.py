@@ -24,8 +24,13 @@ WORDS: dict[str, LazyString] = {
     "gateway": _("gateway"), "console": _("console"), "trainer": _("trainer"), "cli": _("command line"),
     # why a row does not train
     "truncated_prompt": _("prompt was shortened"), "tools": _("uses tools"), "not_text": _("more than text"),
-    "no_prompt": _("no prompt"), "same_text": _("both texts equal"), "small_edit": _("edit under 3 %"),
-    "empty": _("empty text"), "truncated": _("cut at the token limit"),
+    "no_prompt": _("no prompt"), "truncated": _("cut at the token limit"), "ai_feedback": _("an AI’s feedback"),
+    "empty_reply": _("empty reply"), "truncated_reply": _("repeats a cut reply"), "kind": _("another kind of row"),
+    "label_not_included": _("label not asked for"), "label_excluded": _("label left out"),
+    "test_running": _("its blind test is undecided"), "before_since": _("received too early"),
+    "evaluation_prompt": _("prompt kept for evaluation"), "over_max_rows": _("over the number of rows asked for"),
+    "over_replay_share": _("over the share of replay"), "near_train": _("close to a row that trains"),
+    "near_validation": _("close to a row that validates"),
     # bands and decisions of a blind test
     "not_enough_data": _("not enough data"), "no_progress": _("no progress"), "harmful": _("harmful"),
     "weak": _("weak"), "success": _("success"), "large_gain": _("large gain"), "running": _("running"),
@@ -72,7 +77,7 @@ def _approval(found: dict[str, Any]) -> Any:
         return gettext("No thumbs yet.")
     low, high = found["interval"]
     return gettext(
-        "%(rate)s of %(n)s thumbs are up; the true share lies between %(low)s and %(high)s (95 %%).",
+        "%(rate)s of %(n)s thumbs are up; the true share lies between %(low)s and %(high)s (95%%).",
         rate=_percent(found["rate"]), n=found["n"], low=_percent(low), high=_percent(high),
     )  # fmt: skip
 
@@ -90,7 +95,7 @@ def _support(found: dict[str, Any] | None) -> Any:
         return gettext("No adapter has been tested against its baseline yet.")
     if not found["n"]:
         return gettext(
-            "The test of %(adapter)s has no decisive pick yet; a true 80 %% needs about 19 of them, 60 %% about 210.",
+            "The test of %(adapter)s has no decisive pick yet; a true 80%% needs about 19 of them, 60%% about 210.",
             adapter=found["challenger"],
         )
     low, high = found["interval"]

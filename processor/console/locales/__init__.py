@@ -7,6 +7,7 @@ English messages are their own translation. Chinese is written by hand in zh_Han
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from babel.messages.pofile import read_po, write_po
 HERE = Path(__file__).parent
 LOCALES = ("en", "zh_Hans")
 METHODS = [("**.py", "python"), ("templates/**.html", "jinja2")]
-OPTIONS = {"templates/**.html": {"trim_blocks": "true", "lstrip_blocks": "true"}}
+_FIXED = datetime(2026, 1, 1, tzinfo=UTC)
 KEYWORDS = {
     "_": None, "gettext": None, "lazy_gettext": None, "ngettext": (1, 2),
 }  # fmt: skip
@@ -27,7 +28,7 @@ KEYWORDS = {
 def extracted() -> Catalog:
     """Return every message the console's code and templates hold."""
     catalog = Catalog(project="Thumbwheel", charset="utf-8")
-    for filename, _, message, comments, context in extract_from_dir(HERE.parent, METHODS, OPTIONS, KEYWORDS):
+    for filename, _, message, comments, context in extract_from_dir(HERE.parent, METHODS, {}, KEYWORDS):
         catalog.add(message, None, [(filename, 0)], auto_comments=comments, context=context)
     return catalog
 
@@ -36,16 +37,28 @@ def read(locale: str) -> Catalog:
     """Return the catalogue of one locale."""
     path = HERE / locale / "LC_MESSAGES" / "messages.po"
     if not path.exists():
-        return Catalog(locale=locale, project="Thumbwheel", charset="utf-8")
+        return _empty(locale)
     with path.open("rb") as file:
         return read_po(file, locale=locale)
 
 
+def _empty(locale: str) -> Catalog:
+    """Return a catalogue with a header that says the same every day, so that files change only with their texts."""
+    return Catalog(
+        locale=locale, project="Thumbwheel", version="1", charset="utf-8", fuzzy=False, creation_date=_FIXED,
+        revision_date=_FIXED, header_comment="# Texts of the Thumbwheel console.", last_translator="Thumbwheel",
+        language_team="Thumbwheel", copyright_holder="Thumbwheel", msgid_bugs_address="Thumbwheel",
+    )  # fmt: skip
+
+
 def updated(locale: str) -> Catalog:
     """Return a locale's catalogue with today's messages; English is filled in."""
-    catalog = read(locale)
-    catalog.update(extracted(), no_fuzzy_matching=True)
-    catalog.obsolete.clear()
+    known = read(locale)
+    catalog = _empty(locale)
+    for message in extracted():
+        if message.id:
+            held = known.get(message.id)
+            catalog.add(message.id, held.string if held and not held.fuzzy else None)
     if locale == "en":
         for message in catalog:
             if message.id:

@@ -11,21 +11,40 @@
       ticks: { stroke: colour("--line"), width: 1, size: 4 },
       font: `11px ${getComputedStyle(document.body).fontFamily}`,
     };
-    return [{ ...common, space: chart.time ? 70 : 50, size: 30 }, { ...common, size: 48 }];
+    const x = { ...common, space: chart.time ? 80 : 50, size: 30 };
+    if (chart.time) x.values = (_, seconds) => seconds.map((at) => moment(at, chart.width));
+    return [x, { ...common, size: 52, values: (_, ticks) => ticks.map(short) }];
+  }
+
+  // A tick with as many digits as it needs.
+  function short(value) {
+    const size = Math.abs(value);
+    return size > 0 && (size < 0.001 || size >= 1e5) ? value.toExponential(1) : String(Number(value.toPrecision(4)));
+  }
+
+  // Seconds as "09:30" where a chart covers hours, "03-02 09:30" where it covers days, "03-02" beyond.
+  function moment(at, width) {
+    const text = new Date(at * 1000).toISOString();
+    if (width >= 86400) return text.slice(5, 10);
+    return width >= 3600 ? text.slice(5, 16).replace("T", " ") : text.slice(11, 16);
   }
 
   function series(chart) {
     const strokes = [colour("--series-1"), colour("--series-2")];
-    const fills = [colour("--series-1-fill"), colour("--series-2-fill")];
     const bars = chart.kind === "bars";
     return chart.names.map((name, index) => ({
       label: name,
       stroke: strokes[index % 2],
       width: bars ? 1.5 : 2,
-      fill: bars ? fills[index % 2] : undefined,
+      fill: bars && index === 0 ? colour("--series-1-fill") : undefined,
       paths: bars ? uPlot.paths.stepped({ align: 1 }) : undefined,
       points: { show: !bars && chart.data[0].length < 40, size: 5 },
     }));
+  }
+
+  function x(chart) {
+    if (!chart.time) return { label: chart.x };
+    return { label: "UTC", value: (_, at) => (at === null ? "--" : moment(at, chart.width)) };
   }
 
   function draw(element) {
@@ -43,7 +62,7 @@
       height: 190,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
       scales: { x: { time: chart.time }, y: chart.kind === "bars" ? { range: (_, low, high) => [0, Math.max(high, 1) * 1.1] } : {} },
-      series: [{ label: chart.time ? "UTC" : "step" }, ...series(chart)],
+      series: [x(chart), ...series(chart)],
       axes: axes(chart),
       legend: { live: true },
       cursor: { drag: { x: false, y: false } },
