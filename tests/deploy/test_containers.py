@@ -82,7 +82,7 @@ def test_an_image_runs_its_module_without_root_and_with_its_own_extra(dockerfile
 
 def test_every_copied_path_is_let_through_to_the_build(dockerfile: str) -> None:
     allowed = {line[1:] for line in (REPOSITORY / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    copied = {path for path in re.findall(r"^COPY (\S+) ", dockerfile, re.M)}
+    copied = {path for paths in re.findall(r"^COPY (.+) \S+$", dockerfile, re.M) for path in paths.split()}
     assert copied == allowed
 
 
