@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from flask.testing import FlaskClient
 
-from tests.console.conftest import PASSWORD, Bench
+from tests.console.bench import PASSWORD, Bench
 from tests.console.story import CHALLENGER
 
 Login = Callable[..., FlaskClient]

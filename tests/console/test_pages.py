@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from flask.testing import FlaskClient
 
-from tests.console.conftest import Bench
+from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, HOSTILE, asked, event
 
 Login = Callable[..., FlaskClient]

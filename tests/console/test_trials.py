@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from eventlog.events import Event
-from tests.console.conftest import Bench
+from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, asked, event, fact, picked, tell, trial
 
 

@@ -1,0 +1,88 @@
+"""A console over a real store and a real log, opened in a folder."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from flask import Flask
+from werkzeug.serving import make_server
+
+from eventlog.control import Control
+from eventlog.events import Event
+from eventlog.log import Log, open_log
+from eventlog.settings import Settings
+from eventlog.topics import TOPICS
+from processor.console import create_app
+from processor.runner import store_records
+from processor.store import Store
+from tests.console import story
+
+PASSWORD = "correct horse"
+USERS = (("ada", "admin"), ("rei", "reviewer"), ("vic", "viewer"))
+
+
+@dataclass
+class Bench:
+    """Everything a console test works with."""
+
+    app: Flask
+    store: Store
+    log: Log
+    control: Control
+    settings: Settings
+    secret: str
+    service: str
+
+    def put(self, *events: Event) -> None:
+        """Append events to the log and take the log into the tables."""
+        story.append(self.log, events)
+        self.catch_up()
+
+    def catch_up(self) -> None:
+        """Take what is new in the log into the tables, as the runner does."""
+        reader = self.log.reader(self.store.offsets())
+        try:
+            while records := reader.poll(1000, 0.05):
+                store_records(self.store, records)
+        finally:
+            reader.close()
+
+    def get(self, address: str, key: str | None = None) -> Any:
+        """Ask the data API with a key (the secret one unless told) and return the JSON."""
+        headers = {"Authorization": f"Bearer {key or self.secret}"}
+        return self.app.test_client().get(f"/api/v1/{address}", headers=headers).get_json()
+
+    @contextmanager
+    def served(self) -> Iterator[str]:
+        """Serve the console on a free port and yield its address."""
+        server = make_server("127.0.0.1", 0, self.app, threaded=True)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextmanager
+def open_bench(home: Path) -> Iterator[Bench]:
+    """Yield a bench over the folder, new or used before."""
+    settings = Settings(home=home)
+    log = open_log(settings.log_url)
+    control = Control.open(settings.control_url)
+    if not control.list_users():
+        for name, role in USERS:
+            control.create_user(name, PASSWORD, role)
+    secret = control.create_key("default", "secret").key
+    service = control.create_key("*", "service").key
+    with Store.open(home / "processor" / "thumbwheel.duckdb") as store:
+        store.claim("test", {(topic, 0): 0 for topic in TOPICS})
+        yield Bench(create_app(settings, store, log, control), store, log, control, settings, secret, service)
+    log.close()
+    control.close()
