@@ -121,10 +121,3 @@ def load_model(folder: Path, dtype: torch.dtype) -> Any:
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
     model.eval()
     return model
-
-
-def default_dtype() -> torch.dtype:
-    """Return bfloat16 on a GPU that has it and on CPUs (measured faster than float32 here), else float32."""
-    if torch.cuda.is_available() and not torch.cuda.is_bf16_supported():
-        return torch.float16
-    return torch.bfloat16

@@ -42,6 +42,7 @@ class Model:
     tokenizer: Any
     end_tokens: frozenset[int]
     adapters_loaded: Callable[[], bool]
+    device: torch.device
 
     def forward(self, adapters: Sequence[str], **inputs: Any) -> Any:
         """Run the model over rows, each with its own adapter (BASE for none)."""
@@ -58,7 +59,7 @@ class Batch:
         self.model = model
         self.rows: list[Row] = []
         self._cache: Any = None
-        self._mask = torch.zeros((0, 0), dtype=torch.long)
+        self._mask = torch.zeros((0, 0), dtype=torch.long, device=model.device)
 
     def join(self, rows: list[Row]) -> list[Row]:
         """Read the prompts of new rows, draw their first tokens, and add them; return rows that are done at once.
@@ -68,18 +69,20 @@ class Batch:
         unique = list(dict.fromkeys((row.adapter, tuple(row.prompt)) for row in rows))
         longest = max(len(prompt) for _, prompt in unique)
         pad = self.model.tokenizer.pad_token_id or 0
+        device = self.model.device
         ids = torch.full((len(unique), longest), pad, dtype=torch.long)
         mask = torch.zeros((len(unique), longest), dtype=torch.long)
         for index, (_, prompt) in enumerate(unique):
             ids[index, longest - len(prompt) :] = torch.tensor(prompt)
             mask[index, longest - len(prompt) :] = 1
-        cache = DynamicCache()
+        ids, mask, cache = ids.to(device), mask.to(device), DynamicCache()
         positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
         output = self.model.forward(
             [adapter for adapter, _ in unique], input_ids=ids, attention_mask=mask, position_ids=positions,
             past_key_values=cache,
         )  # fmt: skip
-        places = torch.tensor([unique.index((row.adapter, tuple(row.prompt))) for row in rows])
+        order = [unique.index((row.adapter, tuple(row.prompt))) for row in rows]
+        places = torch.tensor(order, device=device)
         logits = output.logits[:, -1][places]
         cache.batch_select_indices(places)
         self._merge(rows, cache, mask[places])
@@ -100,8 +103,8 @@ class Batch:
 
     def step(self) -> list[Row]:
         """Write one token for every row; return the rows that are done."""
-        last = torch.tensor([[row.tokens[-1]] for row in self.rows])
-        self._mask = torch.cat([self._mask, torch.ones((len(self.rows), 1), dtype=torch.long)], dim=1)
+        last = torch.tensor([[row.tokens[-1]] for row in self.rows], device=self.model.device)
+        self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
         positions = self._mask.sum(dim=1, keepdim=True) - 1
         output = self.model.forward(
             [row.adapter for row in self.rows], input_ids=last, attention_mask=self._mask, position_ids=positions,
@@ -160,9 +163,9 @@ class Batch:
         kept = [index for index, row in enumerate(self.rows) if not row.finish_reason]
         self.rows = [self.rows[index] for index in kept]
         if not kept:
-            self._cache, self._mask = None, torch.zeros((0, 0), dtype=torch.long)
+            self._cache, self._mask = None, self._mask[:0, :0]
             return done
-        places = torch.tensor(kept)
+        places = torch.tensor(kept, device=self.model.device)
         self._mask = self._mask[places]
         first = int(self._mask.any(dim=0).nonzero()[0])
         self._mask = self._mask[:, first:]

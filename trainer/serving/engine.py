@@ -20,7 +20,8 @@ from typing import Any, Protocol
 import torch
 
 from eventlog.errors import ThumbwheelError
-from trainer.base_model import default_dtype, load_model, load_tokenizer
+from trainer.base_model import load_model, load_tokenizer
+from trainer.hardware import find_hardware
 from trainer.serving.adapters import Adapters
 from trainer.serving.batch import BASE, Batch, Model, Row
 from trainer.serving.sampling import RowRandom, Sampling
@@ -77,7 +78,9 @@ class Engine:
 
     def __init__(self, base: Path, adapter_folder: Callable[[str], Path]) -> None:
         self.tokenizer = load_tokenizer(base)
-        base_model = load_model(base, default_dtype())
+        hardware = find_hardware()
+        base_model = load_model(base, hardware.dtype).to(hardware.device)
+        self._device = torch.device(hardware.device)
         self._limit = int(getattr(base_model.config, "max_position_embeddings", 2048))
         self._adapters = Adapters(base_model)
         self._folder = adapter_folder
@@ -147,7 +150,7 @@ class Engine:
     # -- the engine's thread
 
     def _run(self) -> None:
-        batch = Batch(Model(None, self.tokenizer, self._ends, self._adapters.any_loaded))
+        batch = Batch(Model(None, self.tokenizer, self._ends, self._adapters.any_loaded, self._device))
         jobs: dict[int, _Job] = {}
         waiting: deque[_Job] = deque()
         closing = False
@@ -163,7 +166,9 @@ class Engine:
             except Exception as error:
                 log.exception("A step failed; its requests are answered with an error.")
                 self._fail(jobs, error)
-                batch = Batch(Model(self._adapters.model, self.tokenizer, self._ends, self._adapters.any_loaded))
+                batch = Batch(
+                    Model(self._adapters.model, self.tokenizer, self._ends, self._adapters.any_loaded, self._device)
+                )
                 continue
             self._answer(done, jobs)
 
@@ -243,9 +248,3 @@ def _end_tokens(model: Any, tokenizer: Any) -> frozenset[int]:
     configured = getattr(model.generation_config, "eos_token_id", None)
     listed = configured if isinstance(configured, list) else [configured]
     return frozenset(token for token in [*listed, tokenizer.eos_token_id] if token is not None)
-
-
-def configure_threads(threads: int | None = None) -> None:
-    """Use the machine's cores once; explicit, because containers misreport them."""
-    if threads:
-        torch.set_num_threads(threads)
