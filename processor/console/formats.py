@@ -28,7 +28,7 @@ def install(app: Flask) -> None:
     app.add_template_filter(lambda value: (value, value), "list_pair")
     app.add_template_filter(lambda value: (value, words.word(value)), "word_pair")
     app.add_template_filter(lambda raw: bytes(raw or b"").decode("utf-8", "replace"), "as_text")
-    app.add_template_filter(lambda history, name: [{"adapter_id": name, **c} for c in history][::-1], "with_adapter")
+    app.add_template_filter(_with_adapter, "with_adapter")
     app.add_template_global(charts.percent, "percent")
     app.add_template_global(words.reading_of, "reading_of")
 
@@ -81,3 +81,8 @@ def short(value: object, keep: int = 13) -> Markup:
 def pretty(value: Any) -> str:
     """Return JSON to read."""
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
+
+
+def _with_adapter(history: list[dict[str, Any]], adapter_id: str) -> list[dict[str, Any]]:
+    """Return one adapter's changes as the timeline shows them, newest first."""
+    return [{"adapter_id": adapter_id, **change} for change in sorted(history, key=lambda c: c["at"], reverse=True)]

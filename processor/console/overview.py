@@ -45,5 +45,9 @@ def show() -> Any:
 
 def timeline(items: list[Row]) -> list[Row]:
     """Return what happened to all adapters, newest first."""
-    changes = [{"adapter_id": item["adapter_id"], **change} for item in items for change in item["history"]]
+    changes = [
+        {"adapter_id": item["adapter_id"], **change}
+        for item in items
+        for change in (*item["history"], *item["refused"])
+    ]
     return sorted(changes, key=lambda change: (change["at"], change["alias_version"]), reverse=True)

@@ -41,7 +41,8 @@ WORDS: dict[str, LazyString] = {
     # adapters and runs
     "base": _("base model"), "registered": _("registered"), "challenger": _("challenger"), "held": _("held"),
     "rejected": _("rejected"), "promoted": _("promoted"), "rolled_back": _("rolled back"),
-    "champion": _("champion"), "replaced": _("replaced"), "finished": _("finished"), "failed": _("failed"),
+    "champion": _("champion"), "replaced": _("replaced"),
+    "refused": _("wish refused"), "finished": _("finished"), "failed": _("failed"),
     # datasets
     "preference": _("preference pairs"), "unpaired": _("single replies with a thumb"),
     "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),

@@ -130,12 +130,28 @@ def _tell(found: dict[str, Row], fact: Row) -> None:
     run.update({name: body[name] for name in run.keys() & body.keys() - {"run_id"}})
 
 
+def model_story(cursor: duckdb.DuckDBPyConnection, project: str) -> tuple[list[Row], list[Row]]:
+    """Return (changes, refusals) in log order.
+
+    Each change of the aliases has a version of its own; a fact that repeats one answers a wish that was refused.
+    """
+    changes: list[Row] = []
+    refusals: list[Row] = []
+    seen: set[int] = set()
+    for fact in list_facts(cursor, project, "model"):
+        version = int(fact["body"].get("alias_version") or 0)
+        (refusals if version in seen else changes).append(fact)
+        if version:
+            seen.add(version)
+    return changes, refusals
+
+
 def list_adapters(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:
     """Return {champion, challenger, items}: adapters, newest first, each with its history and what it came from."""
-    facts = list_facts(cursor, project, "model")
+    changes, refusals = model_story(cursor, project)
     found: dict[str, Row] = {}
     champions: list[str] = []
-    for fact in facts:
+    for fact in changes:
         kind = fact["type"].removeprefix("model.")
         body = fact["body"]
         adapter = found.setdefault(body["adapter_id"], _new_adapter(body["adapter_id"]))
@@ -144,11 +160,11 @@ def list_adapters(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:
         adapter["metrics"] = {**adapter["metrics"], **body.get("metrics", {})}
         adapter["state"] = kind
         adapter["registered_at"] = adapter["registered_at"] or fact["occurred_at"]
-        adapter["history"].append({
-            "change": kind, "at": fact["occurred_at"], "event_id": fact["event_id"], "reason": body.get("reason"),
-            "alias_version": body.get("alias_version", 0), "baseline": body.get("baseline"),
-        })  # fmt: skip
+        adapter["history"].append(_step(fact, kind))
         _move_champion(champions, kind, body["adapter_id"])
+    for fact in refusals:
+        if fact["body"]["adapter_id"] in found:
+            found[fact["body"]["adapter_id"]]["refused"].append(_step(fact, "refused"))
     found.pop("base", None)
     _name_states(found, champions)
     _add_runs(cursor, project, found)
@@ -160,10 +176,20 @@ def list_adapters(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:
     }
 
 
+def _step(fact: Row, change: str) -> Row:
+    body = fact["body"]
+    return {
+        "change": change, "at": fact["received_at"] if change == "refused" else fact["occurred_at"],
+        "event_id": fact["event_id"], "reason": body.get("reason"), "alias_version": body.get("alias_version", 0),
+        "baseline": body.get("baseline"),
+    }  # fmt: skip
+
+
 def _new_adapter(adapter_id: str) -> Row:
     return {
         "adapter_id": adapter_id, "state": "registered", "run_id": None, "dataset_id": None, "parent": None,
         "baseline": None, "method": None, "metrics": {}, "registered_at": None, "history": [],
+        "refused": [],
     }  # fmt: skip
 
 
@@ -197,6 +223,14 @@ def _add_runs(cursor: duckdb.DuckDBPyConnection, project: str, found: Row) -> No
             adapter["dataset_id"] = adapter["dataset_id"] or run["dataset_id"]
             parent = adapter["parent"] or run["parent"]
             adapter["parent"] = None if parent == "base" else parent
+
+
+def challengers_under_test(cursor: duckdb.DuckDBPyConnection, project: str) -> list[str]:
+    """Return the adapters whose blind test has begun and not ended."""
+    last: dict[str, str] = {}
+    for fact in model_story(cursor, project)[0]:
+        last[fact["body"]["adapter_id"]] = fact["type"]
+    return [adapter_id for adapter_id, kind in last.items() if kind == "model.challenger"]
 
 
 def ancestors(adapters: Iterable[Row], adapter_id: str) -> list[str]:

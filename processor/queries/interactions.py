@@ -42,9 +42,11 @@ WITH found AS (
     FROM candidates WHERE interaction_key IN (SELECT interaction_key FROM found) GROUP BY ALL
 )
 SELECT i.interaction_id, i.conversation_id, i.surface, i.source, i.labels, i.prompt_text, i.via, i.trusted,
-    i.truncated, i.described, i.occurred_at, i.received_at, coalesce(v.feedback, 0) AS feedback,
+    i.truncated, i.described, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
+    i.occurred_at, i.received_at, coalesce(v.feedback, 0) AS feedback,
     coalesce(v.up, 0) AS up, coalesce(v.down, 0) AS down, coalesce(v.picks, 0) AS picks,
-    coalesce(v.edits, 0) AS edits, coalesce(r.candidates, 0) AS candidates, coalesce(r.models, []) AS models,
+    coalesce(v.edits, 0) AS edits, coalesce(r.candidates, 0) AS candidates,
+    CASE WHEN blinded THEN [] ELSE coalesce(r.models, []) END AS models,
     i.received_at AS page_at, i.interaction_key AS page_key
 FROM found i LEFT JOIN votes v USING (interaction_key) LEFT JOIN replies r USING (interaction_key)
 ORDER BY i.received_at DESC, i.interaction_key DESC
@@ -88,18 +90,26 @@ UNION SELECT event_id FROM facts WHERE project = $project AND list_contains($ids
 def list_interactions(
     cursor: duckdb.DuckDBPyConnection, project: str, *, after: str | None = None, limit: int = 50,
     label: str | None = None, q: str | None = None, surface: str | None = None, source: str | None = None,
-    show: str | None = None,
+    show: str | None = None, blind: Sequence[str] = (),
 ) -> Page:  # fmt: skip
-    """Return interactions, newest first, with counts of their feedback. `show` is one of SHOW."""
+    """Return interactions, newest first, with counts of their feedback.
+
+    `show` is one of SHOW. Of trials of the challengers named in `blind`, no model is told.
+    """
     parameters = {
         "project": project, "label": label or None, "q": q or None, "surface": surface or None,
-        "source": source or None, "show": show or "",
+        "source": source or None, "show": show or "", "blind": list(blind),
     }  # fmt: skip
     return page(cursor, _LIST, parameters, after, limit)
 
 
-def find_interaction(cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str) -> Row:
-    """Return one interaction with messages, candidates, feedback history, events and conflicts; raise NotFound."""
+def find_interaction(
+    cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, blind: Sequence[str] = ()
+) -> Row:
+    """Return one interaction with messages, candidates, feedback history, events and conflicts; raise NotFound.
+
+    Of a trial of a challenger named in `blind` no model is told (`blinded`).
+    """
     key = key128(project, interaction_id)
     found = one(cursor, _ONE, {"key": key, "project": project})
     if found is None:
@@ -119,7 +129,20 @@ def find_interaction(cursor: duckdb.DuckDBPyConnection, project: str, interactio
     found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key})
     found["same_prompt"] = rows(cursor, _SAME_PROMPT, {"key": key, "project": project})
     del found["interaction_key"]
+    found["blinded"] = bool(found["trial"] and found["trial"].get("challenger") in blind)
+    if found["blinded"]:
+        _hide_models(found)
     return found
+
+
+def _hide_models(found: Row) -> None:
+    found["trial"] = None
+    for candidate in found["candidates"]:
+        candidate["model"] = None
+    for event in found["events"]:
+        event["body"].pop("trial", None)
+        for candidate in event["body"].get("candidates") or ():
+            candidate.pop("model", None)
 
 
 def filter_values(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:

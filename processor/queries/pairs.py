@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import duckdb
 
 from processor.queries.reading import Page, Row, page, rows
 
 _LIST = """
 SELECT p.pair_id, p.interaction_id, p.event_id, p.kind, i.prompt_text, p.chosen, p.rejected, p.chosen_candidate,
-    p.rejected_candidate, p.chosen_model, p.rejected_model, p.weight_num, p.weight_den, p.truncated_chosen,
+    p.rejected_candidate, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
+    CASE WHEN blinded THEN NULL ELSE p.chosen_model END AS chosen_model,
+    CASE WHEN blinded THEN NULL ELSE p.rejected_model END AS rejected_model,
+    p.weight_num, p.weight_den, p.truncated_chosen,
     p.truncated_rejected, p.actor_id, f.actor_kind, f.via, f.verified, f.dwell_ms, f.comment,
     len(f.shown) AS shown, p.trainable, p.why_not, p.occurred_at, p.received_at, p.received_at AS page_at,
     p.pair_id AS page_key
@@ -18,7 +23,7 @@ WHERE p.project = $project
     AND ($at::TIMESTAMP IS NULL OR (p.received_at, p.pair_id) < ($at::TIMESTAMP, $key::UUID))
     AND ($kind::TEXT IS NULL OR p.kind = $kind)
     AND ($trainable::BOOLEAN IS NULL OR p.trainable = $trainable)
-    AND ($model::TEXT IS NULL OR p.chosen_model = $model OR p.rejected_model = $model)
+    AND ($model::TEXT IS NULL OR (NOT blinded AND (p.chosen_model = $model OR p.rejected_model = $model)))
     AND ($interaction::TEXT IS NULL OR p.interaction_id = $interaction)
 ORDER BY p.received_at DESC, p.pair_id DESC LIMIT $take
 """
@@ -36,11 +41,15 @@ WHERE model IS NOT NULL ORDER BY model
 def list_pairs(
     cursor: duckdb.DuckDBPyConnection, project: str, *, after: str | None = None, limit: int = 50,
     kind: str | None = None, trainable: bool | None = None, model: str | None = None, interaction: str | None = None,
+    blind: Sequence[str] = (),
 ) -> Page:  # fmt: skip
-    """Return pairs, newest first, each with prompt, both texts, who wrote them, and the vote behind it."""
+    """Return pairs, newest first, each with prompt, both texts, who wrote them, and the vote behind it.
+
+    Of trials of the challengers named in `blind`, no model is told.
+    """
     parameters = {
         "project": project, "kind": kind or None, "trainable": trainable, "model": model or None,
-        "interaction": interaction or None,
+        "interaction": interaction or None, "blind": list(blind),
     }  # fmt: skip
     return page(cursor, _LIST, parameters, after, limit)
 

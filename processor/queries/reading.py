@@ -85,6 +85,21 @@ def decode_cursor(text: str | None) -> tuple[datetime | None, str | None]:
         ) from error
 
 
+def encode_key(key: str) -> str:
+    """Return an opaque cursor for an item of a list that is whole in memory."""
+    return base64.urlsafe_b64encode(key.encode()).decode().rstrip("=")
+
+
+def decode_key(text: str) -> str:
+    """Return the item a cursor of `encode_key` names; raise ThumbwheelError bad_cursor."""
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).decode()
+    except (ValueError, binascii.Error) as error:
+        raise ThumbwheelError(
+            "bad_cursor", "The cursor is not one of ours.", "Use `next` of the page before.", "cursor"
+        ) from error
+
+
 def parse_limit(text: str | None, default: int = 50) -> int:
     """Return how many rows a page has; raise ThumbwheelError bad_limit."""
     if text is None or text == "":

@@ -14,7 +14,7 @@ import duckdb
 from eventlog.settings import Settings
 from processor import support
 from processor.queries.datasets import Datasets
-from processor.queries.facts import ancestors, list_adapters, list_facts
+from processor.queries.facts import ancestors, list_adapters, model_story
 from processor.queries.reading import EPOCH, Row, micros, parse_json, rows
 from processor.steps.normalise import normalise
 from processor.support import Ballot, Rule
@@ -76,7 +76,7 @@ def list_support(
 ) -> dict[str, list[Row]]:
     """Return {items, comparisons}: every blind test, newest first, and comparisons of a size fixed beforehand."""
     adapters = list_adapters(cursor, project)["items"]
-    tests = _tests(list_facts(cursor, project, "model"))
+    tests = _tests(model_story(cursor, project)[0])
     shown, votes = _read(cursor, project)
     trained = _TrainedGroups(datasets, adapters)
     items: list[Row] = []

@@ -32,7 +32,8 @@ _CONTRAST = """() => {
     if (!texts.currentNode.textContent.trim() || !e.checkVisibility() || e.closest('svg, script, option')) continue;
     const [a, b] = [light(rgba(getComputedStyle(e).color)), light(behind(e))].sort((x, y) => y - x);
     const ratio = (a + 0.05) / (b + 0.05);
-    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${e.className} ${texts.currentNode.textContent.trim().slice(0, 40)}`);
+    const text = texts.currentNode.textContent.trim().slice(0, 40);
+    if (ratio < 4.5) low.push(`${ratio.toFixed(2)} ${e.className} ${text}`);
   }
   return low;
 }"""

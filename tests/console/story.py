@@ -17,7 +17,7 @@ from processor.packaging import build_dataset
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CHAMPION, CHALLENGER = "ad-0123456789ab", "ad-ba9876543210"
 SAMPLING = {"temperature": 0.8, "top_p": 0.95, "max_tokens": 80}
-HOSTILE = "<img src=x onerror=\"window.hacked=1\"><script>window.hacked=1</script>{{7*7}}<b>bold</b>"
+HOSTILE = '<img src=x onerror="window.hacked=1"><script>window.hacked=1</script>{{7*7}}<b>bold</b>'
 PROMPTS = (
     "My parcel arrived two days late and the box was open. What can you do?",
     "How do I change the delivery address of an order that has already shipped?",
@@ -53,7 +53,9 @@ def moment(minutes: float) -> datetime:
     return START + timedelta(minutes=minutes)
 
 
-def asked(name: str, at: float, models: Iterable[str], prompt: str, replies: Iterable[str] = (), **fields: Any) -> Event:
+def asked(
+    name: str, at: float, models: Iterable[str], prompt: str, replies: Iterable[str] = (), **fields: Any
+) -> Event:
     """Return an interaction of the gateway: one reply of each model, in order."""
     texts = list(replies)
     candidates = [
@@ -123,7 +125,9 @@ def first_turn(rng: random.Random) -> list[Event]:
             events.append(picked(name, at + 0.9, rng.randrange(4), edited_text="We will refund you today.", sent=True))
     for n in range(24):
         at, name = n * 2.2, f"chat-{n}"
-        events.append(asked(name, at, ["base"], f"{PROMPTS[(n + 3) % 8]} [{n}]", surface="chat", conversation_id=f"c-{n // 3}"))
+        events.append(
+            asked(name, at, ["base"], f"{PROMPTS[(n + 3) % 8]} [{n}]", surface="chat", conversation_id=f"c-{n // 3}")
+        )
         value = "up" if rng.random() < 0.62 else "down"
         events.append(
             event("thumb", f"{name} thumb", at + 0.3, via="public", interaction_id=name, candidate_id=f"{name}-0",
@@ -135,10 +139,11 @@ def first_turn(rng: random.Random) -> list[Event]:
 def hostile() -> list[Event]:
     """Return an interaction whose every text tries to run in the reader's browser."""
     return [
-        asked("hostile", 60, ["base", "base"], HOSTILE, [HOSTILE, "plain"], conversation_id=None, labels=["<i>label</i>"]),
+        asked("hostile", 60, ["base", "base"], HOSTILE, [HOSTILE, "plain"], labels=["<i>label</i>"]),
         picked("hostile", 60.2, 0, shown=2, comment=HOSTILE),
         event("thumb", "hostile thumb", 60.3, interaction_id="hostile", candidate_id="hostile-0", value="down",
-              comment=HOSTILE, reasons=["<script>window.hacked=1</script>"], actor=("<svg/onload=window.hacked=1>", "user")),
+              comment=HOSTILE, reasons=["<script>window.hacked=1</script>"],
+              actor=("<svg/onload=window.hacked=1>", "user")),
         event("thumb", "orphan", 60.4, interaction_id="<script>window.hacked=1</script>", candidate_id="c", value="up"),
     ]  # fmt: skip
 

@@ -62,7 +62,11 @@ def test_a_form_without_its_token_or_from_another_site_is_refused(
     assert client.post("/api/v1/requests", json={"type": "train"}).status_code == 403
     data = {"csrf": csrf(client)}
     # The demo product on the next port is the same site, and still not the console.
-    for headers in ({"Sec-Fetch-Site": "same-site"}, {"Sec-Fetch-Site": "cross-site"}, {"Origin": "http://localhost:8703"}):
+    for headers in (
+        {"Sec-Fetch-Site": "same-site"},
+        {"Sec-Fetch-Site": "cross-site"},
+        {"Origin": "http://localhost:8703"},
+    ):
         assert client.post(address, data=data, headers=headers).status_code == 403
     told.catch_up()
     assert told.get("requests")["items"] == []

@@ -65,7 +65,9 @@ def test_paging_shows_each_row_once(told: Bench, name: str) -> None:
     assert len(whole) >= 3
 
 
-@pytest.mark.parametrize("address", ["interactions?cursor=nonsense!", "pairs?limit=0", "interactions?limit=many", "runs?cursor=eA"])
+@pytest.mark.parametrize(
+    "address", ["interactions?cursor=nonsense!", "pairs?limit=0", "interactions?limit=many", "runs?cursor=eA"]
+)
 def test_a_wrong_cursor_or_limit_is_named(bench: Bench, address: str) -> None:
     answer = bench.app.test_client().get(f"/api/v1/{address}", headers={"Authorization": f"Bearer {bench.secret}"})
     assert answer.status_code == 400
@@ -121,7 +123,8 @@ def test_a_wish_is_in_the_log_and_becomes_handled(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    ("body", "code"), [({"type": "dance"}, 400), ({"type": "promote"}, 400), ([], 400), ({"type": "promote", "adapter_id": "ad-x"}, 404)]
+    ("body", "code"), [({"type": "dance"}, 400), ({"type": "promote"}, 400), ([], 400),
+     ({"type": "promote", "adapter_id": "ad-x"}, 404)]
 )  # fmt: skip
 def test_a_wrong_wish_is_refused_and_nothing_is_logged(bench: Bench, body: Any, code: int) -> None:
     answer = post(bench, "requests", body)
@@ -190,6 +193,21 @@ def test_champion_follows_promotion_and_roll_back(told: Bench) -> None:
     assert (found["champion"], found["challenger"], found["items"][0]["state"]) == (CHALLENGER, None, "champion")
     told.put(fact("model.rolled_back", "r", 210, adapter_id=CHALLENGER, alias_version=3))
     assert told.get("models")["champion"] is None
+
+
+def test_a_refused_wish_changes_nothing_and_is_told(told: Bench) -> None:
+    told.put(fact("model.promoted", "p", 200, adapter_id=CHALLENGER, alias_version=2))
+    told.put(fact("model.rolled_back", "r", 210, adapter_id=CHALLENGER, alias_version=3))
+    # The trainer answers a wish it cannot meet by repeating the adapter's last change, reason and wish added.
+    same = {"adapter_id": CHALLENGER, "baseline": "base", "alias_version": 1}
+    told.put(fact("model.challenger", "no", 220, **same, reason="Too late."))
+    found = told.get("models")
+    assert (found["champion"], found["challenger"]) == (None, None)
+    assert [step["change"] for step in found["items"][0]["history"]] == [
+        "registered", "challenger", "promoted", "rolled_back",
+    ]  # fmt: skip
+    assert [step["reason"] for step in found["items"][0]["refused"]] == ["Too late."]
+    assert len(told.get("support")["items"]) == 1
 
 
 def test_lineage_from_an_event_to_the_adapter_and_back_to_every_event(told: Bench) -> None:

@@ -128,6 +128,7 @@ def test_the_browsers_language_is_taken(bench: Bench) -> None:
 
 def test_a_thumb_from_a_public_key_on_its_own_words_is_marked(bench: Bench, login: Login) -> None:
     bench.put(event("thumb", "t", 1, via="public", interaction_id="i", candidate_id="c", value="up",
-                    messages=[{"role": "user", "content": "hello"}], candidates=[{"candidate_id": "c", "content": "hi"}]))  # fmt: skip
+                    messages=[{"role": "user", "content": "hello"}],
+                    candidates=[{"candidate_id": "c", "content": "hi"}]))  # fmt: skip
     text = login().get("/interactions/i").text
     assert "content from a public key: shown, not trained on" in text
