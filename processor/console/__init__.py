@@ -58,7 +58,7 @@ def create_app(settings: Settings, store: Store, log: Log, control: Control) -> 
     """Return the console's WSGI app; what it reads and writes through is passed in."""
     here = Path(__file__).parent
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
-    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY, SEND_FILE_MAX_AGE_DEFAULT=3600)
+    app.config.update(MAX_CONTENT_LENGTH=MAX_BODY)
     app.extensions["thumbwheel"] = Services(settings, store, log, control)
     language.install(app)
     access.install(app)

@@ -17,7 +17,7 @@ from processor.queries.rejected import rejected_counts
 from processor.queries.trials import list_support
 
 # Widths of a bar of the volume chart, in seconds: the finest that needs at most MAX_BUCKETS bars.
-WIDTHS = (60, 300, 900, 3600, 4 * 3600, 86_400, 7 * 86_400)
+WIDTHS = (60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 12 * 3600, 86_400, 7 * 86_400)
 MAX_BUCKETS = 60
 APPROVAL_BUCKETS = 12
 

@@ -13,7 +13,9 @@
     };
     const x = { ...common, space: chart.time ? 80 : 50, size: 30 };
     if (chart.time) x.values = (_, seconds) => seconds.map((at) => moment(at, chart.width));
-    return [x, { ...common, size: 52, values: (_, ticks) => ticks.map(short) }];
+    const y = { ...common, size: 52, values: (_, ticks) => ticks.map(short) };
+    if (chart.kind === "bars") y.incrs = [1, 2, 5].flatMap((one) => [...Array(7)].map((_, n) => one * 10 ** n)).sort((a, b) => a - b);
+    return [x, y];
   }
 
   // A tick with as many digits as it needs.
