@@ -61,7 +61,7 @@ def _check_loaded(model: Any, folder: Path) -> None:
     # Keys that do not match are dropped with at most a warning (peft#2699).
     with safe_open(str(folder / WEIGHTS), "pt") as file:
         stored = set(file.keys())
-    loaded = set(get_peft_model_state_dict(model, adapter_name="default"))
+    loaded = set(get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False))
     if stored != loaded:
         raise ThumbwheelError(
             "bad_adapter", f"{len(stored ^ loaded)} weights of the adapter in {folder} do not fit the base model.",
@@ -71,7 +71,7 @@ def _check_loaded(model: Any, folder: Path) -> None:
 
 def weights(model: Any) -> dict[str, torch.Tensor]:
     """Return a copy of the `default` adapter's weights, on the CPU."""
-    state = get_peft_model_state_dict(model, adapter_name="default")
+    state = get_peft_model_state_dict(model, adapter_name="default", save_embedding_layers=False)
     return {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
 
 
@@ -94,7 +94,7 @@ def trainable_count(model: Any) -> int:
 
 def save(model: Any, folder: Path) -> str:
     """Save the `default` adapter alone, not `ref`; return the SHA-256 of its weights file."""
-    model.save_pretrained(str(folder), selected_adapters=["default"])
+    model.save_pretrained(str(folder), selected_adapters=["default"], save_embedding_layers=False)
     # PEFT writes a README of its own with the base's path in it; the card is written when the adapter is registered.
     (folder / "README.md").unlink(missing_ok=True)
     return digest(folder)

@@ -181,8 +181,9 @@ def fact(project: str, change: Change, event_id: str | None = None) -> ModelFact
     made = FACTS[change.change](
         event_id=event_id or str(derived_id("model", project, str(change.version))),
         occurred_at=datetime.fromisoformat(change.at), actor=ACTOR, adapter_id=change.adapter_id,
-        run_id=change.run_id, dataset_id=change.dataset_id, parent=change.parent, baseline=change.baseline, alias_version=change.version, reason=change.reason,
-        metrics=dict(change.metrics), request_id=change.request_id,
+        run_id=change.run_id, dataset_id=change.dataset_id, parent=change.parent, baseline=change.baseline,
+        alias_version=change.version, reason=change.reason, metrics=dict(change.metrics),
+        request_id=change.request_id,
     )  # fmt: skip
     return stamp(made, project=project, key_id=KEY_ID, via="trainer")
 

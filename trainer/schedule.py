@@ -15,7 +15,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,19 +23,14 @@ from eventlog.errors import LogUnavailable, ThumbwheelError
 from eventlog.events import Event
 from eventlog.log import Log, append_all
 from eventlog.settings import Settings
-from trainer import gate, jobs, registry, wishes
+from trainer import gate, jobs, registry, trigger, wishes
 from trainer.data_api import ApiAway, DataApi
 from trainer.jobs import Job, Record
 from trainer.registry import Aliases, Registry
 
 log = logging.getLogger("trainer")
-# Fewer new pairs than this are not worth a run, however long ago the last one was.
-TIMED_MIN_PAIRS = 50
 # A demo run of one epoch over more pairs takes longer than its turn may.
 DEMO_MAX_ROWS = 288
-# After a failed run nobody asked for, the next waits this long, doubled per failure in a row, at most a day.
-FIRST_PAUSE = timedelta(hours=1)
-LONGEST_PAUSE = timedelta(days=1)
 # What a decision keeps of the counts it was made on.
 SUPPORT = ("wins", "losses", "ties", "none", "rate", "interval", "e_value", "k", "raters", "sampling")
 
@@ -97,9 +92,9 @@ class Scheduler:
                 if record.state != "running":
                     continue
                 if (folder / record.run_id / "DONE").exists():
-                    self._take_in(record, folder / record.run_id)
+                    self._take_in(record, folder / record.run_id, told=False)
                 else:
-                    self._fail(record, "The training process ended with the trainer.")
+                    self._fail(record, "The training process ended with the trainer.", told=False)
 
     def _reconcile(self, project: str) -> None:
         """Append facts that the log does not show: the trainer may have stopped between the change and its fact."""
@@ -145,7 +140,7 @@ class Scheduler:
         body, request_id = wish["body"], wish["event_id"]
         aliases = self._registry(project).load()
         try:
-            changed = wishes.meet(aliases, wish["type"], body, request_id)
+            changed = wishes.meet(aliases, wish["type"], body, request_id, _moment(wish.get("occurred_at")))
         except ThumbwheelError as error:
             adapter_id = body.get("adapter_id") or aliases.champion or "base"
             log.warning("project %s: a wish is refused: %s", project, error.line())
@@ -181,42 +176,18 @@ class Scheduler:
         ready = self._api.get("readiness", project)
         if ready.get("challenger") or self._registry(project).load().challenger:
             return
-        new = max(int(ready.get("new_pairs") or 0), int(ready.get("new_unpaired") or 0))
-        if new >= self._settings.train_min_pairs:
-            why = f"{new} rows are new"
-        elif new >= TIMED_MIN_PAIRS and self._long_ago(project):
-            why = f"{self._settings.train_every_days:g} days have passed and {new} rows are new"
-        else:
-            return
-        if self._pausing(project):
-            return
-        log.info("project %s: training, because %s", project, why)
-        self._train(project, "auto", {}, None, None)
-
-    def _long_ago(self, project: str) -> bool:
-        """Say whether the schedule's time has passed since the last run, or since the project was first seen."""
         records = jobs.read_records(self._runs(project))
-        if records:
-            last = datetime.fromisoformat(records[-1].started_at)
-        else:
-            first = self._runs(project) / "first-seen"
-            if not first.exists():
-                first.parent.mkdir(parents=True, exist_ok=True)
-                first.write_text(jobs.now(), "utf-8")
-            last = datetime.fromisoformat(first.read_text("utf-8"))
-        return datetime.now(UTC) - last >= timedelta(days=self._settings.train_every_days)
+        why = trigger.due(ready, records, self._first_seen(project), self._settings, datetime.now(UTC))
+        if why:
+            log.info("project %s: training, because %s", project, why)
+            self._train(project, "auto", {}, None, None)
 
-    def _pausing(self, project: str) -> bool:
-        failures = 0
-        records = jobs.read_records(self._runs(project))
-        for record in reversed(records):
-            if record.state != "failed":
-                break
-            failures += 1
-        if not failures or not records[-1].ended_at:
-            return False
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** min(failures - 1, 10))
-        return bool(datetime.now(UTC) - datetime.fromisoformat(records[-1].ended_at) < pause)
+    def _first_seen(self, project: str) -> datetime:
+        file = self._runs(project) / "first-seen"
+        if not file.exists():
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(jobs.now(), "utf-8")
+        return datetime.fromisoformat(file.read_text("utf-8"))
 
     def _train(
         self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None
@@ -241,7 +212,7 @@ class Scheduler:
         except ApiAway:
             raise
         except ThumbwheelError as error:
-            self._fail(record, error.line())
+            self._fail(record, error.line(), told=False)
             return
         jobs.write_record(folder, record)
         self._remember(record)
@@ -251,7 +222,7 @@ class Scheduler:
             self._settings.home / "models" / "guards",
         )  # fmt: skip
         self._job = Job(record, folder, made)
-        self._send(list(jobs.facts(record)))
+        self._send(jobs.facts(record))
         log.info("project %s: run %s started on %s", project, record.run_id, dataset_id)
 
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
@@ -290,14 +261,15 @@ class Scheduler:
         else:
             self._fail(job.record, job.failure())
 
-    def _fail(self, record: Record, reason: str) -> None:
+    def _fail(self, record: Record, reason: str, told: bool = True) -> None:
+        """Mark a run failed; `told`: its start is in the log already, or waits for it."""
         failed = jobs.ended(record, "failed", reason=reason)
         jobs.write_record(self._runs(record.project) / record.run_id, failed)
         self._remember(failed)
-        self._send(list(jobs.facts(failed)))
+        self._send(jobs.facts(failed)[-1 if told else 0 :])
         log.warning("project %s: run %s failed: %s", record.project, record.run_id, reason)
 
-    def _take_in(self, record: Record, folder: Path) -> None:
+    def _take_in(self, record: Record, folder: Path, told: bool = True) -> None:
         """Register what a finished run made, and put it under test when its guards pass."""
         result = json.loads((folder / "result.json").read_text("utf-8"))
         report = json.loads((folder / "guards.json").read_text("utf-8"))
@@ -324,7 +296,7 @@ class Scheduler:
                 )
                 aliases = registry.register(aliases, adapter_id, **details, metrics=result["metrics"])
         except ThumbwheelError as error:
-            self._fail(record, error.line())
+            self._fail(record, error.line(), told)
             return
         finished = jobs.ended(
             replace(record, method=result["method"]), "finished", adapter_id=adapter_id, metrics=result["metrics"]
@@ -334,7 +306,7 @@ class Scheduler:
         self._change(record.project, aliases)
         jobs.write_record(folder, finished)
         self._remember(finished)
-        self._send(list(jobs.facts(finished)))
+        self._send(jobs.facts(finished)[-1 if told else 0 :])
         log.info("project %s: run %s finished with %s", record.project, record.run_id, adapter_id)
 
     def _enter(
@@ -396,6 +368,14 @@ class Scheduler:
         elif self._away and not message:
             log.info("going on")
         self._away = message
+
+
+def _moment(text: str | None) -> datetime | None:
+    """Return a time of the data API, which leaves UTC unsaid."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _registered_at(aliases: Aliases, adapter_id: str) -> str | None:

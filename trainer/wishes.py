@@ -20,8 +20,13 @@ from trainer import registry
 from trainer.registry import Aliases
 
 
-def meet(aliases: Aliases, kind: str, body: Mapping[str, Any], request_id: str) -> Aliases:
-    """Return the aliases after a `request.promote` or `request.roll_back`. Raises ThumbwheelError."""
+def meet(
+    aliases: Aliases, kind: str, body: Mapping[str, Any], request_id: str, asked_at: datetime | None = None
+) -> Aliases:
+    """Return the aliases after a `request.promote` or `request.roll_back`. Raises ThumbwheelError.
+
+    `asked_at`: a wish to withdraw a challenger that was promoted since is refused, not read as a rollback.
+    """
     named, reason = body.get("adapter_id"), body.get("reason")
     if kind == "request.promote":
         ready = aliases
@@ -32,8 +37,17 @@ def meet(aliases: Aliases, kind: str, body: Mapping[str, Any], request_id: str) 
         return registry.hold(aliases, named, reason=reason or "Withdrawn by a person.", request_id=request_id)
     if named is not None and named != aliases.champion:
         raise ThumbwheelError("not_champion", f"{named} is neither champion nor under test.", "Nothing to take back.")
+    if named is not None and asked_at is not None and _promoted_at(aliases, named) > asked_at:
+        raise ThumbwheelError(
+            "decided", f"The test of {named} was decided before the wish arrived.", "Roll it back now."
+        )
     ready = _free(aliases, "Its baseline was rolled back.") if aliases.challenger else aliases
     return registry.roll_back(ready, reason=reason or "Rolled back by a person.", request_id=request_id)
+
+
+def _promoted_at(aliases: Aliases, adapter_id: str) -> datetime:
+    steps = [c for c in aliases.history if c.adapter_id == adapter_id and c.change == "promoted"]
+    return datetime.fromisoformat(steps[-1].at) if steps else datetime.min.replace(tzinfo=UTC)
 
 
 def _free(aliases: Aliases, reason: str) -> Aliases:

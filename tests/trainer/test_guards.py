@@ -1,0 +1,100 @@
+"""Guards: what each one sees, and that the base is measured once."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.conftest import loaded
+from trainer import guards
+from trainer.evaluate import Accuracy, Likelihood, preference_accuracy
+from trainer.generation import Sampling
+from trainer.guards import Side, Training, judge, reasons
+
+BASE = Side(2.0, 1.0, 0.05, 0.5, 60.0, 0.9, 0.0, (3.0, 4.0), ("a reply",))
+FINE = Training(1.0, 2.0, 0.0, Accuracy(25, 40))
+
+
+def failed(side: Side, training: Training = FINE) -> set[str]:
+    return {guard.name for guard in judge(side, BASE, training) if not guard.passed}
+
+
+def test_the_base_itself_passes() -> None:
+    assert failed(BASE) == set()
+
+
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("reply_nll", replace(BASE, nll=3.1)),
+        ("perplexity", replace(BASE, text_nll=(3.2, 4.2))),
+        ("repeats", replace(BASE, repeats=0.11)),
+        ("ends", replace(BASE, ended=0.43)),
+        ("topic", replace(BASE, topic=0.79)),
+        ("length", replace(BASE, words=29.0)),
+        ("length", replace(BASE, words=91.0)),
+        ("language", replace(BASE, language=0.79)),
+        ("not_empty", replace(BASE, empty=0.07)),
+    ],
+)
+def test_each_guard_sees_its_failure_and_no_other_does(name: str, side: Side) -> None:
+    assert failed(side) == {name}
+    lines = reasons(judge(side, BASE, FINE))
+    assert len(lines) == 1
+    assert lines[0].startswith(f"{name}: ")
+
+
+def test_a_run_that_did_nothing_or_does_not_load_is_held() -> None:
+    assert failed(BASE, replace(FINE, changed_share=0.0)) == {"not_a_no_op"}
+    assert failed(BASE, replace(FINE, logit_change=0.0)) == {"not_a_no_op"}
+    assert failed(BASE, replace(FINE, reload_difference=0.5)) == {"loads"}
+
+
+def test_held_out_accuracy_fails_only_when_it_is_clearly_below_chance() -> None:
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(18, 40))) == set()
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(10, 40))) == {"held_out"}
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(0, 10))) == set()
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(0, 0))) == set()
+
+
+def test_held_out_accuracy_counts_pairs_whose_chosen_side_gained_more() -> None:
+    before = [Likelihood(-10, 5), Likelihood(-10, 5), Likelihood(-10, 5), Likelihood(-10, 5)]
+    after = [Likelihood(-8, 5), Likelihood(-12, 5), Likelihood(-9, 5), Likelihood(-11, 5)]
+    assert preference_accuracy(after, before) == Accuracy(1, 2)
+
+
+def test_repeats_and_scripts_are_seen_in_english_and_chinese() -> None:
+    assert guards.repeated_share("we can help you we can help you we can help you") > 0.4
+    assert guards.repeated_share("every word of this sentence is said once") == 0.0
+    assert guards.repeated_share("很抱歉很抱歉很抱歉很抱歉") > 0.4
+    assert guards.is_chinese("请联系 support 客服，谢谢")
+    assert not guards.is_chinese("Please ask 客服 for help with this order")
+
+
+def test_32_prompts_and_two_languages_are_frozen() -> None:
+    prompts = guards.frozen_prompts()
+    assert len(prompts) == len(set(prompts)) == 32
+    assert sum(map(guards.is_chinese, prompts)) == 4
+    assert sum(map(guards.is_chinese, guards.frozen_text())) == 2
+
+
+def test_the_base_side_is_measured_once_per_base(
+    bases: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, encoder = loaded(bases["qwen"])
+    short = Sampling(max_tokens=6)
+    first = guards.base_side(model, encoder, bases["qwen"], tmp_path, short)
+    monkeypatch.setattr(guards, "measure", lambda *_, **__: pytest.fail("measured again"))
+    assert guards.base_side(model, encoder, bases["qwen"], tmp_path, short) == first
+    assert guards.base_key(bases["qwen"], short) != guards.base_key(bases["llama"], short)
+    assert guards.base_key(bases["qwen"], short) != guards.base_key(bases["qwen"], Sampling(max_tokens=7))
+
+
+def test_one_seed_gives_the_same_replies_twice(bases: dict[str, Path]) -> None:
+    model, encoder = loaded(bases["glm"])
+    prompts = guards.frozen_prompts()[:4]
+    one = guards.measure(model, encoder, prompts, Sampling(max_tokens=8), base=True)
+    assert guards.measure(model, encoder, prompts, Sampling(max_tokens=8), base=True) == one
+    assert one.nll > 0

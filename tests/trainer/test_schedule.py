@@ -1,0 +1,429 @@
+"""The service loop: wishes, triggers, guards, the gate, and what a crash leaves behind."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from eventlog.log import Log, open_log
+from eventlog.settings import Settings
+from tests.trainer.console import KEY, Console, serving
+from trainer import jobs
+from trainer.data_api import DataApi
+from trainer.registry import Aliases, Registry
+from trainer.schedule import Scheduler
+
+DATASET = "ds-0123456789ab"
+# Does what a training job does, in no time: metrics, an adapter, a verdict, DONE. The config says how it goes.
+FAKE_JOB = """
+import json, pathlib, sys, time
+out, config = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
+if config.get("seed") == 666:
+    sys.exit("no luck  hint: try again")
+(out / "metrics.jsonl").write_text('{"step": 1, "total": 2, "seconds": 0.1, "loss": 0.7}\\n')
+time.sleep(60 if config.get("seed") == 60 else 0)
+(out / "adapter").mkdir()
+for name in ("adapter_config.json", "adapter_model.safetensors"):
+    (out / "adapter" / name).write_text(json.dumps(config))
+passed = config.get("beta") != 9
+guards = [{"name": "length", "passed": passed, "value": 10.0, "base": 40.0, "limit": "0.5 to 1.5 x base"}]
+(out / "guards.json").write_text(json.dumps({"guards": guards}))
+weights = "%064x" % abs(hash(json.dumps(config)) if config.get("seed") != 7 else 7)
+result = {"method": "dpo", "base": "tiny", "weights_sha256": weights, "metrics": {"loss_last": 0.5}, "passed": passed,
+          "reasons": [] if passed else ["length: 10 against 40"], "config": config}
+(out / "result.json").write_text(json.dumps(result))
+(out / "DONE").write_text("x")
+"""
+
+
+@pytest.fixture
+def events(home: Path) -> Iterator[Log]:
+    log = open_log(f"sqlite:///{home / 'log' / 'events.db'}")
+    yield log
+    log.close()
+
+
+@pytest.fixture
+def console(events: Log) -> Iterator[Console]:
+    with serving(Console(events)) as made:
+        made.datasets = [DATASET]
+        yield made
+
+
+@pytest.fixture
+def settings(home: Path) -> Settings:
+    folder = home / "datasets" / "default" / DATASET
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{}")
+    return replace(Settings(), home=home)
+
+
+@pytest.fixture
+def commands(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """Run the stand-in job; the list holds what each job was started with."""
+    started: list[dict[str, Any]] = []
+
+    def command(
+        record: jobs.Record, dataset: Path, out: Path, base: str, home: Path, start: Path | None, cache: Path
+    ) -> Any:
+        started.append({"config": dict(record.config), "start": start, "method": record.method})
+        return [sys.executable, "-c", FAKE_JOB, str(out), json.dumps(dict(record.config))]
+
+    monkeypatch.setattr(jobs, "command", command)
+    return started
+
+
+def make(settings: Settings, events: Log, console: Console) -> Scheduler:
+    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), lambda: ["default"])
+    scheduler.recover()
+    return scheduler
+
+
+def turn_until(scheduler: Scheduler, done: Callable[[], Any], seconds: float = 30.0) -> None:
+    end = time.monotonic() + seconds
+    while not done():
+        assert time.monotonic() < end, "nothing happened"
+        scheduler.turn()
+        time.sleep(0.02)
+
+
+def aliases(settings: Settings) -> Aliases:
+    return Registry(settings.home / "models" / "default", "default").load()
+
+
+def train(scheduler: Scheduler, console: Console, settings: Settings, **params: Any) -> str:
+    """Wish for a run and wait until it is settled; return its adapter."""
+    count = len(console.types("run."))
+    request = console.wish("train", method="dpo", params=params)
+    turn_until(scheduler, lambda: len(console.types("run.")) >= count + 2)
+    ended = console.events("run.")[-1]
+    assert ended["request_id"] == request
+    return str(ended.get("adapter_id"))
+
+
+def test_a_wish_trains_and_puts_the_adapter_under_test(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    adapter = train(scheduler, console, settings, lr=1e-4)
+    assert console.types("run.") == ["run.started", "run.finished"]
+    assert console.types("model.") == ["model.registered", "model.challenger"]
+    assert [e["metrics"]["loss"] for e in console.events("run.progress")] == [0.7]
+    assert (aliases(settings).challenger, aliases(settings).baseline) == (adapter, None)
+    assert {"adapter_config.json", "adapter_model.safetensors", "card.json", "README.md"} == {
+        file.name for file in (settings.home / "models" / "default" / "adapters" / adapter).iterdir()
+    }
+    assert console.built == [{"policy": "base", "max_rows": 288}]
+    for _ in range(3):
+        scheduler.turn()
+    assert len(commands) == 1  # One wish, one run.
+
+
+def test_challenge_false_only_registers(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    adapter = train(make(settings, events, console), console, settings, challenge=False)
+    assert console.types("model.") == ["model.registered"]
+    assert aliases(settings).challenger is None
+    assert aliases(settings).state_of(adapter) == "registered"
+    assert "challenge" not in commands[0]["config"]
+
+
+def test_failing_guards_hold_the_adapter_and_halve_the_next_rate(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    train(scheduler, console, settings, beta=9)
+    held = console.events("model.held")[0]
+    assert "length: 10 against 40" in held["reason"]
+    assert aliases(settings).challenger is None
+    train(scheduler, console, settings, beta=9, seed=1)
+    train(scheduler, console, settings)
+    train(scheduler, console, settings, seed=2)
+    assert [command["config"].get("lr_scale") for command in commands] == [None, 0.5, 0.25, None]
+
+
+def test_the_gate_promotes_and_the_next_run_continues_the_champion(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    adapter = train(scheduler, console, settings)
+    item = {"challenger": adapter, "baseline": "base", "wins": 30, "losses": 10, "k": 1, "raters": 1, "ended_by": None}
+    console.support = [{**item, "wins": 5, "losses": 5}, {**item, "challenger": "ad-other", "wins": 50, "losses": 0}]
+    scheduler.turn()
+    assert aliases(settings).challenger == adapter
+    console.support = [item]
+    scheduler.turn()
+    assert aliases(settings).champion == adapter
+    promoted = console.events("model.promoted")[0]
+    assert promoted["metrics"]["support"]["wins"] == 30
+    assert "30 of 40" in promoted["reason"]
+    train(scheduler, console, settings, seed=3)
+    assert commands[1]["start"] == settings.home / "models" / "default" / "adapters" / adapter
+    assert console.built[1]["policy"] == adapter
+    assert console.built[1]["parent"] == DATASET
+    assert aliases(settings).baseline == adapter
+    train(scheduler, console, settings, start="base", seed=4)
+    assert commands[2]["start"] is None
+
+
+@pytest.mark.parametrize(("wins", "losses", "state"), [(2, 14, "rejected"), (201, 199, "held")])
+def test_the_gate_rejects_and_holds(
+    settings: Settings,
+    events: Log,
+    console: Console,
+    commands: list[dict[str, Any]],
+    wins: int,
+    losses: int,
+    state: str,
+) -> None:
+    scheduler = make(settings, events, console)
+    adapter = train(scheduler, console, settings)
+    console.support = [{"challenger": adapter, "baseline": "base", "wins": wins, "losses": losses, "k": 1, "raters": 1}]
+    scheduler.turn()
+    assert aliases(settings).challenger is None
+    assert aliases(settings).state_of(adapter) == state
+    assert console.types("model.")[-1] == f"model.{state}"
+
+
+def test_people_promote_roll_back_and_withdraw(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    first = train(scheduler, console, settings)
+    promote = console.wish("promote", adapter_id=first)
+    turn_until(scheduler, lambda: aliases(settings).champion == first)
+    second = train(scheduler, console, settings, seed=2)
+    withdraw = console.wish("roll_back", adapter_id=second, reason="End of the turn.")
+    turn_until(scheduler, lambda: aliases(settings).state_of(second) == "held")
+    third = train(scheduler, console, settings, seed=3)
+    back = console.wish("roll_back")
+    turn_until(scheduler, lambda: aliases(settings).champion is None)
+    assert aliases(settings).state_of(third) == "held"  # Its baseline moved away.
+    assert aliases(settings).state_of(first) == "rolled_back"
+    answered = {event.get("request_id") for event in console.events("model.")}
+    assert {promote, withdraw, back} <= answered
+
+
+def test_a_wish_that_cannot_be_met_is_answered_and_changes_nothing(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    unknown = console.wish("promote", adapter_id="ad-ffffffffffff")
+    nothing = console.wish("roll_back")
+    turn_until(scheduler, lambda: len(console.events("model.")) == 2)
+    assert {event["request_id"] for event in console.events("model.")} == {unknown, nothing}
+    assert aliases(settings).version == 0
+    adapter = train(scheduler, console, settings)
+    console.wish("promote", adapter_id=adapter)
+    turn_until(scheduler, lambda: aliases(settings).champion == adapter)
+    twice = console.wish("promote", adapter_id=adapter)
+    turn_until(scheduler, lambda: console.events("model.")[-1].get("request_id") == twice)
+    assert console.types("model.")[-1] == "model.promoted"  # Whoever folds the facts still sees a champion.
+
+
+def test_a_wish_to_withdraw_that_comes_after_the_promotion_takes_nothing_back(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    adapter = train(scheduler, console, settings)
+    console.away = True
+    console.wish("roll_back", adapter_id=adapter)
+    time.sleep(0.01)
+    reg = Registry(settings.home / "models" / "default", "default")
+    from trainer import registry
+
+    reg.store(registry.promote(reg.load(), adapter))
+    console.away = False
+    turn_until(scheduler, lambda: console.events("model.")[-1].get("reason", "").startswith("The test of"))
+    assert aliases(settings).champion == adapter
+
+
+def test_a_wish_holds_the_test_that_is_still_open(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    first = train(scheduler, console, settings)
+    second = train(scheduler, console, settings, seed=2)
+    assert aliases(settings).state_of(first) == "held"
+    assert aliases(settings).challenger == second
+
+
+def test_nothing_to_train_on_fails_the_run_with_the_reason(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    console.datasets = []
+    request = console.wish("train", method="dpo")
+    turn_until(make(settings, events, console), lambda: console.types("run.failed"))
+    failed = console.events("run.failed")[0]
+    assert failed["request_id"] == request
+    assert "No row is left to train on." in failed["reason"]
+    assert console.built == [{"policy": "base", "max_rows": 288}, {"max_rows": 288}]
+    assert not commands
+
+
+def test_a_failing_job_says_its_last_line(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    train(make(settings, events, console), console, settings, seed=666)
+    assert console.events("run.failed")[0]["reason"] == "no luck  hint: try again"
+
+
+def test_the_same_weights_are_not_tested_twice(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    adapter = train(scheduler, console, settings, seed=7)
+    train(scheduler, console, settings, seed=7)
+    assert f"the same weights as {adapter}" in console.events("run.failed")[0]["reason"]
+    assert aliases(settings).state_of(adapter) == "held"
+
+
+def test_it_trains_when_enough_is_new(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    console.readiness = {"new_pairs": 299, "new_unpaired": 0}
+    for _ in range(3):
+        scheduler.turn()
+    assert not commands
+    console.readiness = {"new_pairs": 300, "new_unpaired": 0}
+    turn_until(scheduler, lambda: console.types("model.challenger"))
+    for _ in range(3):
+        scheduler.turn()
+    assert len(commands) == 1  # A test is running: no second run before it is decided.
+
+
+def test_it_trains_when_enough_time_has_passed(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    console.readiness = {"new_pairs": 60, "new_unpaired": 0}
+    scheduler.turn()
+    scheduler.turn()
+    assert not commands
+    first = settings.home / "runs" / "default" / "first-seen"
+    first.write_text((datetime.now(UTC) - timedelta(days=8)).isoformat())
+    console.readiness = {"new_pairs": 49, "new_unpaired": 0}
+    scheduler.turn()
+    assert not commands
+    console.readiness = {"new_pairs": 50, "new_unpaired": 0}
+    scheduler.turn()
+    assert len(commands) == 1
+    scheduler.stop()
+
+
+def test_a_failed_automatic_run_is_not_tried_again_at_once(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    console.datasets = []
+    console.readiness = {"new_pairs": 500, "new_unpaired": 0}
+    scheduler = make(settings, events, console)
+    for _ in range(4):
+        scheduler.turn()
+    assert console.types("run.") == ["run.started", "run.failed"]
+
+
+def test_two_wishes_run_one_after_the_other(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    first, second = console.wish("train", params={"seed": 1}), console.wish("train", params={"seed": 2})
+    turn_until(scheduler, lambda: console.types("run.").count("run.finished") == 2)
+    assert console.types("run.") == ["run.started", "run.finished"] * 2
+    assert [event["request_id"] for event in console.events("run.started")] == [first, second]
+
+
+def test_stopping_ends_the_job_and_says_so(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    console.wish("train", params={"seed": 60})
+    turn_until(scheduler, lambda: console.events("run.progress"))
+    scheduler.stop()
+    assert console.events("run.failed")[0]["reason"] == "The trainer was stopped."
+
+
+def test_a_run_whose_process_died_is_marked_failed_once(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    request = console.wish("train")
+    record = jobs.Record("run-dead", "default", "dpo", request_id=request, started_at=jobs.now())
+    jobs.write_record(settings.home / "runs" / "default" / "run-dead", record)
+    for _ in range(2):
+        scheduler = make(settings, events, console)
+        scheduler.turn()
+        scheduler.turn()
+    assert console.types("run.") == ["run.started", "run.failed"]
+    assert not commands
+
+
+def test_a_run_that_finished_while_the_trainer_was_away_is_taken_in(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    import subprocess
+
+    folder = settings.home / "runs" / "default" / "run-done"
+    record = jobs.Record("run-done", "default", "dpo", dataset_id=DATASET, parent="base", started_at=jobs.now())
+    jobs.write_record(folder, record)
+    subprocess.run([sys.executable, "-c", FAKE_JOB, str(folder), "{}"], check=True)
+    make(settings, events, console)
+    assert aliases(settings).challenger is not None
+    assert console.types("model.") == ["model.registered", "model.challenger"]
+    assert jobs.read_records(settings.home / "runs" / "default")[0].state == "finished"
+
+
+def test_facts_missing_in_the_log_are_appended_at_the_next_start_under_the_same_id(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]], home: Path
+) -> None:
+    train(make(settings, events, console), console, settings)
+    kept = {event["event_id"] for event in console.events("run.") + console.events("model.")}
+    fresh = open_log(f"sqlite:///{home / 'other' / 'events.db'}")
+    console.log = fresh
+    scheduler = Scheduler(settings, fresh, DataApi(console.url, KEY), lambda: ["default"])
+    scheduler.recover()
+    scheduler.turn()
+    scheduler.turn()
+    again = [event["event_id"] for event in console.events("run.") + console.events("model.")]
+    assert len(again) == len(set(again))
+    assert set(again) == kept - {event["event_id"] for event in _progress(events, console)}
+    fresh.close()
+
+
+def _progress(events: Log, console: Console) -> list[dict[str, Any]]:
+    log, console.log = console.log, events
+    found = console.events("run.progress")
+    console.log = log
+    return found
+
+
+def test_a_console_that_is_away_stops_nothing(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    scheduler = make(settings, events, console)
+    console.away = True
+    console.wish("train")
+    for _ in range(3):
+        scheduler.turn()
+    assert len([record for record in caplog.records if record.message.startswith("waiting")]) == 1
+    console.away = False
+    turn_until(scheduler, lambda: console.types("model.challenger"))
+
+
+def test_one_broken_project_does_not_stop_the_others(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    folder = settings.home / "models" / "broken"
+    folder.mkdir(parents=True)
+    (folder / "aliases.json").write_text("{")
+    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), lambda: ["broken", "default"])
+    console.wish("train")
+    turn_until(scheduler, lambda: console.types("model.challenger"))
