@@ -5,6 +5,7 @@ Flask serves health, metrics, documents and files; the events address stands in 
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -13,7 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from collector import metrics, sdk_files
 from collector.cors import Cors
-from collector.deadline import Deadline
+from collector.deadline import Deadline, cut_connections
 from collector.errors import Refused
 from collector.events import EventsRoute
 from collector.intake import Intake
@@ -51,7 +52,7 @@ def create_app(
 
     app.wsgi_app = EventsRoute(  # type: ignore[method-assign]
         app.wsgi_app, path, Intake(log, control), control, cors, Rates(settings.collector_rate), slots or Slots(),
-        deadline or Deadline(),
+        deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
     )  # fmt: skip
     return app
 

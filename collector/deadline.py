@@ -1,97 +1,105 @@
-"""Bodies that stop arriving. The server's read waits for ever, so another thread reads, and the request may give up.
+"""Bodies that stop arriving. The server's read waits for ever, and answering while it waits would freeze the process.
 
-Each request thread has its reading thread, which lives as long; a hand-over costs two switches. A reading thread whose
-client went quiet is left behind and ends with that connection; their number is bounded.
+So a watch looks once a second whether any read has waited too long, and if so ends the reading side of the connections
+that went quiet: their reads return what there is, and the client is still told 408. It knows them from the kernel's
+own clocks (tcp(7), TCP_INFO). Idle connections that are closed with them cost their clients a reconnect. Linux only;
+elsewhere a proxy in front has to do this.
 """
 
 from __future__ import annotations
 
+import os
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable
-from queue import Empty, SimpleQueue
+from itertools import count
 
-from collector.errors import busy, too_slow
+from collector.errors import too_slow
 
-# Without this many seconds between two pieces of a body, or for the whole of it.
+# Without a byte for this long, or without the whole body after that long, the client is told 408.
 PIECE_SECONDS = 10.0
 BODY_SECONDS = 60.0
-MAX_LEFT_BEHIND = 256
+LOOK_SECONDS = 1.0
+# struct tcp_info: eight bytes, then numbers of 32 bits, of which the 10th and 12th are milliseconds since data was
+# last sent and received.
+_TCP_INFO = struct.Struct("=8x36xI4xI")
 
 Read = Callable[[int], bytes]
-
-
-class _Reader:
-    """One reading thread: sizes to read go in, pieces come out."""
-
-    def __init__(self) -> None:
-        self._wanted: SimpleQueue[tuple[Read, int] | None] = SimpleQueue()
-        self._pieces: SimpleQueue[bytes | BaseException] = SimpleQueue()
-        self.thread = threading.Thread(
-            target=_read_on, args=(self._wanted, self._pieces), name="body-reader", daemon=True
-        )
-        self.thread.start()
-
-    def read(self, read: Read, size: int, seconds: float) -> bytes:
-        """Return up to `size` bytes; raises Empty after `seconds`, and then the reader is of no more use."""
-        self._wanted.put((read, size))
-        piece = self._pieces.get(timeout=seconds)
-        if isinstance(piece, BaseException):
-            raise piece
-        return piece
-
-    def __del__(self) -> None:
-        self._wanted.put(None)
-
-
-def _read_on(wanted: SimpleQueue[tuple[Read, int] | None], pieces: SimpleQueue[bytes | BaseException]) -> None:
-    while (job := wanted.get()) is not None:
-        read, size = job
-        try:
-            pieces.put(read(size))
-        except Exception as error:  # noqa: BLE001  (raised again in the request's thread)
-            pieces.put(error)
-        del job, read
+Cut = Callable[[float, float], object]
 
 
 class Deadline:
     """Gives bodies a deadline; one for all requests of a process."""
 
-    def __init__(self, piece_seconds: float = PIECE_SECONDS, body_seconds: float = BODY_SECONDS) -> None:
-        self.piece_seconds = piece_seconds
-        self.body_seconds = body_seconds
-        self._local = threading.local()
-        self._lock = threading.Lock()
-        self._left_behind: list[threading.Thread] = []
+    def __init__(self, cut: Cut, piece_seconds: float = PIECE_SECONDS, body_seconds: float = BODY_SECONDS) -> None:
+        """`cut(quiet, unanswered)` ends connections quiet, or unanswered, for at least so many seconds."""
+        self._cut = cut
+        self._piece = piece_seconds
+        self._body = body_seconds
+        self._waiting: dict[int, float] = {}
+        self._last_cut = float("-inf")
+        self._numbers = count()
+        self._starting = threading.Lock()
+        self._watch: threading.Thread | None = None
 
     def reading(self, read: Read) -> Read:
-        """Return a `read` that raises 408 when bytes do not come in time, and 503 when too many clients do that."""
-        left = self.body_seconds
+        """Return a `read` that raises 408 when it returned early because the client was too slow."""
 
         def read_in_time(size: int) -> bytes:
-            nonlocal left
-            reader = getattr(self._local, "reader", None)
-            if reader is None:
-                reader = self._local.reader = self._new_reader()
-            started = time.monotonic()
+            number = next(self._numbers)
+            began = self._waiting[number] = time.monotonic()
+            if self._watch is None:
+                self._start()
             try:
-                piece: bytes = reader.read(read, size, min(left, self.piece_seconds))
-            except Empty:
-                self._leave(reader)
-                raise too_slow() from None
-            left -= time.monotonic() - started
+                piece = read(size)
+            finally:
+                del self._waiting[number]
+            if len(piece) < size and self._last_cut >= began:
+                raise too_slow()
             return piece
 
         return read_in_time
 
-    def _new_reader(self) -> _Reader:
-        with self._lock:
-            self._left_behind = [thread for thread in self._left_behind if thread.is_alive()]
-            if len(self._left_behind) >= MAX_LEFT_BEHIND:
-                raise busy()
-        return _Reader()
+    def _start(self) -> None:
+        with self._starting:
+            if self._watch is None:
+                self._watch = threading.Thread(target=self._look, name="body-watch", daemon=True)
+                self._watch.start()
 
-    def _leave(self, reader: _Reader) -> None:
-        self._local.reader = None
-        with self._lock:
-            self._left_behind.append(reader.thread)
+    def _look(self) -> None:
+        while True:
+            time.sleep(min(LOOK_SECONDS, self._piece))
+            oldest = min(list(self._waiting.values()), default=float("inf"))
+            if time.monotonic() - oldest >= self._piece:
+                self._last_cut = time.monotonic()
+                self._cut(self._piece, self._body)
+
+
+def cut_connections(port: int, quiet: float, unanswered: float) -> int:
+    """End the reading side of this port's connections quiet, or unanswered, for so many seconds; return how many."""
+    if not hasattr(socket, "TCP_INFO") or not os.path.isdir("/proc/self/fd"):
+        return 0
+    return sum(_cut_one(int(name), port, quiet, unanswered) for name in os.listdir("/proc/self/fd"))
+
+
+def _cut_one(descriptor: int, port: int, quiet: float, unanswered: float) -> bool:
+    try:
+        # A copy stays the same connection even if the server closes its own meanwhile.
+        connection = socket.socket(fileno=os.dup(descriptor))
+    except OSError:
+        return False
+    with connection:
+        try:
+            if connection.family not in (socket.AF_INET, socket.AF_INET6) or connection.getsockname()[1] != port:
+                return False
+            connection.getpeername()
+            info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+            sent, received = (milliseconds / 1000 for milliseconds in _TCP_INFO.unpack(info))
+            if min(sent, received) < quiet and sent < unanswered:
+                return False
+            connection.shutdown(socket.SHUT_RD)
+        except OSError:
+            return False
+    return True

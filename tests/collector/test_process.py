@@ -1,0 +1,242 @@
+"""The collector as a process: durable through SIGKILL, nothing lost at SIGTERM, slow and oversized clients, metrics."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import re
+import socket
+import threading
+import time
+from collections import Counter
+from typing import Any
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from collector.deadline import Deadline
+from eventlog.topics import REJECTED
+
+from .conftest import Bench, Process, events, thumb
+
+HEAD = "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n"
+
+
+def post(running: Process, sent: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=15)
+    try:
+        headers = {"Authorization": f"Bearer {running.secret}", "Content-Type": "application/json"}
+        connection.request("POST", "/v1/events", json.dumps({"events": sent}), headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def metric(text: bytes, name: str, **labels: str) -> float:
+    """The sum of a metric's samples that carry these labels."""
+    return sum(
+        sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+        if sample.name == name and labels.items() <= sample.labels.items()
+    )
+
+
+class Senders:
+    """Threads that send single events until told to stop, and remember what was accepted."""
+
+    def __init__(self, running: Process, count: int = 8) -> None:
+        self.accepted: list[str] = []
+        self.failures: Counter[str] = Counter()
+        self._running = running
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._send, daemon=True) for _ in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def _send(self) -> None:
+        while not self._stop.is_set():
+            event = thumb()
+            try:
+                status, body = post(self._running, [event])
+            except (OSError, http.client.HTTPException, ValueError) as error:
+                self.failures[type(error).__name__] += 1
+                time.sleep(0.05)
+                continue
+            if status == 202:
+                self.accepted.append(event["event_id"])
+            else:
+                self.failures[str(body)] += 1
+
+    def wait(self, count: int) -> None:
+        deadline = time.monotonic() + 20
+        while len(self.accepted) < count:
+            assert time.monotonic() < deadline, f"{len(self.accepted)} accepted, {self.failures}"
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(20)
+
+
+def stored_ids(running: Process) -> Counter[str]:
+    log = running.log()
+    found = Counter(event["event_id"] for event in events(log))
+    log.close()
+    return found
+
+
+@pytest.mark.faults
+def test_what_was_accepted_is_there_after_sigkill(start: Any) -> None:
+    with start() as running:
+        senders = Senders(running)
+        senders.wait(100)
+        running.kill()
+        senders.stop()
+        stored = stored_ids(running)
+        assert set(senders.accepted) <= set(stored)
+        assert len(stored) <= len(senders.accepted) + 8
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_sigterm_under_load_answers_what_is_in_flight_and_loses_nothing_accepted(start: Any, workers: str) -> None:
+    with start(COLLECTOR_WORKERS=workers) as running:
+        senders = Senders(running)
+        senders.wait(100)
+        began = time.monotonic()
+        running.process.terminate()
+        assert running.process.wait(10) == 0
+        assert time.monotonic() - began < 10
+        senders.stop()
+        stored = stored_ids(running)
+        assert set(senders.accepted) <= set(stored)
+        assert set(stored.values()) == {1}
+
+
+def test_a_body_larger_than_the_cap_is_answered_not_reset(start: Any) -> None:
+    with start() as running:
+        for size in (1_100_000, 1_500_000, 2 * 1024 * 1024):
+            with socket.create_connection(("127.0.0.1", running.port), 10) as client:
+                client.sendall(HEAD.format(key=running.secret).encode() + f"Content-Length: {size}\r\n\r\n".encode())
+                client.sendall(bytes(size))
+                assert client.recv(4096).startswith(b"HTTP/1.1 413"), size
+        with socket.create_connection(("127.0.0.1", running.port), 10) as client:
+            client.sendall(HEAD.format(key=running.secret).encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+            for _ in range(24):
+                client.sendall(b"10000\r\n" + bytes(0x10000) + b"\r\n")
+            client.sendall(b"0\r\n\r\n")
+            assert client.recv(4096).startswith(b"HTTP/1.1 413")
+
+
+def test_a_chunked_body_is_accepted(start: Any) -> None:
+    with start() as running, socket.create_connection(("127.0.0.1", running.port), 10) as client:
+        body = json.dumps({"events": [thumb()]}).encode()
+        client.sendall(HEAD.format(key=running.secret).encode() + b"Transfer-Encoding: chunked\r\n\r\n")
+        for part in (body[:10], body[10:]):
+            client.sendall(f"{len(part):x}\r\n".encode() + part + b"\r\n")
+        client.sendall(b"0\r\n\r\n")
+        assert client.recv(4096).startswith(b"HTTP/1.1 202")
+
+
+class Stalled(io.BytesIO):
+    """A body whose rest does not come before the connection is cut."""
+
+    def __init__(self) -> None:
+        super().__init__(b'{"events":')
+        self.cut = threading.Event()
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.cut.wait(10)
+        return super().read(size)
+
+
+def test_a_body_that_stops_arriving_is_answered_408(bench: Bench) -> None:
+    body = Stalled()
+    bench.restart(deadline=Deadline(lambda quiet, unanswered: body.cut.set(), piece_seconds=0.2))
+    answer = bench.client.post(
+        "/v1/events", input_stream=body, content_type="application/json", environ_overrides={"CONTENT_LENGTH": "100"}
+    )
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (408, "too_slow")
+    assert answer.headers["Connection"] == "close"
+    assert bench.post([thumb()]).status_code == 202
+
+
+@pytest.mark.slow
+def test_stalled_clients_are_told_so_and_others_are_served_meanwhile(start: Any) -> None:
+    with start() as running:
+        stalled = [socket.create_connection(("127.0.0.1", running.port), 30) for _ in range(100)]
+        for client in stalled:
+            client.sendall(HEAD.format(key=running.secret).encode() + b'Content-Length: 500\r\n\r\n{"events":')
+        assert post(running, [thumb()])[0] == 202
+        assert {client.recv(4096)[:12] for client in stalled} == {b"HTTP/1.1 408"}
+        for client in stalled:
+            client.close()
+
+
+def check_counts(running: Process) -> None:
+    for _ in range(20):
+        assert post(running, [thumb(), thumb(), thumb(value="sideways")])[0] == 207
+    assert post(running, [thumb()])[0] == 202
+    for body in (b"junk", b"{}"):
+        with socket.create_connection(("127.0.0.1", running.port), 10) as client:
+            client.sendall(HEAD.format(key="tw_sec_x").encode() + b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+            assert client.recv(4096).startswith(b"HTTP/1.1 400")
+    text = running.get("/metrics")[1]
+    log = running.log()
+    assert metric(text, "thumbwheel_collector_events_total", outcome="accepted") == len(events(log)) == 41
+    assert metric(text, "thumbwheel_collector_events_total", outcome="rejected") == len(events(log, REJECTED)) == 20
+    log.close()
+    assert metric(text, "thumbwheel_collector_rejected_total", code="invalid_event") == 20
+    assert metric(text, "thumbwheel_collector_refused_total", code="invalid_body") == 2
+    for status, count in (("202", 1), ("207", 20), ("400", 2)):
+        assert metric(text, "thumbwheel_collector_request_seconds_count", status=status) == count
+    assert metric(text, "thumbwheel_collector_append_seconds_count") == 21
+    assert metric(text, "thumbwheel_collector_in_flight") == 0
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_metrics_add_up_with_what_the_log_holds_whatever_the_workers(start: Any, workers: str) -> None:
+    with start(COLLECTOR_WORKERS=workers) as running:
+        check_counts(running)
+
+
+def test_health_names_the_promise_and_the_script_is_served_to_any_page(start: Any) -> None:
+    with start() as running:
+        assert json.loads(running.get("/healthz")[1]) == {"status": "ok", "promise": "fsync"}
+        assert json.loads(running.get("/readyz")[1])["status"] == "ready"
+        for name in ("thumbwheel.js", "thumbwheel-elements.js"):
+            connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
+            connection.request("GET", f"/sdk/{name}", headers={"Origin": "https://anyone.example"})
+            answer = connection.getresponse()
+            script = answer.read()
+            assert answer.status == 200
+            assert answer.getheader("Access-Control-Allow-Origin") == "*"
+            assert re.match("text/javascript", answer.getheader("Content-Type", ""))
+            assert b"thumbwheel" in script
+            connection.request("GET", f"/sdk/{name}", headers={"If-None-Match": answer.getheader("ETag", "")})
+            assert connection.getresponse().status == 304
+            connection.close()
+
+
+def test_a_port_in_use_ends_the_start_with_one_line(start: Any) -> None:
+    import os
+    import subprocess
+    import sys
+
+    with start() as running:
+        env = os.environ | {
+            "THUMBWHEEL_HOME": str(running.home), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{running.port}",
+        }  # fmt: skip
+        done = subprocess.run([sys.executable, "-m", "collector"], env=env, capture_output=True, text=True, timeout=20)
+        assert done.returncode != 0
+        assert done.stderr.count("\n") == 1
+        assert str(running.port) in done.stderr
+
+
+def test_bodies_shorter_than_announced_are_refused(bench: Bench) -> None:
+    answer = bench.client.post("/v1/events", data=b'{"events":[]}', content_length=50, content_type="application/json")
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (400, "invalid_body")
