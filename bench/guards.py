@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from peft import PeftModel
 
-from trainer import guards, run  # first: run sets what the Hugging Face libraries read at import
+from trainer import guards, run
 from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.generation import Reply, Sampling, generate
 from trainer.hardware import find_hardware

@@ -4,7 +4,7 @@
 
 Ours is trainer.dpo: reading the dataset folder, tokenising, row weights, metrics file, saving the adapter. Bare is
 TRL's DPOTrainer as its documentation shows it, on the same rows, model, settings and order, with a saved adapter. Both
-start from a loaded base; they take turns, the first round warms up and does not count, the ratio is that of the medians.
+start from a loaded base; they take turns, the first round warms up and does not count, the ratio is of medians.
 Target: at most 1.05.
 """
 
@@ -21,9 +21,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from trainer import adapter, dpo, run  # first: run sets what the Hugging Face libraries read at import
-
-import datasets  # noqa: I001
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 from peft import LoraConfig
@@ -32,6 +30,7 @@ from transformers.utils import logging as transformers_logging
 from trl import DPOConfig, DPOTrainer
 
 from bench.guards import PROBLEMS, THINGS
+from trainer import adapter, dpo
 from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.dpo import PreferenceConfig
 from trainer.hardware import Hardware, find_hardware
@@ -39,9 +38,7 @@ from trainer.progress import MetricsFile
 from trainer.rows import open_dataset
 from trainer.tokens import make_encoder
 
-WORDS = (
-    "we are sorry to hear that and will gladly help you with it today please send us the number of your order".split()
-)
+SPOKEN = "we are sorry to hear that and will gladly help you with it today please send us the number of your order"
 
 
 def make_dataset(folder: Path, pairs: int) -> Path:
@@ -49,11 +46,14 @@ def make_dataset(folder: Path, pairs: int) -> Path:
     rng = random.Random(4)
 
     def reply() -> list[dict[str, str]]:
-        return [{"role": "assistant", "content": " ".join(rng.choices(WORDS, k=rng.randint(20, 80)))}]
+        return [{"role": "assistant", "content": " ".join(rng.choices(SPOKEN.split(), k=rng.randint(20, 80)))}]
+
+    def ask(i: int) -> list[dict[str, str]]:
+        return [{"role": "user", "content": f"{rng.choice(PROBLEMS).format(rng.choice(THINGS))} {i}"}]
 
     rows = [
         {
-            "id": str(i), "prompt": [{"role": "user", "content": rng.choice(PROBLEMS).format(rng.choice(THINGS)) + f" {i}"}],
+            "id": str(i), "prompt": ask(i),
             "chosen": reply(), "rejected": reply(), "weight": 1 / 3, "truncated_chosen": False,
             "truncated_rejected": False,
         }
@@ -129,12 +129,10 @@ def main() -> int:
                     seconds[name].append(took)
     medians: dict[str, Any] = {name: statistics.median(values) for name, values in seconds.items()}
     ratio = medians["ours"] / medians["bare"]
-    print(
-        f"{given.pairs} pairs: ours {medians['ours']:.1f} s, bare TRL {medians['bare']:.1f} s, ratio {ratio:.3f} (target 1.05)"
-    )
+    times = f"ours {medians['ours']:.1f} s, bare TRL {medians['bare']:.1f} s"
+    print(f"{given.pairs} pairs: {times}, ratio {ratio:.3f} (target 1.05)")
     return 0 if ratio <= 1.05 else 1
 
 
 if __name__ == "__main__":
-    _ = run  # Imported for what it sets.
     sys.exit(main())

@@ -23,11 +23,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-# Before the Hugging Face libraries are imported: they read these once. TRL reports usage unless told not to.
-os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-os.environ.setdefault("HF_HUB_OFFLINE", "1")
-os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-
 import datasets
 from peft import PeftModel
 from transformers.utils import logging as transformers_logging
