@@ -23,7 +23,7 @@ from transformers import PrinterCallback
 from trl import DPOConfig, DPOTrainer
 from trl.models.utils import disable_gradient_checkpointing
 from trl.trainer.dpo_trainer import DataCollatorForPreference
-from trl.trainer.utils import use_adapter
+from trl.trainer.utils import add_fused_lm_head, use_adapter
 
 from eventlog.errors import ThumbwheelError
 from trainer.adapter import Prepared
@@ -117,6 +117,15 @@ class WeightedDPOTrainer(DPOTrainer):  # type: ignore[misc]
     TRL 1.16 drops the column (`_set_signature_columns_if_needed`), its collator does not emit it and `_compute_loss`
     has no hook before the mean, so all three are replaced. With equal weights the loss is TRL's own.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        """Set up TRL's trainer, then let its LM head compute log-probabilities only.
+
+        TRL also has it compute the entropy, mean and rank of every token's logits for its metrics, which on a CPU
+        costs more than our row weights and metrics file do.
+        """
+        super().__init__(*args, **kwargs)
+        add_fused_lm_head(self.accelerator.unwrap_model(self.model).get_base_model(), outputs=("log_probs",))
 
     def _prepare_dataset(self, dataset: Dataset, processing_class: Any, args: Any, dataset_name: str) -> Dataset:
         return dataset  # Rows come tokenised by `tokenise`, where cut replies lose their stop token.

@@ -12,6 +12,7 @@ import torch
 from datasets import Dataset
 from safetensors import safe_open
 from trl import DPOConfig, DPOTrainer
+from trl.trainer.utils import add_fused_lm_head
 
 from eventlog.errors import ThumbwheelError
 from tests.trainer import tiny
@@ -97,6 +98,8 @@ def test_equal_weights_give_the_loss_of_trl(
     batch = trainer.data_collator([_columns(row) for row in rows])
     ours = trainer.compute_loss(trainer.model, dict(batch))
     batch.pop("weight")
+    everything = ("log_probs", "entropy", "mean_logits", "is_top1")
+    add_fused_lm_head(trainer.model.get_base_model(), outputs=everything)  # What TRL's own loss asks for.
     theirs = DPOTrainer._compute_loss(trainer, trainer.model, batch, False)
     assert torch.allclose(ours, theirs, atol=1e-6)
 
