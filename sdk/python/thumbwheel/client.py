@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("thumbwheel")
 
+# How long a shutdown waits for an idle connection to be closed.
+CLOSE_SECONDS = 0.5
+
 # What a call returns: the event's id (None when it was not kept), or with sync=True a Result.
 Sent = Union[str, Result, None]
 BeforeSend = Callable[[Event], Optional[Event]]
@@ -186,6 +189,9 @@ class Client:
         left = [item.event_id for item in self._outbox.clear()]
         if left:
             self._lose(Problem("shutdown", "The event could not be sent before the end."), left)
+        if empty:
+            self._sender.join(CLOSE_SECONDS)
+        self._transport.close()
         return empty
 
     def opt_in(self) -> None:

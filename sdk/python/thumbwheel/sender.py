@@ -95,6 +95,11 @@ class Sender:
                         break
         return self._outbox.wait_empty(deadline - time.monotonic())
 
+    def join(self, seconds: float) -> None:
+        """Wait for the thread to end after the outbox was closed, so that its connection is closed too."""
+        if self._thread is not None:
+            self._thread.join(seconds)
+
     def _run(self) -> None:
         while self._send_next():
             pass

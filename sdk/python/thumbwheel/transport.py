@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import http.client
 import json
 import ssl
@@ -16,6 +17,8 @@ from urllib.request import getproxies, proxy_bypass
 from thumbwheel.version import VERSION
 
 MAX_ANSWER_BYTES = 1024 * 1024
+# Looking up a host imports this codec. A child forked while another thread did would wait for that import for ever.
+codecs.lookup("idna")
 
 
 class Answer(NamedTuple):
