@@ -74,11 +74,14 @@ class _Job:
 
 
 class Engine:
-    """Base and adapters in this process. `adapter_folder(model)` says where an adapter's files lie."""
+    """Base and adapters in this process.
 
-    def __init__(self, base: Path, adapter_folder: Callable[[str], Path]) -> None:
+    `adapter_folder(model)` says where an adapter's files lie; dtype is auto, float32 or bfloat16.
+    """
+
+    def __init__(self, base: Path, adapter_folder: Callable[[str], Path], dtype: str = "auto") -> None:
         self.tokenizer = load_tokenizer(base)
-        hardware = find_hardware()
+        hardware = find_hardware(dtype)
         base_model = load_model(base, hardware.dtype).to(hardware.device)
         self._device = torch.device(hardware.device)
         self._limit = int(getattr(base_model.config, "max_position_embeddings", 2048))
@@ -196,9 +199,13 @@ class Engine:
             with self._lock:
                 self._waiting_rows -= len(job.rows)
             try:
-                self._load_adapters(batch, job)
+                self._load_adapters(batch, job, joining)
             except ThumbwheelError as error:
                 job.future.set_exception(error)
+                continue
+            except Exception as error:
+                log.exception("An adapter could not be loaded; its request is answered with an error.")
+                job.future.set_exception(_failed(error))
                 continue
             joining += job.rows
             jobs.update((id(row), job) for row in job.rows)
@@ -207,8 +214,8 @@ class Engine:
         batch.model.model = self._adapters.model
         return batch.join(joining)
 
-    def _load_adapters(self, batch: Batch, job: _Job) -> None:
-        busy = {row.adapter for row in batch.rows} | {row.adapter for row in job.rows}
+    def _load_adapters(self, batch: Batch, job: _Job, joining: list[Row]) -> None:
+        busy = {row.adapter for row in [*batch.rows, *joining, *job.rows]}
         for name in {row.adapter for row in job.rows} - {BASE}:
             self._adapters.use(name, self._folder(name), busy)
 
@@ -228,12 +235,12 @@ class Engine:
     def _fail(self, jobs: dict[int, _Job], error: Exception) -> None:
         for job in jobs.values():
             if not job.future.done():
-                job.future.set_exception(
-                    ThumbwheelError(
-                        "engine_failed", f"The engine failed: {type(error).__name__}.", "Try again.", status=500
-                    )
-                )
+                job.future.set_exception(_failed(error))
         jobs.clear()
+
+
+def _failed(error: Exception) -> ThumbwheelError:
+    return ThumbwheelError("engine_failed", f"The engine failed: {type(error).__name__}.", "Try again.", status=500)
 
 
 def _listener(request: Generation, index: int) -> Callable[[str], None] | None:
