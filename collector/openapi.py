@@ -41,21 +41,12 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
         }
         for status, _, why in REFUSALS
     }
-    body = {
-        "type": "object",
-        "required": ["events"],
-        "properties": {
-            "events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": {"oneOf": taken}},
-            "sent_at": {"type": "string", "format": "date-time"},
-            "key": {"type": "string"},
-        },
-    }
     post = {
         "summary": "Write feedback events",
         "security": [{"key": []}, {}],
         "requestBody": {
             "required": True,
-            "content": {kind: {"schema": body} for kind in ("application/json", "text/plain")},
+            "content": {kind: {"schema": _body(taken)} for kind in ("application/json", "text/plain")},
         },
         "responses": answers,
     }
@@ -64,6 +55,18 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
         "info": {"title": "Thumbwheel collector", "version": "1"},
         "paths": {path: {"post": post}},
         "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _body(taken: list[dict[str, Any]]) -> dict[str, Any]:
+    return {
+        "type": "object",
+        "required": ["events"],
+        "properties": {
+            "events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": {"oneOf": taken}},
+            "sent_at": {"type": "string", "format": "date-time"},
+            "key": {"type": "string"},
+        },
     }
 
 

@@ -150,14 +150,14 @@ def start(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., Any]:
     """Starts a collector with settings of the environment; stops it at the end of the block."""
 
     @contextmanager
-    def started(**settings: str) -> Iterator[Process]:
+    def started(port: int = 0, **settings: str) -> Iterator[Process]:
         control = Control.open(Settings(home=tmp_path).control_url)
         secret, public = (
             control.create_key("default", "secret").key,
             control.create_key("default", "public", [SHOP]).key,
         )
         control.close()
-        port = free_port()
+        port = port or free_port()
         env = os.environ | {"THUMBWHEEL_HOME": str(tmp_path), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{port}"}
         env |= {f"THUMBWHEEL_{name}": value for name, value in settings.items()}
         process = subprocess.Popen([sys.executable, "-m", "collector"], cwd=ROOT, env=env)

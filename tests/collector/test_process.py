@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from thumbwheel import Client
 
 from collector.deadline import Deadline
 from eventlog.topics import REJECTED
@@ -115,6 +116,32 @@ def test_sigterm_under_load_answers_what_is_in_flight_and_loses_nothing_accepted
         stored = stored_ids(running)
         assert set(senders.accepted) <= set(stored)
         assert set(stored.values()) == {1}
+
+
+@pytest.mark.faults
+def test_the_python_sdk_loses_nothing_while_the_collector_is_killed_and_comes_back(
+    start: Any, free_port: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("thumbwheel.sender.BACKOFF_SECONDS", 0.05)
+    port, ids = free_port(), []
+    client = None
+    for _ in range(3):
+        with start(port=port) as running:
+            client = client or Client(running.url, running.secret, actor="u-1")
+            for number in range(200):
+                ids.append(client.thumb("i-1", f"c-{number}", "up"))
+                time.sleep(0.001)
+            running.kill()
+        ids.append(client.thumb("i-1", "c-between", "up"))
+    assert client is not None
+    with start(port=port) as running:
+        deadline = time.monotonic() + 20
+        while not client.flush(1) and time.monotonic() < deadline:
+            pass
+        assert client.stats().waiting == 0
+        assert client.dropped == {}
+        assert set(ids) == set(stored_ids(running))
+    client.shutdown(0)
 
 
 def test_a_body_larger_than_the_cap_is_answered_not_reset(start: Any) -> None:
