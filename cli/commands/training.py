@@ -88,7 +88,7 @@ def wait_for_run(api: Api, request_id: str) -> dict[str, Any]:
 @pass_context
 def evaluate(context: Context, adapter_id: str) -> None:
     """Measure an adapter against the base on the frozen prompts, and print every guard."""
-    from trainer.evaluate import evaluate_adapter
+    from trainer.measure import evaluate_adapter
 
     context.result(evaluate_adapter(context.settings, context.project, adapter_id))
 

@@ -1,0 +1,57 @@
+"""Measure a registered adapter again: every guard against the base, on this machine, with today's limits.
+
+    thumbwheel evaluate ad-0123456789ab
+
+The same measures a run takes after training, from the files the gateway serves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from peft import PeftModel
+
+from eventlog.errors import ThumbwheelError
+from eventlog.settings import Settings
+from trainer import evaluate, guards
+from trainer.base_model import ensure_base_model, load_model, load_tokenizer
+from trainer.evaluate import Accuracy
+from trainer.hardware import find_hardware
+from trainer.registry import Registry
+from trainer.tokens import make_encoder
+
+
+def evaluate_adapter(settings: Settings, project: str, adapter_id: str) -> dict[str, Any]:
+    """Return {adapter_id, passed, reasons, guards}; raises ThumbwheelError for an unknown adapter.
+
+    Held-out accuracy belongs to a run and its dataset; it is on the adapter's card, not measured here.
+    """
+    registry = Registry(settings.home / "models" / project, project)
+    folder = registry.adapter(adapter_id)
+    if not (folder / "adapter_config.json").exists():
+        raise ThumbwheelError(
+            "unknown_adapter",
+            f"There is no adapter {adapter_id!r} in project {project!r}.",
+            "thumbwheel models lists them.",
+        )
+    base = ensure_base_model(settings.base_model, settings.home)
+    return measure_folder(folder, base, settings.home / "models" / "guards") | {"adapter_id": adapter_id}
+
+
+def measure_folder(adapter: Path, base: Path, cache: Path | None) -> dict[str, Any]:
+    """Return the verdicts on an adapter folder; the base's side is kept under `cache`."""
+    hardware = find_hardware()
+    model = PeftModel.from_pretrained(load_model(base, hardware.dtype), str(adapter)).to(hardware.device).eval()
+    encoder = make_encoder(load_tokenizer(base), model)
+    moved = evaluate.probe_logits(model, encoder) - evaluate.probe_logits(model, encoder, base=True)
+    change = float(moved.abs().max())
+    training = guards.Training(float(change > 0), change, 0.0, Accuracy(0, 0))
+    base_side = guards.base_side(model, encoder, base, cache, guards.SAMPLING)
+    side = guards.measure(model, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
+    verdicts = [verdict for verdict in guards.judge(side, base_side, training) if verdict.name != "held_out"]
+    return {
+        "passed": all(verdict.passed for verdict in verdicts), "reasons": guards.reasons(verdicts),
+        "guards": [asdict(verdict) for verdict in verdicts],
+    }  # fmt: skip
