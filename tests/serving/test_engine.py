@@ -14,8 +14,8 @@ from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, save_adapter
 from tests.trainer import tiny
 from trainer.serving.adapters import MAX_LOADED
 from trainer.serving.aliases import Models
-from trainer.serving.engine import MAX_WAITING_ROWS, Engine, Generation
-from trainer.serving.sampling import Sampling
+from trainer.serving.engine import MAX_WAITING_ROWS, Engine
+from trainer.serving.replies import Generation, Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
 PROMPTS = ("where is my parcel", "refund", "please change my address today thank you very much indeed", "hello")
@@ -100,7 +100,7 @@ def test_a_streamed_chat_does_not_wait_for_a_long_batch(engine: Engine) -> None:
     sampling = Sampling(temperature=1.0, max_tokens=300)
 
     def batch() -> None:
-        ask(engine, PROMPTS[0], ("base",) * 28, sampling)
+        ask(engine, PROMPTS[0], ("base",) * 32, sampling)
         finished.append(time.monotonic())
 
     thread = threading.Thread(target=batch)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+from pathlib import Path
 
 # Threads that spin at a barrier starve each other on a machine that does other things too (measured: 1 token/s
 # against 9 while another process computes). Must be set before torch is loaded.
@@ -20,8 +21,8 @@ from eventlog.log import open_log
 from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
 from eventlog.settings import Settings, load_settings
 from trainer.serving.aliases import Models
-from trainer.serving.engine import Engine, Generator
 from trainer.serving.gateway import create_app
+from trainer.serving.replies import Generator
 from trainer.serving.upstream import Upstream
 
 # A request thread waits for its replies; the engine bounds the rows that may wait.
@@ -32,9 +33,29 @@ def make_generator(settings: Settings, models: Models) -> Generator:
     """Return the engine in process, or the upstream when one is set."""
     if settings.model_api:
         return Upstream(settings.model_api, settings.base_model, settings.model_api_key)
-    from trainer.base_model import ensure_base_model
+    import torch
 
+    from trainer.base_model import ensure_base_model
+    from trainer.serving.engine import Engine
+
+    torch.set_num_threads(cpu_threads())
     return Engine(ensure_base_model(settings.base_model, settings.home), models.folder)
+
+
+def cpu_threads() -> int:
+    """Return how many threads compute: OMP_NUM_THREADS, else the CPUs this process may use, a container's limit too.
+
+    More threads than CPUs wait for each other at every barrier.
+    """
+    if told := os.environ.get("OMP_NUM_THREADS", ""):
+        return max(1, int(told)) if told.isdigit() else 1
+    cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text("ascii").split()
+        cpus = min(cpus, round(int(quota) / int(period)))
+    except (OSError, ValueError):
+        pass  # No limit is set ("max"), or this is not Linux.
+    return max(1, cpus)
 
 
 def make_app() -> Flask:

@@ -33,16 +33,17 @@ class Models:
 
     def __init__(self, home: Path) -> None:
         self._root = home / "models"
-        self._seen: dict[str, tuple[int, Aliases]] = {}
+        self._seen: dict[str, tuple[tuple[int, int], Aliases]] = {}
         self._lock = threading.Lock()
 
     def aliases(self, project: str) -> Aliases:
         """Return the project's aliases as the file has them now."""
         file = self._root / project / "aliases.json"
         try:
-            changed = file.stat().st_mtime_ns
+            found = file.stat()
         except FileNotFoundError:
             return Aliases()
+        changed = (found.st_mtime_ns, found.st_ino)
         with self._lock:
             seen = self._seen.get(project)
             if seen is None or seen[0] != changed:

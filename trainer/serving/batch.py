@@ -14,7 +14,8 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from trainer.serving.sampling import RowRandom, Sampling, draw
+from trainer.serving.replies import Sampling
+from trainer.serving.sampling import RowRandom, draw
 
 BASE = "__base__"
 

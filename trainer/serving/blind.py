@@ -8,9 +8,8 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from eventlog.errors import ThumbwheelError
-from trainer.serving.aliases import BASE, Aliases, Models
-from trainer.serving.engine import Generation, Generator, Reply
-from trainer.serving.sampling import Sampling
+from trainer.serving.aliases import Aliases, Models
+from trainer.serving.replies import Generation, Generator, Reply, Sampling
 from trainer.serving.wire import CandidatesRequest, Compare, for_template
 
 MAX_REDRAWS = 3
@@ -78,6 +77,8 @@ def draw_candidates(generator: Generator, request: CandidatesRequest, chosen: Si
         )
     messages = for_template(request.messages)
     models = chosen.models(request.k)
+    # Shuffled before anything is drawn: were the challenger's always the later ones, only they would be drawn again.
+    random.SystemRandom().shuffle(models)
     replies = generator.generate(Generation(messages, models, sampling))
     drawn = [Drawn(reply, model) for reply, model in zip(replies, models, strict=True)]
     for attempt in range(1, MAX_REDRAWS + 1):
@@ -89,7 +90,6 @@ def draw_candidates(generator: Generator, request: CandidatesRequest, chosen: Si
             drawn[index] = Drawn(reply, models[index])
     for index in _duplicates(drawn):
         drawn[index] = replace(drawn[index], duplicate=True)
-    random.SystemRandom().shuffle(drawn)
     return drawn
 
 
@@ -108,5 +108,3 @@ def _duplicates(drawn: list[Drawn]) -> list[int]:
         seen.add(text)
     return doubled
 
-
-__all__ = ["BASE", "Drawn", "Sides", "champion_only", "draw_candidates", "normalised", "sides"]

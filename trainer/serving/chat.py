@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import queue
 import threading
 import time
@@ -11,11 +12,12 @@ from typing import Any
 
 import msgspec
 
-from eventlog.envelope import CandidateText
 from eventlog.errors import ThumbwheelError
-from trainer.serving.engine import Generation, Generator, Reply
 from trainer.serving.interactions import Interactions, candidate, interaction_event
-from trainer.serving.wire import ChatRequest, for_template
+from trainer.serving.replies import Generation, Generator, Reply
+from trainer.serving.wire import ChatRequest, for_template, openai_error
+
+log_lines = logging.getLogger(__name__)
 
 
 @dataclass
@@ -39,22 +41,21 @@ class Completion:
         models = [self.model] * len(self.candidate_ids)
         return Generation(for_template(self.request.messages), models, self.request.sampling())
 
-    def store(self, interactions: Interactions, candidates: list[CandidateText]) -> bool:
-        """Log the interaction unless told not to; True when nothing is left to log."""
-        if not self.request.stored() or not candidates:
-            return True
-        event = interaction_event(self.request, self.interaction_id, "chat", candidates)
-        return interactions.record(event, self.project, self.key_id)
+    def store(self, interactions: Interactions, replies: list[Reply]) -> None:
+        """Log the interaction unless told not to; a log that is away is counted and fails nothing."""
+        if self.request.stored():
+            recorded = self.request.sampling().recorded()
+            shown = [
+                candidate(i, reply, self.model, recorded) for i, reply in zip(self.candidate_ids, replies, strict=True)
+            ]
+            event = interaction_event(self.request, self.interaction_id, "chat", shown)
+            interactions.record(event, self.project, self.key_id)
 
 
 def whole(completion: Completion, generator: Generator, interactions: Interactions) -> dict[str, Any]:
     """Return the whole completion; a log that is away never fails it."""
     replies = generator.generate(completion.generation())
-    recorded = completion.request.sampling().recorded()
-    completion.store(
-        interactions,
-        [candidate(i, r, completion.model, recorded) for i, r in zip(completion.candidate_ids, replies, strict=True)],
-    )
+    completion.store(interactions, replies)
     choices = [
         {
             "index": index, "candidate_id": candidate_id, "finish_reason": reply.finish_reason, "logprobs": None,
@@ -70,45 +71,65 @@ def _usage(replies: list[Reply]) -> dict[str, int]:
     return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
 
 
-def streamed(completion: Completion, generator: Generator, interactions: Interactions) -> Iterator[bytes]:
-    """Yield server-sent events; the interaction is logged before the last chunk, or with what was sent."""
-    events: queue.Queue[Any] = queue.Queue()
-    request = completion.generation()
-    request.on_text = lambda index, text: events.put((index, text))
-    sent = [""] * len(completion.candidate_ids)
-    threading.Thread(target=_generate, args=(generator, request, events), daemon=True).start()
-    logged = False
-    try:
+class Stream:
+    """Server-sent events of one completion, and the interaction logged before the last of them.
+
+    A client that leaves has the server call `close`: what was sent is logged, the engine drops the rows.
+    """
+
+    def __init__(self, completion: Completion, generator: Generator, interactions: Interactions) -> None:
+        self._completion = completion
+        self._generator = generator
+        self._interactions = interactions
+        self._events: queue.Queue[Any] = queue.Queue()
+        self._sent = [""] * len(completion.candidate_ids)
+        self._logged = False
+        self._request = completion.generation()
+        self._request.on_text = lambda index, text: self._events.put((index, text))
+        self._first: Any = None
+
+    def begin(self) -> None:
+        """Have the replies written; returns with the first piece, so that a refusal still has its own status."""
+        threading.Thread(target=self._write, name="stream", daemon=True).start()
+        self._first = self._events.get()
+        if isinstance(self._first, ThumbwheelError):
+            raise self._first
+
+    def _write(self) -> None:
+        try:
+            self._events.put(self._generator.generate(self._request))
+        except ThumbwheelError as error:
+            self._events.put(error)
+        except Exception as error:
+            log_lines.error("A stream failed: %s", type(error).__name__, exc_info=error)
+            self._events.put(ThumbwheelError("internal_error", "The gateway failed.", "Try again.", status=500))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the chunks; `begin` has been called."""
+        completion, event = self._completion, self._first
         for index, candidate_id in enumerate(completion.candidate_ids):
             yield _chunk(completion, index, {"role": "assistant", "content": ""}, candidate_id=candidate_id)
-        while isinstance(event := events.get(), tuple):
+        while isinstance(event, tuple):
             index, text = event
-            sent[index] += text
             yield _chunk(completion, index, {"content": text})
+            self._sent[index] += text
+            event = self._events.get()
         if isinstance(event, ThumbwheelError):
-            yield b"data: " + msgspec.json.encode(event.as_dict()) + b"\n\n"
+            yield b"data: " + msgspec.json.encode(openai_error(event)) + b"\n\n"
             return
-        logged = completion.store(interactions, _written(completion, event, sent)) or True
+        self._store(event)
         yield from _endings(completion, event)
-    finally:
-        request.cancelled.set()
-        if not logged and any(sent):
-            # The client left, or the engine failed half way: what was shown is logged as it was shown.
-            completion.store(interactions, _written(completion, None, sent))
 
+    def close(self) -> None:
+        """End it wherever it is; what was shown is logged as it was shown."""
+        self._request.cancelled.set()
+        if any(self._sent):
+            self._store([Reply(text, "cancelled", 0, 0) for text in self._sent])
 
-def _generate(generator: Generator, request: Generation, events: queue.Queue[Any]) -> None:
-    try:
-        events.put(generator.generate(request))
-    except ThumbwheelError as error:
-        events.put(error)
-
-
-def _written(completion: Completion, replies: list[Reply] | None, sent: list[str]) -> list[CandidateText]:
-    recorded = completion.request.sampling().recorded()
-    if replies is None:
-        replies = [Reply(text, "cancelled", 0, 0) for text in sent]
-    return [candidate(i, r, completion.model, recorded) for i, r in zip(completion.candidate_ids, replies, strict=True)]
+    def _store(self, replies: list[Reply]) -> None:
+        if not self._logged:
+            self._logged = True
+            self._completion.store(self._interactions, replies)
 
 
 def _endings(completion: Completion, replies: list[Reply]) -> Iterator[bytes]:

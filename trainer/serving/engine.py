@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 
@@ -23,54 +22,15 @@ from eventlog.errors import ThumbwheelError
 from trainer.base_model import load_model, load_tokenizer
 from trainer.hardware import find_hardware
 from trainer.serving.adapters import Adapters
+from trainer.serving.admission import Job, Waiting
 from trainer.serving.batch import BASE, Batch, Model, Row
-from trainer.serving.sampling import RowRandom, Sampling
+from trainer.serving.replies import Generation, Reply, Sampling
+from trainer.serving.sampling import RowRandom
 
-MAX_ROWS = 32
 # Rows that may wait; past it a request is refused with Retry-After instead of growing a queue without end.
 MAX_WAITING_ROWS = 256
+STOP_SECONDS = 8.0
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Reply:
-    """One finished reply; finish_reason is stop or length."""
-
-    text: str
-    finish_reason: str
-    prompt_tokens: int
-    tokens: int
-
-
-@dataclass
-class Generation:
-    """A request to the engine: one prompt, one adapter name per wanted reply ("base" for none)."""
-
-    messages: list[dict[str, Any]]
-    models: Sequence[str]
-    sampling: Sampling
-    on_text: Callable[[int, str], None] | None = None
-    cancelled: threading.Event = field(default_factory=threading.Event)
-
-
-class Generator(Protocol):
-    """What the gateway asks for replies: the engine in process, or an OpenAI-compatible upstream."""
-
-    def generate(self, request: Generation) -> list[Reply]:
-        """Return one reply per wanted model; raises ThumbwheelError."""
-
-    def check(self) -> None:
-        """Raise ThumbwheelError when no reply can be had."""
-
-    def close(self) -> None:
-        """Stop; requests in flight are answered first."""
-
-
-@dataclass
-class _Job:
-    request: Generation
-    rows: list[Row]
-    future: Future[list[Reply]]
 
 
 class Engine:
@@ -88,8 +48,9 @@ class Engine:
         self._adapters = Adapters(base_model)
         self._folder = adapter_folder
         self._ends = _end_tokens(base_model, self.tokenizer)
-        self._incoming: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._incoming: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
         self._waiting_rows = 0
+        self._closed = False
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -100,15 +61,17 @@ class Engine:
         """Return one reply per model named, in order; blocks. Raises ThumbwheelError, 503 when too many wait."""
         job = self._job(request)
         with self._lock:
+            if self._closed:
+                raise ThumbwheelError("engine_stopped", "The engine is stopping.", "Try again.", status=503)
             if self._waiting_rows + len(job.rows) > MAX_WAITING_ROWS:
                 raise ThumbwheelError(
                     "overloaded", "Too many replies are waiting.", "Try again in a moment.", status=503
                 )
             self._waiting_rows += len(job.rows)
-        self._incoming.put(job)
+            self._incoming.put(job)
         return job.future.result()
 
-    def _job(self, request: Generation) -> _Job:
+    def _job(self, request: Generation) -> Job:
         prompt = self._prompt(request.messages)
         if len(prompt) + 1 >= self._limit:
             raise ThumbwheelError(
@@ -122,13 +85,13 @@ class Engine:
                 prompt, BASE if model == "base" else model, self._within_context(request.sampling, len(prompt)),
                 RowRandom(None if seed is None else seed + index), _listener(request, index),
             ))  # fmt: skip
-        return _Job(request, rows, Future())
+        return Job(request, rows, Future())
 
     def _within_context(self, sampling: Sampling, prompt_tokens: int) -> Sampling:
         room = self._limit - prompt_tokens
         if sampling.max_tokens <= room:
             return sampling
-        return Sampling(sampling.temperature, sampling.top_p, room, sampling.stop, sampling.seed)
+        return replace(sampling, max_tokens=room)
 
     def _prompt(self, messages: list[dict[str, Any]]) -> list[int]:
         try:
@@ -147,35 +110,37 @@ class Engine:
 
     def close(self) -> None:
         """Finish what is in flight for at most 8 s, then stop."""
-        self._incoming.put(None)
-        self._thread.join(8.0)
+        with self._lock:
+            self._closed = True
+            self._incoming.put(None)
+        self._thread.join(STOP_SECONDS)
 
     # -- the engine's thread
 
     def _run(self) -> None:
-        batch = Batch(Model(None, self.tokenizer, self._ends, self._adapters.any_loaded, self._device))
-        jobs: dict[int, _Job] = {}
-        waiting: deque[_Job] = deque()
-        closing = False
+        batch, live, waiting, closing = self._new_batch(), list[Job](), Waiting(), False
         while True:
-            closing = self._receive(waiting, block=not batch.rows and not waiting and not closing) or closing
-            if closing and not batch.rows and not waiting:
+            closing = self._receive(waiting, block=not live and not waiting and not closing) or closing
+            if closing and not live and not waiting:
                 return
             try:
-                done = self._admit(batch, waiting, jobs)
-                self._drop_cancelled(batch, jobs)
+                self._admit(batch, waiting, live)
+                self._drop_cancelled(batch, live)
                 if batch.rows:
-                    done += batch.step()
+                    batch.step()
             except Exception as error:
                 log.exception("A step failed; its requests are answered with an error.")
-                self._fail(jobs, error)
-                batch = Batch(
-                    Model(self._adapters.model, self.tokenizer, self._ends, self._adapters.any_loaded, self._device)
-                )
-                continue
-            self._answer(done, jobs)
+                self._fail(live, error)
+                batch = self._new_batch()
+            for job in live:
+                job.answer()
+            live = [job for job in live if not job.future.done()]
 
-    def _receive(self, waiting: deque[_Job], block: bool) -> bool:
+    def _new_batch(self) -> Batch:
+        model = self._adapters.model
+        return Batch(Model(model, self.tokenizer, self._ends, self._adapters.any_loaded, self._device))
+
+    def _receive(self, waiting: Waiting, block: bool) -> bool:
         """Take what has come in; True when asked to close."""
         closing = False
         while True:
@@ -187,60 +152,48 @@ class Engine:
             if job is None:
                 closing = True
             else:
-                waiting.append(job)
+                waiting.add(job)
 
-    def _admit(self, batch: Batch, waiting: deque[_Job], jobs: dict[int, _Job]) -> list[Row]:
-        """Let waiting requests join while rows are free; a request's rows join together."""
-        joining: list[Row] = []
-        while waiting and (
-            (not batch.rows and not joining) or len(batch.rows) + len(joining) + len(waiting[0].rows) <= MAX_ROWS
-        ):
-            job = waiting.popleft()
+    def _admit(self, batch: Batch, waiting: Waiting, live: list[Job]) -> None:
+        """Let waiting requests join; the rows of a request join together."""
+        joining: list[Job] = []
+        while job := waiting.next(live, joining):
             with self._lock:
                 self._waiting_rows -= len(job.rows)
+            if job.request.cancelled.is_set():
+                job.drop()
+                continue
+            live.append(job)
             try:
-                self._load_adapters(batch, job, joining)
+                self._load_adapters(job, live)
             except ThumbwheelError as error:
+                live.remove(job)
                 job.future.set_exception(error)
                 continue
-            except Exception as error:
-                log.exception("An adapter could not be loaded; its request is answered with an error.")
-                job.future.set_exception(_failed(error))
-                continue
-            joining += job.rows
-            jobs.update((id(row), job) for row in job.rows)
-        if not joining:
-            return []
-        batch.model.model = self._adapters.model
-        return batch.join(joining)
+            joining.append(job)
+        if joining:
+            batch.model.model = self._adapters.model
+            batch.join([row for job in joining for row in job.rows])
 
-    def _load_adapters(self, batch: Batch, job: _Job, joining: list[Row]) -> None:
-        busy = {row.adapter for row in [*batch.rows, *joining, *job.rows]}
+    def _load_adapters(self, job: Job, live: list[Job]) -> None:
+        busy = {row.adapter for other in live for row in other.rows}
         for name in {row.adapter for row in job.rows} - {BASE}:
             self._adapters.use(name, self._folder(name), busy)
 
-    def _drop_cancelled(self, batch: Batch, jobs: dict[int, _Job]) -> None:
-        for row in batch.rows:
-            if jobs[id(row)].request.cancelled.is_set():
-                batch.cancel(row)
+    def _drop_cancelled(self, batch: Batch, live: list[Job]) -> None:
+        for job in live:
+            if job.request.cancelled.is_set():
+                for row in job.rows:
+                    batch.cancel(row)
 
-    def _answer(self, done: list[Row], jobs: dict[int, _Job]) -> None:
-        for row in done:
-            job = jobs.pop(id(row))
-            if all(r.finish_reason for r in job.rows) and not job.future.done():
-                job.future.set_result([
-                    Reply(r.text, r.finish_reason or "stop", len(r.prompt), len(r.tokens)) for r in job.rows
-                ])  # fmt: skip
-
-    def _fail(self, jobs: dict[int, _Job], error: Exception) -> None:
-        for job in jobs.values():
+    def _fail(self, live: list[Job], error: Exception) -> None:
+        for job in live:
             if not job.future.done():
-                job.future.set_exception(_failed(error))
-        jobs.clear()
-
-
-def _failed(error: Exception) -> ThumbwheelError:
-    return ThumbwheelError("engine_failed", f"The engine failed: {type(error).__name__}.", "Try again.", status=500)
+                job.future.set_exception(
+                    ThumbwheelError(
+                        "engine_failed", f"The engine failed: {type(error).__name__}.", "Try again.", status=500
+                    )
+                )
 
 
 def _listener(request: Generation, index: int) -> Callable[[str], None] | None:

@@ -22,17 +22,15 @@ from eventlog.log import Log
 from eventlog.signing import sign_candidate
 from trainer.serving import blind, chat
 from trainer.serving.aliases import Models
-from trainer.serving.engine import Generator
 from trainer.serving.interactions import Interactions, candidate, interaction_event
-from trainer.serving.wire import MAX_BODY_BYTES, CandidatesRequest, ChatRequest, parse
+from trainer.serving.replies import Generator
+from trainer.serving.wire import MAX_BODY_BYTES, CandidatesRequest, ChatRequest, openai_error, parse
 
 INTERACTION_HEADER = "x-thumbwheel-interaction-id"
 PROJECT_HEADER = "X-Thumbwheel-Project"
 REQUESTS = Counter("thumbwheel_gateway_requests_total", "Requests by route and status", ["route", "status"])
 _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 log_lines = logging.getLogger(__name__)
-# OpenAI's clients choose the exception by status and show `type`.
-_ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
 def create_app(home_models: Models, log: Log, control: Control, generator: Generator) -> Flask:
@@ -107,10 +105,10 @@ class Gateway:
         )  # fmt: skip
         headers = {INTERACTION_HEADER: interaction_id}
         if asked.stream:
-            completion.generation()  # Refuses what the model cannot read while a status can still be sent.
-            body = chat.streamed(completion, self._generator, self._interactions)
+            stream = chat.Stream(completion, self._generator, self._interactions)
+            stream.begin()
             headers |= {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-            return Response(body, mimetype="text/event-stream", headers=headers)
+            return Response(stream, mimetype="text/event-stream", headers=headers)
         return _json(chat.whole(completion, self._generator, self._interactions), headers)
 
     def candidates(self) -> Response:
@@ -119,12 +117,15 @@ class Gateway:
         asked = parse(request.get_data(), CandidatesRequest)
         interaction_id = asked.thumbwheel.interaction_id or str(uuid7())
         chosen = blind.sides(self._models, project, asked.k, asked.thumbwheel.compare)
-        if not self._log_there():
+        unrecorded = not asked.stored() and asked.thumbwheel.compare is None
+        if unrecorded or not self._log_there():
             chosen = blind.champion_only(self._models, project)
         drawn = blind.draw_candidates(self._generator, asked, chosen)
         ids = self._sign(key, project, interaction_id, len(drawn))
         if not self._record(asked, interaction_id, chosen, drawn, ids, project, key) and chosen.challenger:
+            # The event may be in the log all the same: other ids, so that no vote can count for texts nobody saw.
             drawn = blind.draw_candidates(self._generator, asked, blind.champion_only(self._models, project))
+            ids = self._sign(key, project, interaction_id, len(drawn))
         shown = [{"candidate_id": i, "content": one.reply.text} for i, one in zip(ids, drawn, strict=True)]
         return _json({"interaction_id": interaction_id, "candidates": shown}, {INTERACTION_HEADER: interaction_id})
 
@@ -171,11 +172,7 @@ def _json(body: dict[str, Any], headers: dict[str, str] | None = None, status: i
 
 
 def _refuse(error: ThumbwheelError) -> Response:
-    body = error.as_dict()
-    body["error"]["type"] = _ERROR_TYPES.get(
-        error.status, "server_error" if error.status >= 500 else "invalid_request_error"
-    )
-    return _json(body, {"Retry-After": "1"} if error.status in (429, 503) else None, error.status)
+    return _json(openai_error(error), {"Retry-After": "1"} if error.status in (429, 503) else None, error.status)
 
 
 def _refuse_http(error: HTTPException) -> Response:

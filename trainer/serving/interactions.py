@@ -16,11 +16,14 @@ from eventlog.errors import LogUnavailable
 from eventlog.events import Interaction, Trial, encode, stamp
 from eventlog.ids import uuid7
 from eventlog.log import Log, append_events
-from trainer.serving.engine import Reply
+from trainer.serving.replies import Reply
 from trainer.serving.wire import Draw, ThumbwheelPart, WireMessage
 
 UNLOGGED = Counter("thumbwheel_gateway_unlogged_total", "Interactions that could not be logged")
 LOGGED = Counter("thumbwheel_gateway_logged_total", "Interactions that were logged")
+# What an event may take before it is stamped, and the least of the last message that is kept.
+ROOM = MAX_EVENT_BYTES - 1024
+LEAST_PROMPT = 8192
 SYSTEM = Actor("gateway", "system")
 log_lines = logging.getLogger(__name__)
 
@@ -69,20 +72,37 @@ def candidate(candidate_id: str, reply: Reply, model: str, sampling: dict[str, A
 
 
 def shortened(event: Interaction) -> Interaction:
-    """Return the event within the size limit: oldest messages left out first, `truncated` and a digest kept."""
-    if len(encode(event)) <= MAX_EVENT_BYTES - 1024:
+    """Return the event within the size limit: oldest messages left out first, `truncated` and a digest kept.
+
+    The last message is cut to its end where it alone is too large, replies to their beginning.
+    """
+    if len(encode(event)) <= ROOM:
         return event
     digest = hashlib.sha256(msgspec.json.encode(event.messages)).hexdigest()
-    messages = list(event.messages)
-    while len(messages) > 1:
-        messages.pop(0)
-        event = msgspec.structs.replace(event, messages=messages, truncated=True, digest=digest)
-        if len(encode(event)) <= MAX_EVENT_BYTES - 1024:
-            return event
-    last = messages[0]
-    room = max(
-        1000, MAX_EVENT_BYTES - 8192 - len(encode(msgspec.structs.replace(event, messages=[Message("user", "")])))
-    )
+    sizes = [len(msgspec.json.encode(message)) + 1 for message in event.messages]
+    bare = msgspec.structs.replace(event, messages=event.messages[-1:], truncated=True, digest=digest)
+    room = ROOM - len(encode(bare))
+    first = len(sizes) - 1
+    while first > 0 and sizes[first - 1] <= room:
+        first -= 1
+        room -= sizes[first]
+    if room >= 0:
+        return msgspec.structs.replace(bare, messages=event.messages[first:])
+    last = event.messages[-1]
     text = last.content if isinstance(last.content, str) else msgspec.json.encode(last.content).decode()
-    cut = text.encode()[-(room // 2) :].decode(errors="ignore")
-    return msgspec.structs.replace(event, messages=[Message(last.role, cut)], truncated=True, digest=digest)
+    bare = msgspec.structs.replace(bare, messages=[Message(last.role, _fitting(text[::-1], LEAST_PROMPT)[::-1])])
+    if len(encode(bare)) > ROOM:
+        each = (ROOM - 2 * LEAST_PROMPT) // len(event.candidates)
+        cut = [msgspec.structs.replace(c, content=_fitting(str(c.content), each)) for c in event.candidates]
+        return msgspec.structs.replace(bare, candidates=cut)
+    room = ROOM - len(encode(bare)) + LEAST_PROMPT
+    return msgspec.structs.replace(bare, messages=[Message(last.role, _fitting(text[::-1], room)[::-1])])
+
+
+def _fitting(text: str, room: int) -> str:
+    """Return the longest beginning of the text that takes at most `room` bytes as JSON."""
+    low, high = 0, min(len(text), room)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if len(msgspec.json.encode(text[:middle])) <= room else (low, middle - 1)
+    return text[:low]

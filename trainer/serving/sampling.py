@@ -4,27 +4,13 @@ Degeneration"), each row with its own settings and its own random numbers."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 
+from trainer.serving.replies import Sampling
+
 # Most nuclei lie within this many tokens; a row whose nucleus does not is drawn from the full vocabulary.
 NUCLEUS_TOKENS = 512
-
-
-@dataclass(frozen=True)
-class Sampling:
-    """How a reply is drawn; temperature 0 takes the likeliest token."""
-
-    temperature: float = 0.8
-    top_p: float = 0.95
-    max_tokens: int = 256
-    stop: tuple[str, ...] = ()
-    seed: int | None = None
-
-    def recorded(self) -> dict[str, Any]:
-        """Return the settings that both sides of a blind test must share, as logged."""
-        return {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
 
 
 @dataclass

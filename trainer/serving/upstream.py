@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import http.client
 import json
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
 from eventlog.errors import ThumbwheelError
-from trainer.serving.engine import Generation, Reply
+from trainer.serving.replies import Generation, Reply
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 300
+# What the server says of the request is said to the client; any other refusal is the server's own trouble (502).
+_PASSED_ON = {400: 400, 404: 404, 413: 413, 422: 400, 429: 503, 503: 503}
 
 
 class Upstream:
@@ -37,10 +40,9 @@ class Upstream:
         self._pool = ThreadPoolExecutor(32, "upstream")
 
     def generate(self, request: Generation) -> list[Reply]:
-        """Return one reply per model named; streams when the request listens. Raises ThumbwheelError 502."""
-        if request.on_text:
-            return [self._stream(request, index, model) for index, model in enumerate(request.models)]
-        return list(self._pool.map(lambda item: self._whole(request, *item), enumerate(request.models)))
+        """Return one reply per model named; streams when the request listens. Raises ThumbwheelError."""
+        draw = self._stream if request.on_text else self._whole
+        return list(self._pool.map(lambda item: draw(request, *item), enumerate(request.models)))
 
     def _body(self, request: Generation, index: int, model: str) -> dict[str, Any]:
         sampling = request.sampling
@@ -55,68 +57,74 @@ class Upstream:
         return body
 
     def _whole(self, request: Generation, index: int, model: str) -> Reply:
-        connection, response = self._ask("POST", "/chat/completions", self._body(request, index, model))
-        with closing(connection):
+        with self._answer("POST", "/chat/completions", self._body(request, index, model)) as response:
             answer = json.loads(response.read())
-        choice, usage = answer["choices"][0], answer.get("usage") or {}
-        return Reply(
-            choice["message"]["content"] or "", choice.get("finish_reason") or "stop",
-            int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)),
-        )  # fmt: skip
+            choice, usage = answer["choices"][0], answer.get("usage") or {}
+            return Reply(
+                choice["message"]["content"] or "", choice.get("finish_reason") or "stop",
+                int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)),
+            )  # fmt: skip
 
     def _stream(self, request: Generation, index: int, model: str) -> Reply:
-        body = self._body(request, index, model) | {"stream": True}
-        connection, response = self._ask("POST", "/chat/completions", body)
-        text, reason, pieces = "", "stop", 0
-        with closing(connection):
+        body = self._body(request, index, model) | {"stream": True, "stream_options": {"include_usage": True}}
+        text, reason, usage = "", "stop", dict[str, Any]()
+        with self._answer("POST", "/chat/completions", body) as response:
             for line in response:
                 if request.cancelled.is_set():
                     reason = "cancelled"
                     break
                 if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
                     continue
-                for choice in json.loads(line[6:]).get("choices", []):
+                chunk = json.loads(line[6:])
+                if "error" in chunk:
+                    raise _refused(502, json.dumps(chunk["error"]))
+                usage = chunk.get("usage") or usage
+                for choice in chunk.get("choices", []):
                     reason = choice.get("finish_reason") or reason
                     piece = (choice.get("delta") or {}).get("content")
-                    if piece:
-                        text, pieces = text + piece, pieces + 1
-                        if request.on_text:
-                            request.on_text(index, piece)
-        return Reply(text, reason, 0, pieces)
+                    if piece and request.on_text:
+                        text += piece
+                        request.on_text(index, piece)
+        return Reply(text, reason, int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
 
-    def _ask(
-        self, method: str, path: str, body: Any = None
-    ) -> tuple[http.client.HTTPConnection, http.client.HTTPResponse]:
+    @contextmanager
+    def _answer(self, method: str, path: str, body: Any = None) -> Iterator[http.client.HTTPResponse]:
+        """Yield the server's answer; whatever goes wrong on the way is a ThumbwheelError."""
         kind = http.client.HTTPSConnection if self._parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(self._parts.hostname or "", self._parts.port, timeout=CONNECT_SECONDS)
+        content = None if body is None else json.dumps(body)
         try:
-            connection.connect()
-            connection.sock.settimeout(READ_SECONDS)
-            connection.request(
-                method, self._parts.path + path, None if body is None else json.dumps(body), self._headers
-            )
-            response = connection.getresponse()
-        except OSError as error:
-            connection.close()
+            with closing(connection):
+                connection.connect()
+                connection.sock.settimeout(READ_SECONDS)
+                connection.request(method, self._parts.path + path, content, self._headers)
+                response = connection.getresponse()
+                if response.status != 200:
+                    raise _refused(response.status, response.read(500).decode(errors="replace"))
+                yield response
+        except (OSError, http.client.HTTPException) as error:
             raise ThumbwheelError(
                 "upstream_away", f"The model server at {self._parts.netloc} cannot be reached: {error}.",
                 "Check THUMBWHEEL_MODEL_API and the server.", status=502,
             ) from error  # fmt: skip
-        if response.status != 200:
-            detail = response.read(500).decode(errors="replace")
-            connection.close()
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ThumbwheelError(
-                "upstream_refused", f"The model server answered {response.status}: {detail}",
-                "Check the model's name and the server's key.", status=404 if response.status == 404 else 502,
-            )  # fmt: skip
-        return connection, response
+                "upstream_unreadable", f"The model server at {self._parts.netloc} answered in another form.",
+                "It must speak OpenAI's chat completions.", status=502,
+            ) from error  # fmt: skip
 
     def check(self) -> None:
         """Raise ThumbwheelError unless the server lists its models."""
-        connection, response = self._ask("GET", "/models")
-        with closing(connection):
+        with self._answer("GET", "/models") as response:
             response.read()
 
     def close(self) -> None:
         """Wait for no one; requests in flight end with their connections."""
         self._pool.shutdown(wait=False)
+
+
+def _refused(status: int, detail: str) -> ThumbwheelError:
+    return ThumbwheelError(
+        "upstream_refused", f"The model server answered {status}: {detail}",
+        "Check the request, the model's name and the server's key.", status=_PASSED_ON.get(status, 502),
+    )  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from eventlog.checks import check_storable, split_path
+from eventlog.checks import MAX_CONTEXT_BYTES, check_storable, split_path
 from eventlog.envelope import Actor, Label, WireId
 from eventlog.errors import EventError, ThumbwheelError
-from trainer.serving.sampling import Sampling
+from trainer.serving.replies import Sampling
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_REPLIES = 8
@@ -21,7 +21,15 @@ Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(gt=0, le=1)]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_NEW_TOKENS)]
 StopTexts = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=4)]
-T = TypeVar("T")
+T = TypeVar("T", bound="Draw")
+# OpenAI's clients choose the exception by status and show `type`.
+_ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
+# What no model here does, with the values that ask for nothing: refused, not left out silently.
+_UNSUPPORTED: dict[str, tuple[Any, ...]] = {
+    "tools": (None, []), "functions": (None, []), "logprobs": (None, False), "top_logprobs": (None, 0),
+    "frequency_penalty": (None, 0), "presence_penalty": (None, 0), "logit_bias": (None, {}),
+    "response_format": (None, {"type": "text"}), "audio": (None,), "modalities": (None, ["text"]),
+}  # fmt: skip
 
 
 class WireMessage(Struct, frozen=True):
@@ -104,7 +112,7 @@ def parse(raw: bytes, kind: type[T]) -> T:
     try:
         body = msgspec.json.decode(raw)
         check_storable(body, 0)
-        return msgspec.convert(body, kind)
+        asked = msgspec.convert(body, kind)
     except msgspec.ValidationError as error:
         message, field = split_path(str(error))
         raise ThumbwheelError("invalid_request", message, "See the gateway's reference.", field) from error
@@ -112,6 +120,27 @@ def parse(raw: bytes, kind: type[T]) -> T:
         raise ThumbwheelError("invalid_json", f"Not valid JSON: {error}", "Send a JSON object.") from error
     except EventError as error:
         raise ThumbwheelError(error.code, error.message, error.hint, error.field) from error
+    _check(body, asked)
+    return asked
+
+
+def _check(body: dict[str, Any], asked: Draw) -> None:
+    for name, silent in _UNSUPPORTED.items():
+        if name in body and body[name] not in silent:
+            raise ThumbwheelError("unsupported_parameter", f"{name} is not supported.", "Leave it out.", name)
+    if len(msgspec.json.encode(asked.thumbwheel.context)) > MAX_CONTEXT_BYTES:
+        raise ThumbwheelError(
+            "invalid_request", "context is too large.", f"Keep it within {MAX_CONTEXT_BYTES} bytes.",
+            "thumbwheel.context",
+        )  # fmt: skip
+
+
+def openai_error(error: ThumbwheelError) -> dict[str, Any]:
+    """Return the one error shape with OpenAI's `type` beside it."""
+    body = error.as_dict()
+    server = "server_error" if error.status >= 500 else "invalid_request_error"
+    body["error"]["type"] = _ERROR_TYPES.get(error.status, server)
+    return body
 
 
 def for_template(messages: list[WireMessage]) -> list[dict[str, Any]]:
