@@ -1,0 +1,129 @@
+"""The command line as a person meets it: one line per error, JSON when asked, nothing half done."""
+
+from __future__ import annotations
+
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli.home import ensure_dev_keys, find_running, owned
+from cli.main import cli
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from eventlog.settings import Settings
+
+
+@pytest.fixture
+def run(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Run a command in an empty home."""
+    monkeypatch.setenv("THUMBWHEEL_HOME", str(home))
+    return lambda *arguments: CliRunner().invoke(cli, arguments)
+
+
+def all_commands() -> list[tuple[str, ...]]:
+    found: list[tuple[str, ...]] = []
+    for name, command in cli.commands.items():
+        found.append((name,))
+        found += [(name, inner) for inner in getattr(command, "commands", {})]
+    return found
+
+
+@pytest.mark.parametrize("command", all_commands(), ids=" ".join)
+def test_every_command_explains_itself(run: Any, command: tuple[str, ...]) -> None:
+    said: Result = run(*command, "--help")
+    assert said.exit_code == 0
+    assert len(said.output.splitlines()) > 3
+
+
+def test_a_misspelt_command_is_met_with_the_right_one(run: Any) -> None:
+    said = run("modles")
+    assert said.exit_code != 0
+    assert "thumbwheel models" in said.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("THUMBWHEEL_COLOUR", "blue"), ("THUMBWHEEL_GATEWAY_BIND", "nowhere"), ("THUMBWHEEL_LOG", "mysql://x")],
+)
+def test_a_wrong_setting_is_named_in_one_line(run: Any, monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    said = run("keys", "list")
+    assert said.exit_code == 1
+    assert name in said.output and "Traceback" not in said.output
+    assert len(said.output.strip().splitlines()) == 1
+
+
+def test_a_printed_key_works_until_it_is_revoked(run: Any, home: Path) -> None:
+    made = json.loads(run("keys", "create", "public", "--origin", "https://shop.example", "--json").output)
+    control = Control.open(f"sqlite:///{home / 'control.db'}")
+    found = control.find_key(made["key"])
+    assert found is not None and found.origins == ("https://shop.example",)
+    assert made["key_id"] in run("keys", "list").output
+    assert made["key"] not in run("keys", "list", "--json").output
+    assert run("keys", "revoke", made["key_id"]).exit_code == 0
+    control.refresh()
+    assert control.find_key(made["key"]) is None
+    assert run("keys", "revoke", made["key_id"]).exit_code == 1
+
+
+def test_a_public_key_needs_an_origin(run: Any) -> None:
+    said = run("keys", "create", "public")
+    assert said.exit_code == 1 and "--origin" in said.output
+
+
+def test_a_console_user_is_made_and_listed_without_the_password(run: Any, home: Path) -> None:
+    assert run("users", "create", "ada", "--role", "reviewer", "--password", "correct horse").exit_code == 0
+    assert "reviewer" in run("users", "list").output
+    control = Control.open(f"sqlite:///{home / 'control.db'}")
+    assert control.check_user("ada", "correct horse") is not None
+    assert run("users", "create", "bob", "--password", "short").exit_code == 1
+
+
+def test_commands_that_need_a_running_service_say_so(run: Any, home: Path) -> None:
+    for command in (("models",), ("dataset", "build"), ("lineage", "x"), ("promote", "ad-000000000000")):
+        said = run(*command)
+        assert said.exit_code == 1
+        assert "thumbwheel up" in said.output and "Traceback" not in said.output
+
+
+def test_an_import_is_counted_before_it_is_done(run: Any, tmp_path: Path) -> None:
+    file = tmp_path / "pairs.json"
+    row = {"conversations": [{"from": "human", "value": "hi"}], "chosen": {"from": "gpt", "value": "hello"},
+           "rejected": {"from": "gpt", "value": "go away"}}  # fmt: skip
+    file.write_text(json.dumps([row, {"conversations": "nonsense"}]))
+    said = json.loads(run("import", str(file), "--format", "sharegpt", "--dry-run", "--json").output)
+    assert (said["rows"], said["imported"], said["quarantined"]) == (2, 1, 1)
+    assert run("import", str(tmp_path / "missing.json"), "--format", "sharegpt").exit_code == 1
+
+
+def test_doctor_looks_at_this_machine(run: Any) -> None:
+    said = run("doctor", "--json")
+    names = {finding["what"] for finding in json.loads(said.output.split("\nerror")[0])}
+    assert {"Python", "home", "SQLite of the log", "base model", "log"} <= names
+
+
+def test_the_development_credentials_are_private_and_kept(home: Path) -> None:
+    settings = Settings(home=home)
+    first = ensure_dev_keys(settings)
+    file = home / "dev.toml"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert ensure_dev_keys(settings) == first
+    control = Control.open(settings.control_url)
+    key = control.find_key(first.public)
+    assert key is not None and "http://127.0.0.1:8703" in key.origins and "http://localhost:8703" in key.origins
+    assert control.check_user(first.user, first.password) is not None
+    (home / "control.db").unlink()
+    again = ensure_dev_keys(settings)
+    assert again != first
+    assert Control.open(settings.control_url).find_key(again.secret) is not None
+
+
+def test_one_home_runs_once(home: Path) -> None:
+    settings = Settings(home=home)
+    with owned(settings), pytest.raises(ThumbwheelError, match="already runs"), owned(settings):
+        pass
+    assert find_running(home) is None

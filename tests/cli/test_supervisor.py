@@ -1,0 +1,96 @@
+"""The supervisor: starts, restarts what dies, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from cli.supervisor import Program, Supervisor
+from eventlog.errors import ThumbwheelError
+
+READY = "import pathlib, sys, time; pathlib.Path({file!r}).write_text('x'); {then}"
+
+
+@pytest.fixture
+def modules(tmp_path: Path) -> Path:
+    """A folder on the path of the programs."""
+    folder = tmp_path / "modules"
+    folder.mkdir()
+    return folder
+
+
+def program(folder: Path, name: str, then: str) -> Program:
+    ready = folder / f"{name}.ready"
+    (folder / f"{name}.py").write_text(READY.format(file=str(ready), then=then))
+    return Program(name, name, ready)
+
+
+def supervise(folder: Path, programs: list[Program]) -> tuple[Supervisor, list[str]]:
+    said: list[str] = []
+    env = {**os.environ, "PYTHONPATH": str(folder)}
+    return Supervisor(programs, env, folder / "logs", said.append), said
+
+
+def test_a_program_that_dies_is_started_again_with_a_line_that_says_so(modules: Path) -> None:
+    one = program(modules, "tw_steady", "time.sleep(60)")
+    supervisor, said = supervise(modules, [one])
+    supervisor.start()
+    watching = threading.Thread(target=supervisor.watch)
+    watching.start()
+    first = supervisor.pids()["tw_steady"]
+    os.kill(first, signal.SIGKILL)
+    deadline = time.monotonic() + 10
+    while supervisor.pids()["tw_steady"] == first:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert "tw_steady ended (signal SIGKILL)" in said[0]
+    assert supervisor.stop() == []
+    watching.join()
+
+
+def test_a_program_that_cannot_start_ends_the_start_with_its_last_line(modules: Path) -> None:
+    bad = program(modules, "tw_bad", "sys.exit('the model is missing')")
+    bad.ready = modules / "never"
+    supervisor, _ = supervise(modules, [bad])
+    with pytest.raises(ThumbwheelError, match="tw_bad: the model is missing"):
+        supervisor.start()
+    supervisor.stop()
+
+
+def test_a_program_that_ignores_the_signal_is_killed_and_named(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.supervisor.STOP_SECONDS", 1.0)
+    stubborn = program(modules, "tw_stubborn", "import signal; signal.signal(15, signal.SIG_IGN); time.sleep(60)")
+    supervisor, _ = supervise(modules, [stubborn])
+    supervisor.start()
+    time.sleep(0.3)
+    began = time.monotonic()
+    assert supervisor.stop() == ["tw_stubborn"]
+    assert time.monotonic() - began < 5
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel tells children of a dead parent on Linux")
+def test_programs_end_when_their_supervisor_is_killed(modules: Path) -> None:
+    program(modules, "tw_child", "time.sleep(60)")
+    code = (
+        "import sys, time; sys.path.insert(0, '.'); from pathlib import Path; "
+        "from tests.cli.test_supervisor import supervise; from cli.supervisor import Program; "
+        f"f = Path({str(modules)!r}); s, _ = supervise(f, [Program('tw_child', 'tw_child', f / 'tw_child.ready')]); "
+        "s.start(); print(s.pids()['tw_child'], flush=True); time.sleep(60)"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    parent.stdout.close()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{child}").exists() and Path(f"/proc/{child}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
