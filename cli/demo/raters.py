@@ -35,11 +35,11 @@ def finished(text: str) -> bool:
 
 
 def concise(text: str) -> float:
-    """Score short, finished replies: unfinished ones last; of the finished ones each ten words cost a point."""
+    """Score short, finished replies: unfinished ones last, then stumps; beyond 20 words each ten cost a point."""
     words = len(text.split())
-    if words < 4:
-        return -100.0
-    return (0.0 if finished(text) else -50.0) - words // 10
+    if words < 12:
+        return -20.0
+    return (0.0 if finished(text) else -50.0) - max(0, words - 20) // 10
 
 
 def polite(text: str) -> float:
