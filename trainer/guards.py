@@ -42,8 +42,8 @@ MAX_REPEAT_GAIN = 0.05
 MAX_END_LOSS = 0.05
 # How much a reply owes to its prompt, against the base: replies that drift off topic owe little.
 MIN_TOPIC_RATIO = 0.8
-# Mean words a reply. Of replies up to 256 tokens the base leaves four in ten unfinished, so one that learnt to finish is
-# much shorter: bench.guards measures 0.51 x for the recipe that keeps the text, 0.13 x for the one that ruins it.
+# Mean words a reply. Of replies up to 256 tokens the base leaves four in ten unfinished, so one that learnt to finish
+# is much shorter: bench.guards measures 0.51 x for the recipe that keeps the text, 0.13 x for the one that ruins it.
 LENGTH_RANGE = (0.25, 1.5)
 # Points of replies written in the script of their prompt.
 MAX_LANGUAGE_LOSS = 0.10

@@ -16,7 +16,8 @@ from cli.demo.report import support_line, terminal_lines, write_html
 from cli.demo.turn import TurnReport
 from eventlog.errors import ThumbwheelError
 
-SHORT, LONG, CUT = "It ships today by post, and we write to you when it has left us.", "It ships today. " * 12, "It ships today and then it will"
+SHORT = "It ships today by post, and we write to you when it has left us."
+LONG, CUT = "It ships today. " * 12, "It ships today and then it will"
 
 
 def test_the_concise_rater_prefers_short_finished_replies_and_slips_one_time_in_ten() -> None:

@@ -33,7 +33,7 @@ def test_the_base_itself_passes() -> None:
         ("repeats", replace(BASE, repeats=0.11)),
         ("ends", replace(BASE, ended=0.43)),
         ("topic", replace(BASE, topic=0.79)),
-        ("length", replace(BASE, words=29.0)),
+        ("length", replace(BASE, words=14.0)),
         ("length", replace(BASE, words=91.0)),
         ("language", replace(BASE, language=0.79)),
         ("not_empty", replace(BASE, empty=0.07)),
