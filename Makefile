@@ -42,7 +42,7 @@ check-js:
 
 # Short ones first; the last two use the demo model and take minutes.
 bench: setup-test
-	@for program in log_append log_writers collector processor gateway raters trainer; do \
+	@for program in log_append log_writers collector processor candidates raters trainer_overhead; do \
 		[ -f bench/$$program.py ] || continue; \
 		printf '\n== bench.%s\n' $$program; $(BIN)/python -m bench.$$program || failed="$$failed $$program"; \
 	done; [ -z "$$failed" ] || { echo "Failed or below target:$$failed" >&2; exit 1; }
