@@ -4,7 +4,7 @@
 
 Prints wall time per written token as ratios: 2 base + 2 adapter replies through the engine against 4 base samples of
 transformers' `generate` (target: at most 1.7); one mixed batch against one batch per model, at 4 and at 32 rows;
-32 rows against 4; and how long a streamed chat waits for its first token while 28 rows are being written.
+32 rows against 4; and how long a streamed chat waits for its first token while 32 rows are being written.
 SmolLM2, 80 tokens.
 """
 
@@ -28,8 +28,7 @@ from peft import LoraConfig, get_peft_model
 from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.hardware import find_hardware
 from trainer.serving.engine import Engine
-from trainer.serving.replies import Generation
-from trainer.serving.sampling import Sampling
+from trainer.serving.replies import Generation, Sampling
 
 ADAPTER = "ad-0123456789ab"
 # A question that fills the limit, so that nearly all replies have equally many tokens.
@@ -87,12 +86,12 @@ def per_token(call: Callable[[], int]) -> float:
 
 
 def first_token_seconds(engine: Engine) -> tuple[float, float]:
-    """Return when a chat's first token came, and how long the 28 rows beside it took."""
+    """Return when a chat's first token came, and how long the 32 rows beside it took."""
     took: list[float] = []
 
     def batch() -> None:
         started = time.perf_counter()
-        through(engine, ["base"] * 14 + [ADAPTER] * 14)()
+        through(engine, ["base"] * 16 + [ADAPTER] * 16)()
         took.append(time.perf_counter() - started)
 
     thread = threading.Thread(target=batch)
@@ -140,7 +139,7 @@ def main(home: Path, rounds: int) -> int:
           f"{ratio('engine 16+16', 'engine 16, then 16'):.2f} at 32")  # fmt: skip
     print(f"32 rows against 4: {ratio('engine 4 base', 'engine 32 base'):.2f} times the tokens/s")
     waited, took = first_token_seconds(engine)
-    print(f"first token of a chat beside 28 rows: {waited:.2f} s (the 28 rows took {took:.1f} s)")
+    print(f"first token of a chat beside 32 rows: {waited:.2f} s (the 32 rows took {took:.1f} s)")
     engine.close()
     return int(headline > TARGET)
 

@@ -7,7 +7,6 @@ SmolLM2-135M-Instruct (Llama architecture, Apache-2.0), whose Q4_1 GGUF lies ins
 from __future__ import annotations
 
 import os
-import shutil
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
+from transformers.utils.logging import disable_progress_bar
 
 from eventlog.errors import ThumbwheelError
 
@@ -75,6 +75,7 @@ def _demo_file() -> Path:
 def _convert_demo(folder: Path) -> None:
     """Read the GGUF once and save a plain Llama in bfloat16; atomic, so a killed start leaves nothing half."""
     file = _demo_file()
+    disable_progress_bar()
     folder.parent.mkdir(parents=True, exist_ok=True)
     packed = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, dtype=torch.float32)
     values = packed.config.to_dict()
@@ -86,15 +87,14 @@ def _convert_demo(folder: Path) -> None:
     plain.load_state_dict({name: weight.to(torch.bfloat16) for name, weight in packed.state_dict().items()})
     plain.generation_config.pad_token_id = tokenizer.pad_token_id
     plain.generation_config.eos_token_id = tokenizer.eos_token_id
-    made = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".converting-"))
-    plain.save_pretrained(made)
-    tokenizer.save_pretrained(made)
-    try:
-        os.rename(made, folder)
-    except OSError:
-        shutil.rmtree(made)  # Another process finished first.
-        if not (folder / "config.json").exists():
-            raise
+    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".converting-") as made:
+        plain.save_pretrained(Path(made) / folder.name)
+        tokenizer.save_pretrained(Path(made) / folder.name)
+        try:
+            os.rename(Path(made) / folder.name, folder)
+        except OSError:
+            if not (folder / "config.json").exists():  # Else another process finished first.
+                raise
 
 
 def load_tokenizer(folder: Path) -> Any:
@@ -108,11 +108,9 @@ def load_tokenizer(folder: Path) -> Any:
             "no_chat_template", f"The model in {folder} has no chat template.", "Use an instruct model."
         )
     if tokenizer.pad_token_id is None or tokenizer.pad_token_id == tokenizer.eos_token_id:
-        spare = next((t for t in (tokenizer.unk_token, tokenizer.bos_token) if t and t != tokenizer.eos_token), None)
-        if spare:
-            tokenizer.pad_token = spare
-        elif tokenizer.pad_token_id is None:
-            tokenizer.pad_token = tokenizer.eos_token
+        # Any special token will do: masks, not ids, say what is padding.
+        spare = sorted(set(tokenizer.all_special_ids) - {tokenizer.eos_token_id})
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(spare[0]) if spare else tokenizer.eos_token
     return tokenizer
 
 

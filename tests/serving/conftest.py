@@ -87,7 +87,7 @@ def serve(home: Path, engine: Any, log: Log) -> Iterator[Gateway]:
     control = Control.open(f"sqlite:///{home / 'control.db'}")
     app = create_app(Models(home), log, control, engine)
     server = make_server("127.0.0.1", 0, app, threaded=True)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
         yield Gateway(
             f"http://127.0.0.1:{server.port}", home, log, control, control.create_key("shop", "secret"),

@@ -34,11 +34,13 @@ def make_generator(settings: Settings, models: Models) -> Generator:
     if settings.model_api:
         return Upstream(settings.model_api, settings.base_model, settings.model_api_key)
     import torch
+    from transformers.utils.logging import disable_progress_bar
 
     from trainer.base_model import ensure_base_model
     from trainer.serving.engine import Engine
 
     torch.set_num_threads(cpu_threads())
+    disable_progress_bar()
     return Engine(ensure_base_model(settings.base_model, settings.home), models.folder)
 
 

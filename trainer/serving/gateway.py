@@ -28,6 +28,9 @@ from trainer.serving.wire import MAX_BODY_BYTES, CandidatesRequest, ChatRequest,
 
 INTERACTION_HEADER = "x-thumbwheel-interaction-id"
 PROJECT_HEADER = "X-Thumbwheel-Project"
+# How much of a body that is refused is read: a client reads the answer only once it has sent its request.
+DRAIN_BYTES = 64 * 1024 * 1024
+_CHUNK = 64 * 1024
 REQUESTS = Counter("thumbwheel_gateway_requests_total", "Requests by route and status", ["route", "status"])
 _PROJECT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 log_lines = logging.getLogger(__name__)
@@ -36,7 +39,6 @@ log_lines = logging.getLogger(__name__)
 def create_app(home_models: Models, log: Log, control: Control, generator: Generator) -> Flask:
     """Return the gateway's WSGI app."""
     app = Flask("thumbwheel-gateway")
-    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     gateway = Gateway(home_models, log, control, generator)
     app.add_url_rule("/v1/models", view_func=gateway.list_models)
     app.add_url_rule("/v1/models/<name>", view_func=gateway.one_model)
@@ -96,8 +98,9 @@ class Gateway:
 
     def complete(self) -> Response:
         """POST /v1/chat/completions."""
+        raw = _body()
         key, project = self._caller()
-        asked = parse(request.get_data(), ChatRequest)
+        asked = parse(raw, ChatRequest)
         interaction_id = asked.thumbwheel.interaction_id or str(uuid7())
         completion = chat.Completion(
             asked, self._models.resolve(project, asked.model), interaction_id,
@@ -113,8 +116,9 @@ class Gateway:
 
     def candidates(self) -> Response:
         """POST /v1/candidates: the event is durable before the answer, which names no model."""
+        raw = _body()
         key, project = self._caller()
-        asked = parse(request.get_data(), CandidatesRequest)
+        asked = parse(raw, CandidatesRequest)
         interaction_id = asked.thumbwheel.interaction_id or str(uuid7())
         chosen = blind.sides(self._models, project, asked.k, asked.thumbwheel.compare)
         unrecorded = not asked.stored() and asked.thumbwheel.compare is None
@@ -171,13 +175,22 @@ def _json(body: dict[str, Any], headers: dict[str, str] | None = None, status: i
     return Response(msgspec.json.encode(body), status, headers, mimetype="application/json")
 
 
+def _body() -> bytes:
+    """Return the request's body; raises 413 after the rest was read, so that the answer arrives and no reset."""
+    raw = request.stream.read(MAX_BODY_BYTES + 1)
+    left = DRAIN_BYTES if len(raw) > MAX_BODY_BYTES else 0
+    while left > 0 and (chunk := request.stream.read(_CHUNK)):
+        left -= len(chunk)
+    return raw
+
+
 def _refuse(error: ThumbwheelError) -> Response:
     return _json(openai_error(error), {"Retry-After": "1"} if error.status in (429, 503) else None, error.status)
 
 
 def _refuse_http(error: HTTPException) -> Response:
-    hints = {404: "See the gateway's reference.", 405: "Check the method.", 413: f"Stay within {MAX_BODY_BYTES} bytes."}
-    code = {404: "not_found", 405: "method_not_allowed", 413: "too_large"}.get(error.code or 500, "http_error")
+    hints = {404: "See the gateway's reference.", 405: "Check the method."}
+    code = {404: "not_found", 405: "method_not_allowed"}.get(error.code or 500, "http_error")
     return _refuse(ThumbwheelError(code, error.name + ".", hints.get(error.code or 500, ""), status=error.code or 500))
 
 

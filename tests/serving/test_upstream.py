@@ -1,0 +1,112 @@
+"""The same calls against an OpenAI-compatible server: a second gateway in front of the first one's wire."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from eventlog.errors import ThumbwheelError
+from eventlog.log import open_log
+from tests.serving.conftest import CHALLENGER, CHAMPION, Gateway, serve
+from tests.serving.test_candidates import post
+from trainer.serving.replies import Generation, Sampling
+from trainer.serving.upstream import Upstream
+
+ASK = [{"role": "user", "content": "where is my parcel"}]
+GREEDY = {"temperature": 0, "max_tokens": 10}
+
+
+@pytest.fixture
+def front(gateway: Gateway, tmp_path: Path) -> Iterator[Gateway]:
+    """A gateway whose replies come from `gateway`, asked as any OpenAI-compatible server is."""
+    home = tmp_path / "front"
+    (home / "models" / "shop").mkdir(parents=True)
+    (home / "models" / "shop" / "adapters").symlink_to(gateway.home / "models" / "shop" / "adapters")
+    log = open_log(f"sqlite:///{tmp_path / 'front-log' / 'events.db'}")
+    upstream = Upstream(f"{gateway.url}/v1", "base", gateway.secret.key)
+    yield from serve(home, upstream, log)
+    upstream.close()
+    log.close()
+
+
+def client(gateway: Gateway) -> openai.OpenAI:
+    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.secret.key, max_retries=0)
+
+
+@pytest.mark.parametrize("model", ["base", CHAMPION])
+def test_replies_are_the_servers_whole_and_streamed(front: Gateway, gateway: Gateway, model: str) -> None:
+    with client(front) as ours, client(gateway) as theirs:
+        wanted = theirs.chat.completions.create(model=model, messages=ASK, **GREEDY)  # type: ignore[call-overload]
+        whole = ours.chat.completions.create(model=model, messages=ASK, n=2, **GREEDY)  # type: ignore[call-overload]
+        chunks = list(ours.chat.completions.create(model=model, messages=ASK, stream=True, **GREEDY))  # type: ignore[call-overload]
+    text = wanted.choices[0].message.content
+    assert [choice.message.content for choice in whole.choices] == [text, text]
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == text
+    assert chunks[-1].choices[0].finish_reason == wanted.choices[0].finish_reason
+    assert whole.usage.completion_tokens == 2 * wanted.usage.completion_tokens
+    assert [c.model for event in front.logged() for c in event.candidates] == [model] * 3
+
+
+def test_blind_candidates_come_from_the_server_too(front: Gateway) -> None:
+    front.set_aliases(champion=CHAMPION, challenger=CHALLENGER, baseline=CHAMPION)
+    raw, _ = post(front, k=4, max_tokens=6)
+    (event,) = front.logged()
+    assert Counter(c.model for c in event.candidates) == {CHAMPION: 2, CHALLENGER: 2}
+    assert event.trial and event.trial.counted
+    assert CHAMPION.encode() not in raw and CHALLENGER.encode() not in raw
+
+
+def test_stop_and_length_are_passed_on(front: Gateway, gateway: Gateway) -> None:
+    with client(front) as ours:
+        whole = ours.chat.completions.create(model="base", messages=ASK, **GREEDY)  # type: ignore[call-overload]
+        stop = whole.choices[0].message.content[2:5]
+        cut = ours.chat.completions.create(model="base", messages=ASK, stop=stop, **GREEDY)  # type: ignore[call-overload]
+    assert (whole.choices[0].finish_reason, cut.choices[0].finish_reason) == ("length", "stop")
+    assert [c.sampling and c.sampling.get("stop") for c in gateway.logged()[-1].candidates] == [[stop]]
+
+
+def test_what_the_server_refuses_is_said(front: Gateway) -> None:
+    with client(front) as ours:
+        for stream in (False, True):
+            with pytest.raises(openai.BadRequestError, match="512"):
+                ours.chat.completions.create(
+                    model="base", messages=[{"role": "user", "content": "parcel " * 600}], stream=stream
+                )  # type: ignore[call-overload]
+
+
+def test_a_server_that_is_away_or_no_model_server_is_named() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    upstream = Upstream(f"http://127.0.0.1:{port}/v1", "base")
+    with pytest.raises(ThumbwheelError, match=f"127.0.0.1:{port} cannot be reached") as away:
+        upstream.check()
+    assert away.value.status == 502
+    upstream.close()
+    with pytest.raises(ThumbwheelError, match="is not an address"):
+        Upstream("ftp://x", "base")
+
+
+def test_an_answer_in_another_form_is_said_to_be_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        body = json.dumps({"hello": "there"}).encode()
+        head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.recv(65536)
+                connection.sendall(head + body)
+
+        threading.Thread(target=answer, daemon=True).start()
+        upstream = Upstream(f"http://127.0.0.1:{server.getsockname()[1]}/v1", "base")
+        with pytest.raises(ThumbwheelError) as unreadable:
+            upstream.generate(Generation([{"role": "user", "content": "hi"}], ["base"], Sampling()))
+        assert (unreadable.value.code, unreadable.value.status) == ("upstream_unreadable", 502)
+        upstream.close()
