@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -14,15 +16,20 @@ from eventlog.errors import ThumbwheelError
 from eventlog.settings import Settings
 
 TIMEOUT_S = 300.0
+RETRY_S = 0.5
 
 
 class Api:
-    """One service, one key, one project."""
+    """One service, one key, one project.
 
-    def __init__(self, url: str, key: str, project: str) -> None:
+    patience_s: how long a GET, or a POST that nobody listens to, is tried again while the service restarts.
+    """
+
+    def __init__(self, url: str, key: str, project: str, patience_s: float = 0.0) -> None:
         self.url = url.rstrip("/")
         self._key = key
         self.project = project
+        self._patience_s = patience_s
 
     def get(self, path: str, **query: Any) -> Any:
         """GET and return the JSON; raises ThumbwheelError as the service said it."""
@@ -43,6 +50,18 @@ class Api:
             query["cursor"] = page["next"]
 
     def _ask(self, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
+        deadline = time.monotonic() + self._patience_s
+        while True:
+            try:
+                return self._ask_once(method, path, query, body)
+            except ThumbwheelError as error:
+                # What a broken POST has done is not known; one that met no listener has done nothing.
+                again = error.status == 503 if method == "GET" else error.code == "not_listening"
+                if not again or time.monotonic() > deadline:
+                    raise
+            time.sleep(RETRY_S)
+
+    def _ask_once(self, method: str, path: str, query: dict[str, Any], body: Any) -> Any:
         wanted = {name: value for name, value in query.items() if value is not None} | {"project": self.project}
         address = f"{self.url}{path}?{urllib.parse.urlencode(wanted, doseq=True)}"
         request = urllib.request.Request(address, None if body is None else json.dumps(body).encode(), method=method)
@@ -54,10 +73,11 @@ class Api:
                 return json.loads(response.read())
         except urllib.error.HTTPError as error:
             raise _refusal(error) from error
-        except (OSError, ValueError) as error:
+        except (OSError, HTTPException, ValueError) as error:
+            reason = getattr(error, "reason", error)
             raise ThumbwheelError(
-                "unreachable", f"{self.url} cannot be reached: {getattr(error, 'reason', error)}.",
-                "Is `thumbwheel up` running?", status=503,
+                "not_listening" if isinstance(reason, ConnectionRefusedError) else "unreachable",
+                f"{self.url} cannot be reached: {reason}.", "Is `thumbwheel up` running?", status=503,
             ) from error  # fmt: skip
 
 
@@ -65,7 +85,7 @@ def _refusal(error: urllib.error.HTTPError) -> ThumbwheelError:
     try:
         body = json.loads(error.read())["error"]
         return ThumbwheelError(body["code"], body["message"], body.get("hint", ""), body.get("field"), error.code)
-    except (ValueError, KeyError, TypeError):
+    except (OSError, HTTPException, ValueError, KeyError, TypeError):
         return ThumbwheelError(
             "http_error", f"The service answered {error.code}.", "Look at its log.", status=error.code
         )

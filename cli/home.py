@@ -112,14 +112,13 @@ def owned(settings: Settings) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     lock = os.open(folder / "up.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ThumbwheelError(
-                "already_running",
-                f"Thumbwheel already runs in {settings.home}.",
-                "Stop it first, or set THUMBWHEEL_HOME.",
-            ) from error
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(lock)
+        raise ThumbwheelError(
+            "already_running", f"Thumbwheel already runs in {settings.home}.", "Stop it first, or set THUMBWHEEL_HOME."
+        ) from error
+    try:
         yield
     finally:
         _running_file(settings.home).unlink(missing_ok=True)
@@ -144,8 +143,12 @@ def find_running(home: Path) -> dict[str, Any] | None:
     try:
         body: dict[str, Any] = json.loads(_running_file(home).read_text("utf-8"))
         lock = os.open(lock_path, os.O_RDWR)
-    except (FileNotFoundError, json.JSONDecodeError):
+    except FileNotFoundError:
         return None
+    except (OSError, ValueError) as error:
+        raise ThumbwheelError(
+            "home_unreadable", f"{home / 'run'} cannot be read: {error}", "Run as the user who owns the home."
+        ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         return None  # Nobody holds it: what was announced is gone.

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import sys
+import tempfile
+import traceback
+from types import TracebackType
+
 import click
 
 from cli.commands import data, demo, keys, maintenance, run, training
@@ -24,7 +29,18 @@ for module in (run, demo, keys, data, training, maintenance):
 
 def main() -> None:
     """Run the command line."""
+    sys.excepthook = show_in_one_line
     cli(prog_name="thumbwheel")
+
+
+def show_in_one_line(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print an error nobody foresaw as one line that names the file with its stack trace."""
+    with tempfile.NamedTemporaryFile("w", prefix="thumbwheel-", suffix=".txt", delete=False, encoding="utf-8") as file:
+        traceback.print_exception(kind, error, trace, file=file)
+    told = " ".join(str(error).split())[:300]
+    print(
+        f"error: {kind.__name__}: {told}  hint: this is a fault of Thumbwheel; {file.name} says where", file=sys.stderr
+    )
 
 
 if __name__ == "__main__":

@@ -81,6 +81,8 @@ class Supervisor:
             time.sleep(0.2)
 
     def _look_after(self, program: Program) -> None:
+        if self.stopping:
+            return
         now = time.monotonic()
         if program.restart_at is not None:
             if now >= program.restart_at:
@@ -88,7 +90,7 @@ class Supervisor:
                 self._launch(program)
             return
         code = program.process.poll() if program.process else None
-        if code is None or self.stopping:
+        if code is None:
             return
         self._kill(program)
         program.failures = 0 if now - program.started_at > STEADY_S else program.failures + 1

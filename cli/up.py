@@ -6,14 +6,15 @@ import os
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from importlib.util import find_spec
 from pathlib import Path
 from types import FrameType
 
-from cli.checks import check_start
+from cli.checks import check_home, check_start
 from cli.home import DevKeys, announce, ensure_dev_keys, owned
 from cli.supervisor import ROOT, Program, Supervisor
-from eventlog.settings import Settings
+from eventlog.settings import PREFIX, Settings
 
 DEMO_PRODUCT = ROOT / "examples" / "demo" / "__main__.py"
 
@@ -32,33 +33,45 @@ def programs(settings: Settings) -> list[Program]:
 
 
 def environment(settings: Settings, keys: DevKeys) -> dict[str, str]:
-    """Return the environment of every process; the working directory differs, so paths are absolute."""
+    """Return the environment of every process: all settings, since `thumbwheel.toml` is read where `up` was started.
+
+    The working directory of the processes differs, so paths are absolute.
+    """
     env = dict(os.environ)
+    env.update({f"{PREFIX}{field.name.upper()}": str(getattr(settings, field.name)) for field in fields(settings)})
     env.update({
-        "THUMBWHEEL_HOME": str(settings.home), "THUMBWHEEL_LOG": settings.log_url,
-        "THUMBWHEEL_CONTROL": settings.control_url, "THUMBWHEEL_BASE_MODEL": _absolute(settings.base_model),
+        "THUMBWHEEL_LOG": _absolute_store(settings.log_url),
+        "THUMBWHEEL_CONTROL": _absolute_store(settings.control_url),
+        "THUMBWHEEL_BASE_MODEL": _absolute(settings.base_model), "THUMBWHEEL_EMBEDDER": _absolute(settings.embedder),
+        "THUMBWHEEL_KEYS": str(Path(settings.keys).expanduser().absolute()) if settings.keys else "",
         "THUMBWHEEL_SERVICE_KEY": settings.service_key or keys.service,
         "THUMBWHEEL_PUBLIC_KEY": keys.public, "THUMBWHEEL_SECRET_KEY": keys.secret,
         "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": env.get("OMP_WAIT_POLICY", "passive"),
     })  # fmt: skip
-    for name in ("collector", "console", "gateway", "demo"):
-        bind = getattr(settings, f"{name}_bind")
-        env[f"THUMBWHEEL_{name.upper()}_BIND"] = str(bind)
-        if name != "demo":
-            env.setdefault(f"THUMBWHEEL_{name.upper()}_URL", getattr(settings, f"{name}_url") or bind.url)
+    for name in ("collector", "console", "gateway"):
+        url = getattr(settings, f"{name}_url") or getattr(settings, f"{name}_bind").url
+        env[f"{PREFIX}{name.upper()}_URL"] = url
     return env
 
 
-def _absolute(base_model: str) -> str:
-    return str(Path(base_model).expanduser().absolute()) if base_model.startswith((".", "/", "~")) else base_model
+def _absolute(model: str) -> str:
+    """Return a model folder's full path; names and hub ids stay as they are."""
+    return str(Path(model).expanduser().absolute()) if model.startswith((".", "/", "~")) else model
+
+
+def _absolute_store(url: str) -> str:
+    """Return a store's address with the full path of its file; other addresses stay as they are."""
+    scheme, found, path = url.partition("sqlite:///")
+    return f"sqlite:///{Path(path).expanduser().absolute()}" if found and not scheme and path else url
 
 
 @contextmanager
 def running(settings: Settings, say: Callable[[str], None]) -> Iterator[tuple[Supervisor, DevKeys]]:
     """Start everything under this home and stop it at the end; raises ThumbwheelError when it cannot start."""
-    for warning in check_start(settings):
-        say(f"warning: {warning}")
+    check_home(settings.home)
     with owned(settings):
+        for warning in check_start(settings):
+            say(f"warning: {warning}")
         keys = ensure_dev_keys(settings)
         supervisor = Supervisor(programs(settings), environment(settings, keys), settings.home / "logs", say)
         with _stopped_by_signal(supervisor):

@@ -83,5 +83,5 @@ def find_service_key(settings: Settings) -> str:
             return str(key)
     raise SettingsError(
         "missing_setting", f"No service key: neither THUMBWHEEL_SERVICE_KEY nor {file}.",
-        "Create one: thumbwheel keys create --kind service.", "THUMBWHEEL_SERVICE_KEY",
+        "Create one: thumbwheel keys create service.", "THUMBWHEEL_SERVICE_KEY",
     )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +18,8 @@ from eventlog.errors import ThumbwheelError
 from eventlog.settings import Settings
 
 COMPARE_NEEDED = 96
+# How long a service of the stack may take to come back before the demo gives up.
+RESTART_SECONDS = 90.0
 
 
 @click.command()
@@ -73,8 +76,9 @@ class Services:
             raise ThumbwheelError("no_key", f"{settings.home} has no dev.toml.", "Run `thumbwheel up` once.")
         self._keys = keys
         self._collector = addresses["collector"]
+        self._path = settings.collector_path
         self._gateway = Api(addresses["gateway"], keys.demo_secret, DEMO_PROJECT)
-        self._data = Api(addresses["console"], keys.service, DEMO_PROJECT)
+        self._data = Api(addresses["console"], settings.service_key or keys.service, DEMO_PROJECT, RESTART_SECONDS)
 
     @contextmanager
     def desk(self, rater: Any, name: str, max_tokens: int) -> Iterator[Any]:
@@ -84,7 +88,9 @@ class Services:
         from cli.demo.collect import Desk
 
         actor = {"id": f"rater-{name.replace(':', '-')}"[:128], "kind": "agent"}
-        client = thumbwheel.Client(self._collector, self._keys.demo_secret, actor=actor, source="demo")
+        client = thumbwheel.Client(
+            self._collector, self._keys.demo_secret, actor=actor, source="demo", path=self._path
+        )  # fmt: skip
         try:
             yield Desk(self._gateway, self._data, client, rater, name.replace(":", "-")[:100], max_tokens)
         finally:
@@ -108,9 +114,28 @@ def _running(context: Context, settings: Settings) -> Iterator[Services]:
 
     context.say(f"No `thumbwheel up` runs in {settings.home}; starting one for the demo.")
     with running(settings, context.say) as (supervisor, _):
+        if supervisor.stopping:
+            raise click.Abort
         watcher = threading.Thread(target=supervisor.watch, daemon=True)
         watcher.start()
-        yield Services(settings, find_running(settings.home) or {})
+        try:
+            with _ended_by_signal():
+                yield Services(settings, find_running(settings.home) or {})
+        finally:
+            supervisor.stopping = True
+            watcher.join()
+
+
+@contextmanager
+def _ended_by_signal() -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM end the block; what it started is stopped after it."""
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.signal(number, signal.default_int_handler) for number in numbers]
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -43,6 +43,8 @@ def doctor(context: Context) -> None:
     findings = list(_findings(context))
     context.table(findings, ("what", "state", "hint"), "Nothing to check.")
     if any(finding["state"].startswith("bad") for finding in findings):
+        if context.as_json:
+            raise SystemExit(1)
         raise ThumbwheelError("not_well", "Something needs mending.", "See the lines above.")
 
 

@@ -101,10 +101,11 @@ def checked(rating: Any, count: int) -> Rating:
     """Return a rating that fits `count` replies; raises ThumbwheelError `bad_rating` with what was returned."""
     chosen = rating.get("chosen") if isinstance(rating, dict) else None
     outcome = rating.get("outcome") if isinstance(rating, dict) else None
-    right = (outcome == "chosen" and isinstance(chosen, int) and 0 <= chosen < count) or outcome in ("tie", "none")
-    if not right:
+    index = isinstance(chosen, int) and not isinstance(chosen, bool) and 0 <= chosen < count
+    right = (outcome == "chosen" and index) or outcome in ("tie", "none")
+    if not right or not isinstance(rating.get("edited_text"), str | None):
         raise ThumbwheelError(
             "bad_rating", f"The rater returned {rating!r:.200} for {count} replies.",
-            'Return {"outcome": "chosen"|"tie"|"none", "chosen": index or None}.',
+            'Return {"outcome": "chosen"|"tie"|"none", "chosen": index or None, "edited_text"?: text}.',
         )  # fmt: skip
     return dict(rating) | ({} if outcome == "chosen" else {"chosen": None})

@@ -42,8 +42,11 @@ def terminal_lines(turns: Sequence[TurnReport], comparison: dict[str, Any] | Non
     for turn in turns:
         lines += ["", f"Turn {turn.number}: {turn.decision}" + (f" ({turn.reason})" if turn.reason else "")]
         lines += [f"  {name:<18}{value}" for name, value in _facts(turn)]
-    lines += ["", f"Support after {len(turns)} turn{'s' if len(turns) != 1 else ''}: {after(turns, comparison)}"]
-    return lines
+    return [*lines, "", _closing(turns, comparison)]
+
+
+def _closing(turns: Sequence[TurnReport], comparison: dict[str, Any] | None) -> str:
+    return f"Support after {len(turns)} turn{'s' if len(turns) != 1 else ''}: {after(turns, comparison)}"
 
 
 def after(turns: Sequence[TurnReport], comparison: dict[str, Any] | None) -> str:
@@ -91,7 +94,7 @@ def write_html(path: Path, title: str, turns: Sequence[TurnReport], comparison: 
     """Write the report as one HTML file and return its path; all text is escaped."""
     parts = [
         f"<h1>{html.escape(title)}</h1>",
-        f"<p>Support after {len(turns)} turns: {html.escape(after(turns, comparison))}</p>",
+        f"<p>{html.escape(_closing(turns, comparison))}</p>",
     ]
     items = [(f"Turn {turn.number}", turn.support) for turn in turns if turn.support]
     items += [("Champion against base", comparison)] if comparison else []

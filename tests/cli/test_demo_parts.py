@@ -32,6 +32,16 @@ def test_equal_replies_are_a_tie() -> None:
     assert outcomes["tie"] / 500 == pytest.approx(0.9, abs=0.05)
 
 
+def test_a_reply_cut_off_is_sometimes_sent_up_to_its_last_sentence() -> None:
+    rate, rng = find_rater("polite"), random.Random(3)
+    replies = ["Thank you, I am happy to help you. It ships tod", "No.", "No.", "No."]
+    ratings = [rate([], replies, rng) for _ in range(1000)]
+    edited = [rating["edited_text"] for rating in ratings if "edited_text" in rating]
+    assert set(edited) == {"Thank you, I am happy to help you."}
+    assert 0.04 < len(edited) / len(ratings) < 0.12
+    assert all(checked(rating, 4)["chosen"] is not None for rating in ratings)
+
+
 @pytest.mark.parametrize("name", sorted(PRESETS))
 def test_a_preset_depends_on_the_text_only(name: str) -> None:
     rate = find_rater(name)
@@ -50,8 +60,12 @@ def test_a_rater_of_ones_own_is_found_and_a_wrong_one_is_explained() -> None:
 
 
 @pytest.mark.parametrize(
-    "rating", [None, {}, {"outcome": "chosen"}, {"outcome": "chosen", "chosen": 4}, {"outcome": "x"}]
-)
+    "rating",
+    [
+        None, {}, {"outcome": "chosen"}, {"outcome": "chosen", "chosen": 4}, {"outcome": "chosen", "chosen": -1},
+        {"outcome": "chosen", "chosen": True}, {"outcome": "chosen", "chosen": 0, "edited_text": 7}, {"outcome": "x"},
+    ],
+)  # fmt: skip
 def test_what_a_rater_must_not_return_is_refused(rating: Any) -> None:
     with pytest.raises(ThumbwheelError, match="rater returned"):
         checked(rating, 4)

@@ -94,3 +94,59 @@ def test_programs_end_when_their_supervisor_is_killed(modules: Path) -> None:
     while Path(f"/proc/{child}").exists() and Path(f"/proc/{child}/cmdline").read_bytes():
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def test_each_failure_in_a_row_waits_longer(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.supervisor.FIRST_PAUSE_S", 0.2)
+    monkeypatch.setattr("cli.supervisor.LONGEST_PAUSE_S", 0.8)
+    failing = program(modules, "tw_failing", "time.sleep(0.5); sys.exit(3)")
+    supervisor, said = supervise(modules, [failing])
+    pauses: list[float] = []
+    supervisor.start()
+    watching = threading.Thread(target=supervisor.watch)
+    watching.start()
+    deadline = time.monotonic() + 20
+    while len(pauses) < 4:
+        assert time.monotonic() < deadline, said
+        due = failing.restart_at
+        if due is not None and len(said) > len(pauses):
+            pauses.append(round(min(0.8, 0.2 * 2 ** len(pauses)) - (due - time.monotonic()), 1))
+        time.sleep(0.01)
+    supervisor.stop()
+    watching.join()
+    assert pauses == pytest.approx([0.0] * 4, abs=0.1), "each pause is twice the one before, up to the longest"
+    assert all("tw_failing ended (status 3)" in line and "tw_failing.log" in line for line in said)
+
+
+def test_what_a_program_started_ends_with_it(modules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.supervisor.STOP_SECONDS", 1.0)
+    worker = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)"
+    parent = program(
+        modules, "tw_parent",
+        f"import subprocess; p = subprocess.Popen([sys.executable, '-c', {worker!r}]); "
+        f"pathlib.Path({str(modules / 'worker.pid')!r}).write_text(str(p.pid)); time.sleep(60)",
+    )  # fmt: skip
+    supervisor, _ = supervise(modules, [parent])
+    supervisor.start()
+    deadline = time.monotonic() + 10
+    while not (modules / "worker.pid").exists() or not (modules / "worker.pid").read_text():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    pid = int((modules / "worker.pid").read_text())
+    time.sleep(0.3)
+    assert supervisor.stop() == []
+    deadline = time.monotonic() + 5
+    while Path(f"/proc/{pid}").exists() and Path(f"/proc/{pid}/cmdline").read_bytes():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_all_programs_stop_within_ten_seconds_of_each_other(modules: Path) -> None:
+    slow = "import signal; signal.signal(15, lambda *_: (time.sleep(1), sys.exit(0))); time.sleep(60)"
+    several = [program(modules, f"tw_slow{n}", slow) for n in range(3)]
+    supervisor, _ = supervise(modules, several)
+    supervisor.start()
+    time.sleep(0.5)
+    began = time.monotonic()
+    assert supervisor.stop() == []
+    assert time.monotonic() - began < 10

@@ -1,0 +1,140 @@
+"""Commands that follow something: they outlast a restart of the console, and give up on one that is gone."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from cli.api import Api
+from cli.commands import training
+from cli.commands.training import follow_run, wait_for_run
+from eventlog.errors import ThumbwheelError
+
+
+class Answers:
+    """Answers of a console, one after the other; the last one stays. None breaks the connection."""
+
+    def __init__(self, *answers: Any) -> None:
+        self.answers = list(answers)
+        self.posts = 0
+
+    def next(self) -> Any:
+        return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+
+
+def serve(answers: Answers, port: int) -> ThreadingHTTPServer:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = answers.next()
+            if answer is None:
+                self.close_connection = True
+                return
+            status, body = answer if isinstance(answer, tuple) else (200, answer)
+            text = json.dumps(body).encode()
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(text)))
+            self.end_headers()
+            self.wfile.write(text)
+
+        def do_POST(self) -> None:
+            answers.posts += 1
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    return server
+
+
+@pytest.fixture
+def console(free_port: Callable[[], int]) -> Iterator[Callable[[Answers], str]]:
+    """Serves answers; returns the address."""
+    started: list[ThreadingHTTPServer] = []
+
+    def start(answers: Answers) -> str:
+        started.append(serve(answers, free_port()))
+        return f"http://127.0.0.1:{started[-1].server_port}"
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture(autouse=True)
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "POLL_S", 0.02)
+    monkeypatch.setattr(training, "START_SECONDS", 0.5)
+    monkeypatch.setattr(training, "AWAY_SECONDS", 0.5)
+
+
+def runs(*items: dict[str, Any]) -> dict[str, Any]:
+    return {"items": list(items), "next": None}
+
+
+RUNNING = {"run_id": "r-1", "request_id": "w-1", "state": "running", "step": 3, "total_steps": 6}
+FINISHED = RUNNING | {"state": "finished", "adapter_id": "ad-1"}
+
+
+def test_a_run_is_followed_through_a_restart_of_the_console(console: Callable[[Answers], str]) -> None:
+    away = (503, {"error": {"code": "away", "message": "not yet"}})
+    answers = Answers(runs(), runs(RUNNING), None, away, runs(RUNNING), runs(FINISHED))
+    shown: list[tuple[int, int]] = []
+    run = follow_run(Api(console(answers), "k", "default"), "w-1", lambda step, total, _: shown.append((step, total)))
+    assert run["adapter_id"] == "ad-1" and (3, 6) in shown
+
+
+def test_a_run_is_not_followed_for_ever_when_the_console_is_gone(console: Callable[[Answers], str]) -> None:
+    api = Api(console(Answers(runs(RUNNING), None)), "k", "default")
+    with pytest.raises(ThumbwheelError, match="cannot be reached"):
+        follow_run(api, "w-1", lambda *_: None)
+
+
+def test_a_wish_that_nobody_answers_is_said(console: Callable[[Answers], str]) -> None:
+    with pytest.raises(ThumbwheelError, match="No run answered"):
+        wait_for_run(Api(console(Answers(runs())), "k", "default"), "w-1")
+
+
+def test_a_wish_waits_while_another_run_goes_on(console: Callable[[Answers], str]) -> None:
+    other = RUNNING | {"request_id": "w-0"}
+    answers = Answers(*[runs(other)] * 40, runs(other | {"state": "finished"}, RUNNING))
+    assert wait_for_run(Api(console(answers), "k", "default"), "w-1")["run_id"] == "r-1"
+
+
+def test_a_patient_get_is_asked_again_and_a_broken_post_is_not(console: Callable[[Answers], str]) -> None:
+    answers = Answers(None, (503, {}), {"ok": 1})
+    assert Api(console(answers), "k", "default", patience_s=10).get("/x") == {"ok": 1}
+    broken = Answers(None)
+    with pytest.raises(ThumbwheelError):
+        Api(console(broken), "k", "default", patience_s=10).post("/x", {})
+    assert broken.posts == 1
+
+
+def test_a_post_waits_for_a_service_that_is_not_listening_yet(free_port: Callable[[], int]) -> None:
+    port, answers, started = free_port(), Answers({"ok": 1}), []
+
+    def later() -> None:
+        time.sleep(0.7)
+        started.append(serve(answers, port))
+
+    thread = threading.Thread(target=later)
+    thread.start()
+    assert Api(f"http://127.0.0.1:{port}", "k", "default", patience_s=10).post("/x", {}) == {"ok": 1}
+    thread.join()
+    started[0].shutdown()
+    started[0].server_close()
+
+
+def test_a_refusal_that_is_no_json_keeps_its_status(console: Callable[[Answers], str]) -> None:
+    with pytest.raises(ThumbwheelError, match="answered 418") as refused:
+        Api(console(Answers((418, "teapot"))), "k", "default", patience_s=10).get("/x")
+    assert refused.value.status == 418
