@@ -46,7 +46,7 @@ def environment(settings: Settings, keys: DevKeys) -> dict[str, str]:
         "THUMBWHEEL_KEYS": str(Path(settings.keys).expanduser().absolute()) if settings.keys else "",
         "THUMBWHEEL_SERVICE_KEY": settings.service_key or keys.service,
         "THUMBWHEEL_PUBLIC_KEY": keys.public, "THUMBWHEEL_SECRET_KEY": keys.secret,
-        "PYTHONUNBUFFERED": "1", "OMP_WAIT_POLICY": env.get("OMP_WAIT_POLICY", "passive"),
+        "PYTHONUNBUFFERED": "1", "GOMP_SPINCOUNT": env.get("GOMP_SPINCOUNT", "20000"),
     })  # fmt: skip
     for name in ("collector", "console", "gateway"):
         url = getattr(settings, f"{name}_url") or getattr(settings, f"{name}_bind").url

@@ -40,7 +40,7 @@ class Up:
         """Return the environment of a command in this home."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
         binds = {f"THUMBWHEEL_{name}_BIND": f"127.0.0.1:{port}" for name, port in self.ports.items()}
-        return env | binds | {"THUMBWHEEL_HOME": str(self.home), "OMP_WAIT_POLICY": "passive"}
+        return env | binds | {"THUMBWHEEL_HOME": str(self.home), "GOMP_SPINCOUNT": "20000"}
 
     def url(self, name: str) -> str:
         """Return a service's address."""

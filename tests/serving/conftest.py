@@ -28,11 +28,15 @@ CHAMPION, CHALLENGER = "ad-00000000000a", "ad-00000000000b"
 OTHERS = tuple(f"ad-{number:012x}" for number in range(1, 8))
 
 
-def save_adapter(base: Path, folder: Path, seed: int) -> None:
-    """Write a LoRA adapter with random weights, large enough to change what is said."""
+def save_adapter(base: Path, folder: Path, seed: int, spread: float | None = None) -> None:
+    """Write a LoRA adapter with random weights: large enough to change what is said, or of the given spread."""
     torch.manual_seed(seed)
-    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=False)
-    get_peft_model(load_model(base, torch.float32), config).save_pretrained(folder)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", init_lora_weights=spread is not None)
+    model = get_peft_model(load_model(base, torch.float32), config)
+    for name, weight in model.named_parameters():
+        if spread is not None and "lora_B" in name:
+            torch.nn.init.normal_(weight, std=spread)
+    model.save_pretrained(folder)
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ from typing import Any
 from peft import PeftConfig, PeftModel, PeftType
 
 from eventlog.errors import ThumbwheelError
+from trainer.serving.mixing import Mixing, all_mixable
 
 # Adapters of rank 16 on a small model take some 10 MB each; the champion, the challenger and a few earlier ones stay.
 MAX_LOADED = 6
@@ -20,12 +21,9 @@ class Adapters:
 
     def __init__(self, base: Any) -> None:
         self.model = base
+        self.mixing = Mixing()
         self._loaded: dict[str, int] = {}
         self._clock = 0
-
-    def any_loaded(self) -> bool:
-        """Say whether the model is a PEFT model by now."""
-        return bool(self._loaded)
 
     def use(self, name: str, folder: Path, busy: set[str]) -> None:
         """Have the adapter in memory; raises ThumbwheelError when the folder holds none that fits this base.
@@ -33,10 +31,13 @@ class Adapters:
         `busy` names adapters that rows in flight use: they are never unloaded.
         """
         self._clock += 1
-        if name not in self._loaded:
+        changed = name not in self._loaded
+        if changed:
             self._load(name, folder)
         self._loaded[name] = self._clock
-        self._unload_some(busy | {name})
+        if changed or len(self._loaded) > MAX_LOADED:
+            self._unload_some(busy | {name})
+            self.mixing.install(self.model)
 
     def _load(self, name: str, folder: Path) -> None:
         if not (folder / "adapter_config.json").exists():
@@ -54,13 +55,15 @@ class Adapters:
 
     def _load_weights(self, name: str, folder: Path) -> None:
         config = PeftConfig.from_pretrained(str(folder))
-        if config.peft_type != PeftType.LORA or getattr(config, "use_dora", False):
-            raise ValueError("only LoRA without DoRA can share a batch with other adapters")
+        if not _is_plain_lora(config):
+            raise ValueError("only plain LoRA on linear layers can share a batch with other adapters")
         config.inference_mode = True
         if not isinstance(self.model, PeftModel):
             self.model = PeftModel(self.model, config, adapter_name=name)
         self.model.load_adapter(str(folder), adapter_name=name, is_trainable=False)
         self.model.eval()
+        if not all_mixable(self.model):
+            raise ValueError("only adapters of plain linear layers can share a batch with other adapters")
 
     def _unload_some(self, busy: set[str]) -> None:
         # PEFT keeps one adapter active even where every row names its own; the active one cannot be deleted quietly.
@@ -76,6 +79,14 @@ class Adapters:
         if others and name in self.model.active_adapters:
             self.model.set_adapter(others[0])
         self.model.delete_adapter(name)
+
+
+def _is_plain_lora(config: Any) -> bool:
+    """Say whether two matrices a linear layer are all there is: no DoRA, biases, embeddings or copied modules."""
+    return config.peft_type == PeftType.LORA and not (
+        config.use_dora or config.lora_bias or config.bias != "none" or config.modules_to_save
+        or config.trainable_token_indices
+    )  # fmt: skip
 
 
 def _unusable(name: str, reason: str) -> ThumbwheelError:

@@ -1,7 +1,7 @@
 """The rows being written at once: one key-value cache, one token for every row per step.
 
 Rows join and leave between steps. A row that joins is padded on the left to the others' length; positions are kept
-per row, so padding changes nothing. The adapter is chosen per row through PEFT's `adapter_names` (mixed batch).
+per row, so padding changes nothing. The adapter is chosen per row (mixing.py).
 Only the engine's thread calls this.
 """
 
@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
+from trainer.serving.mixing import Mixing
 from trainer.serving.replies import Sampling
 from trainer.serving.sampling import RowRandom, draw
 
@@ -42,14 +43,13 @@ class Model:
     model: Any
     tokenizer: Any
     end_tokens: frozenset[int]
-    adapters_loaded: Callable[[], bool]
+    mixing: Mixing
     device: torch.device
 
     def forward(self, adapters: Sequence[str], **inputs: Any) -> Any:
         """Run the model over rows, each with its own adapter (BASE for none)."""
-        if self.adapters_loaded():
-            inputs["adapter_names"] = list(adapters)
         with torch.inference_mode():
+            self.mixing.choose(adapters)
             return self.model(use_cache=True, logits_to_keep=1, **inputs)
 
 

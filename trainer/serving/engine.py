@@ -2,7 +2,7 @@
 
 Requests from many threads wait in a queue; between two steps the thread takes as many rows as fit and adds them to
 the batch in flight, so a streamed chat begins at once although a long batch runs, and never are there two forward
-passes at a time (PEFT mixes adapters through hooks on shared modules, which two at once would overwrite).
+passes at a time (the rows' adapters are set on shared modules, which two at once would overwrite).
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ class Engine:
 
     def _new_batch(self) -> Batch:
         model = self._adapters.model
-        return Batch(Model(model, self.tokenizer, self._ends, self._adapters.any_loaded, self._device))
+        return Batch(Model(model, self.tokenizer, self._ends, self._adapters.mixing, self._device))
 
     def _receive(self, waiting: Waiting, block: bool) -> bool:
         """Take what has come in; True when asked to close."""
