@@ -100,6 +100,46 @@ def _batch(
     return (Likelihood(logp, int(n)) for logp, n in zip(sums, counts, strict=True))
 
 
+def meanings(model: Any, encoder: Encoder, texts: Sequence[str]) -> torch.Tensor:
+    """Return a vector per text (texts, hidden): the base's hidden states at three quarters of its depth, averaged.
+
+    The first token is left out: it collects attention and looks alike in every text.
+    """
+    rows = [encoder.tokenizer(text, add_special_tokens=False)["input_ids"] or [encoder.pad_id] for text in texts]
+    device = next(model.parameters()).device
+    found: dict[int, torch.Tensor] = {}
+    was_training = model.training
+    model.eval()
+    with torch.inference_mode(), adapter_off(model, True):
+        for picked in _batches([len(row) for row in rows]):
+            width = max(len(rows[i]) for i in picked)
+            ids = torch.tensor([rows[i] + [encoder.pad_id] * (width - len(rows[i])) for i in picked], device=device)
+            mask = torch.tensor([[1] * len(rows[i]) + [0] * (width - len(rows[i])) for i in picked], device=device)
+            states = model(
+                input_ids=ids, attention_mask=mask, use_cache=False, output_hidden_states=True, logits_to_keep=1
+            ).hidden_states
+            layer = states[round((len(states) - 1) * 0.75)].float().cpu()
+            for place, i in enumerate(picked):
+                found[i] = layer[place, min(1, len(rows[i]) - 1) : len(rows[i])].mean(dim=0)
+    model.train(was_training)
+    return torch.stack([found[i] for i in range(len(rows))])
+
+
+def closeness(prompts: torch.Tensor, replies: torch.Tensor) -> float:
+    """Return how much closer replies lie to their own prompt than to the others, as a difference of mean cosines.
+
+    Both are (texts, hidden). Each side is centred first: hidden states of one model all point much the same way.
+    """
+    if len(prompts) < 2:
+        return 0.0
+    asked = F.normalize(prompts - prompts.mean(dim=0), dim=1)
+    told = F.normalize(replies - replies.mean(dim=0), dim=1)
+    cosines = told @ asked.T
+    own = cosines.diagonal().sum()
+    n = len(cosines)
+    return float(own / n - (cosines.sum() - own) / (n * n - n))
+
+
 def pair_tokens(pairs: Sequence[Pair], encoder: Encoder) -> list[tuple[list[int], list[int]]]:
     """Return (prompt, reply) ids: the chosen side of each pair, then the rejected side of each."""
     chosen = [encoder.pair(pair.prompt, pair.chosen, pair.chosen_cut) for pair in pairs]

@@ -23,13 +23,13 @@ from typing import Any
 
 import torch
 
-from trainer.evaluate import Accuracy, likelihoods, nll_per_token
+from trainer.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
 from trainer.generation import Reply, Sampling, generate
 from trainer.rows import Messages
 from trainer.tokens import Encoder
 
 # Raised whenever what is measured changes, so that a cached base side is not compared with something else.
-VERSION = 1
+VERSION = 2
 SAMPLING = Sampling(max_tokens=256, temperature=0.8, top_p=0.95, seed=20)
 
 # The base finds the adapter's replies this much more surprising than its own: broken language, not another style.
@@ -40,7 +40,9 @@ MAX_PERPLEXITY_RATIO = 1.15
 MAX_REPEAT_GAIN = 0.05
 # Points of replies that end by themselves within 256 tokens: an adapter that cannot stop.
 MAX_END_LOSS = 0.05
-# How much a reply owes to its prompt, against the base: replies that drift off topic owe little.
+# How much closer a reply lies to its own prompt than to the other prompts, in the base's hidden states: replies that
+# drift off topic lie anywhere. bench.guards: 0.91 x for the recipe that keeps the text, 0.59 x for the one that ruins
+# it.
 MIN_TOPIC_RATIO = 0.8
 # Mean words a reply. Of replies up to 256 tokens the base leaves four in ten unfinished, so one that learnt to finish
 # is much shorter: bench.guards measures 0.51 x for the recipe that keeps the text, 0.13 x for the one that ruins it.
@@ -136,11 +138,10 @@ def measure(model: Any, encoder: Encoder, prompts: Sequence[str], sampling: Samp
     written = [(encoder.prompt(prompt), list(reply.ids)) for prompt, reply in zip(asked, replies, strict=True)]
     judged = [i for i, (_, ids) in enumerate(written) if ids]
     own = likelihoods(model, encoder, [written[i] for i in judged], base=True)
-    other = [(written[(i + 1) % len(written)][0], written[i][1]) for i in judged]
-    elsewhere = likelihoods(model, encoder, other, base=True)
     texts = [reply.text for reply in replies]
     return Side(
-        nll=nll_per_token(own), topic=nll_per_token(elsewhere) - nll_per_token(own),
+        nll=nll_per_token(own),
+        topic=closeness(meanings(model, encoder, prompts), meanings(model, encoder, texts)),
         repeats=_mean([repeated_share(text) for text in texts]), ended=_mean([float(r.ended) for r in replies]),
         words=_mean([float(len(words(text))) for text in texts]), language=_language(prompts, replies),
         empty=_mean([float(not words(text)) for text in texts]), text_nll=_text_nll(model, encoder, base),

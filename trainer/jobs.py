@@ -1,13 +1,14 @@
 """A training job as the service sees it: a run folder with `run.json`, and a subprocess that fills the folder.
 
 The record is written before the process starts and after it ended, so that after a crash of the service every run is
-either finished or marked failed, once. A job ends with its parent: two never train at once.
+either taken in, started again or marked failed, once. A job ends with its parent: two never train at once.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -23,13 +24,15 @@ from trainer.registry import ACTOR, KEY_ID
 
 RunFact = RunStarted | RunProgress | RunFinished | RunFailed
 STOP_S = 5.0
+# How often a run is started in all when the trainer dies under it; a run that takes the trainer along must end.
+MAX_ATTEMPTS = 3
 # Below what serves people: on one machine the gateway answers while a job trains.
 NICENESS = 10
 
 
 @dataclass(frozen=True)
 class Record:
-    """What `run.json` holds. `state` is running, finished or failed; times are RFC 3339."""
+    """What `run.json` holds. `state` is running, finished or failed; times are RFC 3339; `attempt` counts starts."""
 
     run_id: str
     project: str
@@ -45,6 +48,7 @@ class Record:
     adapter_id: str | None = None
     reason: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    attempt: int = 1
 
 
 def new_run_id() -> str:
@@ -113,7 +117,8 @@ def progress_fact(record: Record, line: Mapping[str, Any]) -> RunProgress:
     """Return the fact of one line of `metrics.jsonl`."""
     step, total = int(line["step"]), int(line["total"])
     metrics = {name: value for name, value in line.items() if name not in ("step", "total")}
-    fact = RunProgress(**_envelope(record, f"progress-{step}", now()), step=step, total_steps=total, metrics=metrics)
+    name = f"progress-{step}" if record.attempt == 1 else f"progress-{record.attempt}-{step}"
+    fact = RunProgress(**_envelope(record, name, now()), step=step, total_steps=total, metrics=metrics)
     return stamp(fact, project=record.project, key_id=KEY_ID, via="trainer")
 
 
@@ -122,6 +127,15 @@ def _envelope(record: Record, what: str, at: str | None) -> dict[str, Any]:
         "event_id": str(derived_id("run", record.project, record.run_id, what)),
         "occurred_at": datetime.fromisoformat(at or record.started_at), "actor": ACTOR, "run_id": record.run_id,
     }  # fmt: skip
+
+
+def clear(folder: Path) -> None:
+    """Remove what an interrupted job left in its folder, all but `run.json`."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.name != "run.json":
+            path.unlink()
 
 
 class Job:

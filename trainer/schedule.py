@@ -44,6 +44,7 @@ class Scheduler:
         self._api = api
         self._projects = projects
         self._job: Job | None = None
+        self._interrupted: list[Record] = []
         self._outbox: list[Event] = []
         self._reconciled: set[str] = set()
         self._answered: set[str] = set()
@@ -55,6 +56,8 @@ class Scheduler:
         """Do what there is to do in every project, once."""
         self._flush()
         self._watch_job()
+        if self._job is None and self._interrupted:
+            self._start(self._interrupted.pop(0))
         for project in self._projects():
             try:
                 self._turn_of(project)
@@ -74,17 +77,18 @@ class Scheduler:
             self._train_if_due(project)
 
     def stop(self) -> None:
-        """End the running job, if any, and say so."""
+        """End the running job, if any; the next start begins it again, and this start of it does not count."""
         if self._job is not None:
             job, self._job = self._job, None
             job.stop()
-            self._fail(job.record, "The trainer was stopped.")
+            jobs.write_record(job.folder, replace(job.record, attempt=job.record.attempt - 1))
+            log.info("project %s: run %s will begin again", job.record.project, job.record.run_id)
         self._flush()
 
     # -- what was there before this process
 
     def recover(self) -> None:
-        """Mark runs whose process died as failed, take finished ones in. Called once, before the first turn."""
+        """Take finished runs in, begin interrupted ones again, a few times. Called once, before the first turn."""
         for folder in sorted((self._settings.home / "runs").glob("*")):
             for record in jobs.read_records(folder):
                 if record.request_id:
@@ -93,8 +97,10 @@ class Scheduler:
                     continue
                 if (folder / record.run_id / "DONE").exists():
                     self._take_in(record, folder / record.run_id, told=False)
+                elif record.attempt >= jobs.MAX_ATTEMPTS:
+                    self._fail(record, f"The trainer ended {record.attempt} times during this run.")
                 else:
-                    self._fail(record, "The training process ended with the trainer.", told=False)
+                    self._interrupted.append(replace(record, attempt=record.attempt + 1))
 
     def _reconcile(self, project: str) -> None:
         """Append facts that the log does not show: the trainer may have stopped between the change and its fact."""
@@ -202,28 +208,34 @@ class Scheduler:
             jobs.new_run_id(), project, method, parent=start or "base", config=params, request_id=request_id,
             challenge=challenge, started_at=jobs.now(),
         )  # fmt: skip
-        folder = self._runs(project) / record.run_id
         try:
-            dataset_id = dataset_id or self._build(project, aliases, start, filters)
-            dataset = self._settings.home / "datasets" / project / dataset_id
-            record = replace(record, dataset_id=dataset_id)
-            if not (dataset / "manifest.json").exists():
-                raise ThumbwheelError("unknown_dataset", f"No dataset {dataset_id!r}.", "See the list of datasets.")
+            record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
         except ApiAway:
             raise
         except ThumbwheelError as error:
             self._fail(record, error.line(), told=False)
             return
+        self._start(record)
+
+    def _start(self, record: Record) -> None:
+        """Start the process of a run, for the first time or again after the trainer ended under it."""
+        home, project = self._settings.home, record.project
+        dataset = home / "datasets" / project / str(record.dataset_id)
+        if not (dataset / "manifest.json").exists():
+            self._fail(record, f"No dataset {record.dataset_id!r}.  hint: See the list of datasets.", told=False)
+            return
+        folder = self._runs(project) / record.run_id
         jobs.write_record(folder, record)
+        jobs.clear(folder)
         self._remember(record)
-        start_folder = self._registry(project).adapter(start) if start else None
+        start = self._registry(project).adapter(record.parent) if record.parent not in (None, "base") else None
         made = jobs.command(
-            record, dataset, folder, self._settings.base_model, self._settings.home, start_folder,
-            self._settings.home / "models" / "guards",
+            record, dataset, folder, self._settings.base_model, home, start, home / "models" / "guards"
         )  # fmt: skip
         self._job = Job(record, folder, made)
-        self._send(jobs.facts(record))
-        log.info("project %s: run %s started on %s", project, record.run_id, dataset_id)
+        if record.attempt == 1:
+            self._send(jobs.facts(record))
+        log.info("project %s: run %s started on %s, start %s", project, record.run_id, dataset.name, record.attempt)
 
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
         """Return the id of a dataset for a run that starts from `start`, built through the data API."""

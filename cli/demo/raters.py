@@ -35,11 +35,11 @@ def finished(text: str) -> bool:
 
 
 def concise(text: str) -> float:
-    """Score short, finished replies: unfinished ones last, then stumps; beyond 20 words each ten cost a point."""
+    """Score short, finished replies: unfinished ones last, then stumps; beyond 20 words each three cost a point."""
     words = len(text.split())
     if words < 12:
         return -20.0
-    return (0.0 if finished(text) else -50.0) - max(0, words - 20) // 10
+    return (0.0 if finished(text) else -50.0) - max(0, words - 20) // 3
 
 
 def polite(text: str) -> float:

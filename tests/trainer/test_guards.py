@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
 from tests.trainer.conftest import loaded
 from trainer import guards
-from trainer.evaluate import Accuracy, Likelihood, preference_accuracy
+from trainer.evaluate import Accuracy, Likelihood, closeness, meanings, preference_accuracy
 from trainer.generation import Sampling
 from trainer.guards import Side, Training, judge, reasons
 
@@ -90,6 +91,23 @@ def test_the_base_side_is_measured_once_per_base(
     assert guards.base_side(model, encoder, bases["qwen"], tmp_path, short) == first
     assert guards.base_key(bases["qwen"], short) != guards.base_key(bases["llama"], short)
     assert guards.base_key(bases["qwen"], short) != guards.base_key(bases["qwen"], Sampling(max_tokens=7))
+
+
+def test_replies_that_drift_off_topic_lie_no_closer_to_their_prompt() -> None:
+    torch.manual_seed(3)
+    prompts = torch.randn(32, 16) + 5
+    on_topic = closeness(prompts, prompts + torch.randn(32, 16))
+    shuffled = closeness(prompts, prompts.roll(1, 0))
+    assert on_topic > 0.5
+    assert shuffled < 0.1
+
+
+def test_meanings_do_not_depend_on_the_other_texts_in_the_batch(bases: dict[str, Path]) -> None:
+    model, encoder = loaded(bases["llama"])
+    texts = ["where is my order", "", "please send a refund today thank you for this"]
+    together = meanings(model, encoder, texts)
+    alone = torch.cat([meanings(model, encoder, [text]) for text in texts])
+    assert torch.allclose(together, alone, atol=1e-5)
 
 
 def test_one_seed_gives_the_same_replies_twice(bases: dict[str, Path]) -> None:

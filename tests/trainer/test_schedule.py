@@ -29,7 +29,7 @@ out, config = pathlib.Path(sys.argv[1]), json.loads(sys.argv[2])
 if config.get("seed") == 666:
     sys.exit("no luck  hint: try again")
 (out / "metrics.jsonl").write_text('{"step": 1, "total": 2, "seconds": 0.1, "loss": 0.7}\\n')
-time.sleep(60 if config.get("seed") == 60 else 0)
+time.sleep(60 if config.get("seed") == 60 or (out.parent / "slow").exists() else 0)
 (out / "adapter").mkdir()
 for name in ("adapter_config.json", "adapter_model.safetensors"):
     (out / "adapter" / name).write_text(json.dumps(config))
@@ -342,28 +342,47 @@ def test_two_wishes_run_one_after_the_other(
     assert [event["request_id"] for event in console.events("run.started")] == [first, second]
 
 
-def test_stopping_ends_the_job_and_says_so(
-    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
-) -> None:
-    scheduler = make(settings, events, console)
-    console.wish("train", params={"seed": 60})
-    turn_until(scheduler, lambda: console.events("run.progress"))
-    scheduler.stop()
-    assert console.events("run.failed")[0]["reason"] == "The trainer was stopped."
-
-
-def test_a_run_whose_process_died_is_marked_failed_once(
+def test_a_run_that_was_stopped_begins_again_under_its_id_at_the_next_start(
     settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
 ) -> None:
     request = console.wish("train")
-    record = jobs.Record("run-dead", "default", "dpo", request_id=request, started_at=jobs.now())
-    jobs.write_record(settings.home / "runs" / "default" / "run-dead", record)
+    slow = settings.home / "runs" / "default" / "slow"
+    slow.parent.mkdir(parents=True)
+    slow.touch()
+    for number in range(jobs.MAX_ATTEMPTS + 1):
+        scheduler = make(settings, events, console)
+        turn_until(scheduler, lambda wanted=number + 1: len(commands) == wanted)
+        scheduler.stop()
+    slow.unlink()
+    turn_until(make(settings, events, console), lambda: console.events("run.finished"))
+    assert {event["run_id"] for event in console.events("run.")} == {console.events("run.started")[0]["run_id"]}
+    assert console.events("run.finished")[0]["request_id"] == request
+    assert not console.events("run.failed")
+
+
+def test_a_run_whose_process_died_begins_again_and_fails_once_when_it_dies_again_and_again(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    runs = settings.home / "runs" / "default"
+    request = console.wish("train", params={"seed": 3})
+    record = jobs.Record("run-dead", "default", "dpo", dataset_id=DATASET, request_id=request, started_at=jobs.now())
+    for attempt in range(1, jobs.MAX_ATTEMPTS):
+        jobs.write_record(runs / "run-dead", replace(record, attempt=attempt))
+        (runs / "run-dead" / "metrics.jsonl").write_text('{"step": 7, "total": 9}\n')
+        scheduler = make(settings, events, console)
+        scheduler.turn()
+        assert len(commands) == attempt
+        assert jobs.read_records(runs)[0].attempt == attempt + 1
+        assert scheduler._job is not None  # Left as a crash leaves it: the record says that it runs.
+        scheduler._job.stop()
+    jobs.write_record(runs / "run-dead", replace(record, attempt=jobs.MAX_ATTEMPTS))
     for _ in range(2):
         scheduler = make(settings, events, console)
         scheduler.turn()
         scheduler.turn()
     assert console.types("run.") == ["run.started", "run.failed"]
-    assert not commands
+    assert "3 times" in console.events("run.failed")[0]["reason"]
+    assert len(commands) == jobs.MAX_ATTEMPTS - 1
 
 
 def test_a_run_that_finished_while_the_trainer_was_away_is_taken_in(
