@@ -25,6 +25,8 @@ class Batch(Struct, frozen=True):
     events: list[Raw]
     sent_at: str | None = None
     key: str | None = None
+    # What an SDK had to give up, kept raw: a malformed report costs no event.
+    dropped: Raw = Raw(b"")
 
 
 _decoder = msgspec.json.Decoder(Batch)

@@ -91,7 +91,7 @@ class EventsRoute:
                 key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
                 check_origin(key, environ.get("HTTP_ORIGIN"))
                 self._rates.take(key.key_id, len(batch.events))
-                return self._intake.take([bytes(raw) for raw in batch.events], key)
+                return self._intake.take([bytes(raw) for raw in batch.events], key, bytes(batch.dropped))
             finally:
                 metrics.add_in_flight(-1)
 

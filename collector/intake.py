@@ -5,27 +5,23 @@ Knows no HTTP. In: raw events and the key they came under. Out: one result per e
 
 from __future__ import annotations
 
-import hashlib
 import time
-from base64 import b64encode
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-import msgspec
-
 from collector.access import allowed_types
 from collector.body import event_id_of
 from collector.decode import decode
+from collector.drops import report_entry
 from collector.errors import not_allowed_type
-from collector.metrics import count_event, count_rejected, observe_append
-from eventlog.checks import MAX_EVENT_BYTES
+from collector.metrics import count_event, count_given_up, count_rejected, observe_append
+from collector.rejected import rejected_entry
 from eventlog.control import Control, Key
 from eventlog.errors import LogUnavailable, ThumbwheelError
 from eventlog.events import Event, named_candidates, stamp
 from eventlog.log import Entry, Log, entry_for
 from eventlog.signing import verify_candidate
-from eventlog.topics import REJECTED as REJECTED_TOPIC
 
 # Shorter than the SDKs wait for an answer, so that they hear `retry` and not silence.
 APPEND_SECONDS = 8.0
@@ -47,18 +43,24 @@ class Intake:
         self._log = log
         self._control = control
 
-    def take(self, raws: list[bytes], key: Key) -> list[dict[str, Any]]:
-        """Return `{"event_id", "status", "error"?}` per event, in order; `accepted` means durable."""
+    def take(self, raws: list[bytes], key: Key, report: bytes = b"") -> list[dict[str, Any]]:
+        """Return `{"event_id", "status", "error"?}` per event, in order; `accepted` means durable.
+
+        `report` is what the sender says it gave up; one that cannot be read is counted and costs no event.
+        """
         now = datetime.now(UTC)
         allowed = allowed_types(key)
         judged = [self._judge(raw, key, allowed, now) for raw in raws]
+        entries = [one.entry for one in judged]
+        if report:
+            entries += _reported(report, key, now)
         started = time.perf_counter()
         try:
-            positions = self._log.append([one.entry for one in judged], APPEND_SECONDS)
+            positions = self._log.append(entries, APPEND_SECONDS)
             observe_append(time.perf_counter() - started)
         except LogUnavailable:
             positions = [None] * len(judged)
-        return [_result(one, position is not None) for one, position in zip(judged, positions, strict=True)]
+        return [_result(one, position is not None) for one, position in zip(judged, positions, strict=False)]
 
     def _judge(self, raw: bytes, key: Key, allowed: frozenset[str], now: datetime) -> Judged:
         try:
@@ -83,14 +85,14 @@ class Intake:
         return all(verify_candidate(self._control.signing_key, project, interaction_id, name) for name in named)
 
 
-def rejected_entry(raw: bytes, key: Key, error: ThumbwheelError, now: datetime) -> Entry:
-    """Return the record a rejected event is kept as: its bytes up to 256 KiB with length and digest, and the reason."""
-    body = {
-        "project": key.project, "key_id": key.key_id, "received_at": now, "code": error.code, "message": error.message,
-        "field": error.field, "event_id": event_id_of(raw), "length": len(raw),
-        "digest": hashlib.sha256(raw).hexdigest(), "raw": b64encode(raw[:MAX_EVENT_BYTES]).decode(),
-    }  # fmt: skip
-    return Entry(REJECTED_TOPIC, str(body["digest"]), msgspec.json.encode(body))
+def _reported(report: bytes, key: Key, now: datetime) -> list[Entry]:
+    try:
+        entry, given_up = report_entry(report, key, now)
+    except ValueError:
+        count_rejected("bad_report", kept=False)
+        return []
+    count_given_up(given_up)
+    return [entry]
 
 
 def _result(one: Judged, durable: bool) -> dict[str, Any]:

@@ -18,6 +18,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _EVENTS = Counter("thumbwheel_collector_events_total", "Events answered, by outcome", ["outcome"])
 _REJECTED = Counter("thumbwheel_collector_rejected_total", "Rejected events, by reason", ["code"])
 _UNKEPT = Counter("thumbwheel_collector_rejected_unkept_total", "Rejected events that the log did not take")
+_GIVEN_UP = Counter("thumbwheel_collector_given_up_total", "Events that SDKs report they could not send")
 _REFUSED = Counter("thumbwheel_collector_refused_total", "Refused requests, by reason", ["code"])
 _SECONDS = Histogram(
     "thumbwheel_collector_request_seconds", "Seconds to answer POST /v1/events, body included, by status", ["status"],
@@ -47,6 +48,11 @@ def count_rejected(code: str, kept: bool) -> None:
     _REJECTED.labels(code).inc()
     if not kept:
         _UNKEPT.inc()
+
+
+def count_given_up(events: int) -> None:
+    """Count events that an SDK reports as lost before they were sent."""
+    _GIVEN_UP.inc(events)
 
 
 def count_refused(code: str) -> None:

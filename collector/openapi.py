@@ -20,6 +20,15 @@ _ERROR = {
         }
     },
 }
+_REPORT = {
+    "type": "object",
+    "description": "What the sender had to give up since its last report, by reason",
+    "required": ["event_id", "counts"],
+    "properties": {
+        "event_id": {"type": "string", "format": "uuid"},
+        "counts": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 1}},
+    },
+}
 
 
 @cache
@@ -66,6 +75,7 @@ def _body(taken: list[dict[str, Any]]) -> dict[str, Any]:
             "events": {"type": "array", "minItems": 1, "maxItems": MAX_EVENTS, "items": {"oneOf": taken}},
             "sent_at": {"type": "string", "format": "date-time"},
             "key": {"type": "string"},
+            "dropped": _REPORT,
         },
     }
 

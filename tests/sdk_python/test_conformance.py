@@ -94,3 +94,22 @@ def test_an_answer_leads_to_this(case: dict[str, Any], connect: Connect, stub: S
     assert {name: tries[name] for name in case.get("tries", {})} == case.get("tries", {})
     if "not_before_s" in case:
         assert stub.times[1] - stub.times[0] >= case["not_before_s"]
+
+
+@pytest.mark.usefixtures("no_backoff")
+@cases("reports")
+def test_what_was_given_up_is_told(case: dict[str, Any], connect: Connect, stub: Stub) -> None:
+    client = connect(**case.get("init", {}))
+    for call in case.get("before", []):
+        assert getattr(client, call["call"])(**expand(call["fields"])) is None
+    if case.get("opt_in"):
+        client.opt_in()
+    for number, answers in enumerate(case["batches"]):
+        stub.answer = server({"answers": {f"c-{number}": answers}})
+        client.thumb("i-1", f"c-{number}", "up")
+        assert client.flush()
+    told = [body.get("dropped") for body in stub.bodies]
+    assert [report and report["counts"] for report in told] == case["reports"]
+    ids = [report["event_id"] for report in told if report]
+    assert len(set(ids)) <= 1
+    assert all(uuid.UUID(one).version == 7 for one in ids)

@@ -1,5 +1,6 @@
 /** The client a host page or server holds. Nothing here throws into the host: problems go to `onError`. */
 import { byteLength, findStorage, Queue } from "./queue.js";
+import { Reports } from "./reports.js";
 import { Sender } from "./sender.js";
 import { uuid7 } from "./uuid.js";
 import type {
@@ -43,6 +44,7 @@ export class Client {
   private readonly storage = findStorage();
   private readonly queue: Queue;
   private readonly sender: Sender;
+  private readonly reports = new Reports();
   private readonly consentKey: string;
   private readonly listeners = new Set<(delivery: Delivery) => void>();
   private allowed: boolean;
@@ -54,7 +56,7 @@ export class Client {
     this.consentKey = `thumbwheel.consent.${scope}`;
     const prefix = `thumbwheel.1.${scope}.`;
     this.queue = new Queue(prefix, this.storage, options.maxEvents ?? 1000, options.maxBytes ?? 512 * 1024);
-    this.sender = new Sender(url, options.key, this.queue, prefix, (delivery) => this.settle(delivery));
+    this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, (delivery) => this.settle(delivery));
     this.allowed = (this.readConsent() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
     if (this.usable()) this.listen("addEventListener");
     if (this.usable() && this.allowed && this.queue.all().length) this.sender.wake();
@@ -178,6 +180,8 @@ export class Client {
   private lose(delivery: Delivery): void {
     const problem = delivery.error ?? { code: delivery.status, message: "The collector rejected the event" };
     this.dropped[problem.code] = (this.dropped[problem.code] ?? 0) + 1;
+    // The collector keeps what it rejected; of everything else it hears from us.
+    if (delivery.status === "dropped") this.reports.add(problem.code);
     guarded(() => this.options.onError?.(problem, delivery.event_id || undefined));
     this.tell(delivery);
   }

@@ -5,6 +5,7 @@
  * drawn from 0 .. 1 s x 2^n (exponential backoff, full jitter), at most 5 min, and never shorter than `Retry-After`.
  */
 import { byteLength, type Queue, type Waiting } from "./queue.js";
+import type { Reports } from "./reports.js";
 import type { Delivery, Problem } from "./wire.js";
 
 /** Browsers allow 64 KiB of keepalive bodies in flight per page; the rest is left to the host. */
@@ -57,6 +58,7 @@ export class Sender {
     private readonly key: string,
     private readonly queue: Queue,
     private readonly lock: string,
+    private readonly reports: Reports,
     private readonly settle: (delivery: Delivery) => void,
   ) {}
 
@@ -165,14 +167,16 @@ export class Sender {
     return chunk;
   }
 
-  private body(chunk: Waiting[]): string {
-    const head = JSON.stringify({ sent_at: new Date().toISOString(), key: this.key });
+  private body(chunk: Waiting[], dropped?: object): string {
+    const head = JSON.stringify({ sent_at: new Date().toISOString(), key: this.key, dropped });
     return `${head.slice(0, -1)},"events":[${chunk.map((item) => item.text).join(",")}]}`;
   }
 
   /** One request. True when the next may follow at once. */
   private async exchange(chunk: Waiting[]): Promise<boolean> {
-    const body = this.body(chunk);
+    const report = this.reports.take();
+    const body = this.body(chunk, report);
+    let told = false;
     const abort = new AbortController();
     const timeout = setTimeout(() => abort.abort(), TIMEOUT_MS);
     for (const item of chunk) this.inFlight.add(item.id);
@@ -185,8 +189,12 @@ export class Sender {
         keepalive: byteLength(body) < CHUNK_BYTES,
         signal: abort.signal,
       });
-      return this.read(chunk, response.status, retryAfterMs(response.headers.get("Retry-After")), await answer(response));
+      const json = await answer(response);
+      told = response.ok && !json.results?.some((result) => result.status === "retry");
+      if (report) this.reports.settle(told);
+      return this.read(chunk, response.status, retryAfterMs(response.headers.get("Retry-After")), json);
     } catch {
+      if (report && !told) this.reports.settle(false);
       return this.later(0);
     } finally {
       clearTimeout(timeout);

@@ -21,6 +21,7 @@ await build({
   define: { __VERSION__: '"test"' },
 });
 const files = names.map((name) => join(out, name.replace(/\.ts$/, ".mjs")));
-const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit" });
+const env = { ...process.env, THUMBWHEEL_CONFORMANCE: join(here, "..", "..", "conformance") };
+const run = spawnSync(process.execPath, ["--enable-source-maps", "--test", ...files], { stdio: "inherit", env });
 rmSync(out, { recursive: true });
 process.exit(run.status ?? 1);

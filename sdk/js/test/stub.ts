@@ -6,13 +6,14 @@ export interface Body {
   events: Record<string, unknown>[];
   sent_at: string;
   key: string;
+  dropped?: { event_id: string; counts: Record<string, number> };
 }
 
 export interface Answer {
   status?: number;
   headers?: Record<string, string>;
-  /** Status per event; accepted unless told. */
-  results?: (event: Record<string, unknown>) => { status: string; error?: object };
+  /** Status per event; accepted unless told, null leaves the event out of the answer. */
+  results?: (event: Record<string, unknown>) => { status: string; error?: object } | null;
   body?: string;
   /** Closes the connection without an answer. */
   cut?: boolean;
@@ -22,21 +23,26 @@ export class Stub {
   readonly bodies: Body[] = [];
   readonly types: (string | undefined)[] = [];
   readonly answers: Answer[] = [];
+  /** When each request came, in milliseconds. */
+  readonly times: number[] = [];
+  /** Answers by what a request holds; `answers` come first. */
+  decide: ((events: Record<string, unknown>[]) => Answer) | undefined;
   url = "";
   private readonly server = createServer((request, response) => {
     void read(request).then((text) => {
       const body = JSON.parse(text) as Body;
       this.bodies.push(body);
       this.types.push(request.headers["content-type"]);
-      const answer = this.answers.shift() ?? {};
+      this.times.push(performance.now());
+      const answer = this.answers.shift() ?? this.decide?.(body.events) ?? {};
       if (answer.cut) {
         request.socket.destroy();
         return;
       }
-      const results = body.events.map((event) => ({
-        event_id: event.event_id,
-        ...(answer.results?.(event) ?? { status: "accepted" }),
-      }));
+      const results = body.events.flatMap((event) => {
+        const result = answer.results ? answer.results(event) : { status: "accepted" };
+        return result ? [{ event_id: event.event_id, ...result }] : [];
+      });
       response.writeHead(answer.status ?? 202, answer.headers);
       response.end(answer.body ?? JSON.stringify({ results }));
     });

@@ -17,6 +17,7 @@ from urllib.parse import urlsplit
 
 from thumbwheel.fields import ActorLike, Event, NotKept, build, encode
 from thumbwheel.outbox import Item, Outbox
+from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, Result, Stats
 from thumbwheel.sender import Sender, send_now
 from thumbwheel.signing import sign
@@ -107,7 +108,8 @@ class Client:
         self._sync_retries = 0
         self._transport = Transport(self._address, self._key, self._timeout)
         self._outbox = Outbox(*self._bounds)
-        self._sender = Sender(self._transport, self._outbox, self._lose)
+        self._reports = Reports()
+        self._sender = Sender(self._transport, self._outbox, self._reports, self._lose)
 
     # -- calls
 
@@ -241,12 +243,13 @@ class Client:
         return None if item in gone else item.event_id
 
     def _send_now(self, item: Item) -> Result:
-        status, problem, retries = send_now(self._transport, item, self._timeout)
+        status, problem, retries = send_now(self._transport, self._reports, item, self._timeout)
         with self._counting:
             self._sync_retries += retries
             self._sync_accepted += status == "accepted"
         if problem is not None:
-            self._lose(problem, [item.event_id])
+            # The caller of a `retry` decides: it may call again, and a rejected event is kept by the collector.
+            self._lose(problem, [item.event_id], known=status != "dropped")
         return Result(item.event_id, status, problem)
 
     def _drop(self, problem: Problem, event_id: Any) -> Sent:
@@ -254,7 +257,10 @@ class Client:
         self._lose(problem, [named])
         return Result(named, "dropped", problem) if self._sync else None
 
-    def _lose(self, problem: Problem, event_ids: Sequence[str | None]) -> None:
+    def _lose(self, problem: Problem, event_ids: Sequence[str | None], known: bool = False) -> None:
+        """Count events that will not arrive; `known` ones are not reported to the collector, which has them."""
+        if not known:
+            self._reports.add(problem.code, len(event_ids))
         with self._counting:
             first = problem.code not in self._dropped
             self._dropped[problem.code] += len(event_ids)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
 from thumbwheel.outbox import Item, Outbox
+from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, problem_from
 from thumbwheel.transport import Answer, Transport
 
@@ -27,7 +28,7 @@ GIVE_UP_SECONDS = 24 * 3600.0
 
 NO_CONNECTION = Problem("no_connection", "The collector did not answer.", "Call again with the same event_id.")
 
-Lost = Callable[[Problem, Sequence[str]], None]
+Lost = Callable[..., None]
 
 
 def backoff(attempt: int, asked: float = 0.0) -> float:
@@ -41,10 +42,27 @@ def may_retry(status: int) -> bool:
     return status in (0, 408, 429) or status >= 500
 
 
-def body_of(items: Sequence[Item]) -> bytes:
-    """Return the request body for these events."""
+def body_of(items: Sequence[Item], report: bytes | None = None) -> bytes:
+    """Return the request body for these events and a report of what was given up."""
     sent_at = datetime.now(timezone.utc).isoformat().replace("+00:00", "Z")
-    return b'{"sent_at":%s,"events":[%s]}' % (json.dumps(sent_at).encode(), b",".join(item.body for item in items))
+    dropped = b"" if report is None else b'"dropped":%s,' % report
+    events = b",".join(item.body for item in items)
+    return b'{"sent_at":%s,%s"events":[%s]}' % (json.dumps(sent_at).encode(), dropped, events)
+
+
+def post(transport: Transport, reports: Reports, items: Sequence[Item], seconds: float | None) -> Answer:
+    """Send events, with the report that waits, if any; it counts as told when the log took all that came with it."""
+    report = reports.take()
+    if report is None:
+        return transport.post(body_of(items), seconds)
+    told = False
+    try:
+        answer = transport.post(body_of(items, report), seconds)
+        results = event_answers(answer).values()
+        told = 200 <= answer.status < 300 and all(result.get("status") != "retry" for result in results)
+    finally:
+        reports.settle(told)
+    return answer
 
 
 def event_answers(answer: Answer) -> dict[str, dict[str, object]]:
@@ -57,9 +75,10 @@ def event_answers(answer: Answer) -> dict[str, dict[str, object]]:
 class Sender:
     """One daemon thread, started by the first event, that empties the outbox."""
 
-    def __init__(self, transport: Transport, outbox: Outbox, lost: Lost) -> None:
-        """`lost` hears of events that will not arrive: why, and their ids."""
+    def __init__(self, transport: Transport, outbox: Outbox, reports: Reports, lost: Lost) -> None:
+        """`lost` hears of events that will not arrive: why, their ids, and `known` where the collector keeps them."""
         self._transport = transport
+        self._reports = reports
         self._outbox = outbox
         self._lost = lost
         self._thread: threading.Thread | None = None
@@ -114,7 +133,7 @@ class Sender:
         asked: float | None = 0.0
         try:
             left = None if deadline is None else deadline - time.monotonic()
-            again, asked = self._read(batch, self._transport.post(body_of(batch), left))
+            again, asked = self._read(batch, post(self._transport, self._reports, batch, left))
         finally:
             kept = [item for item in again if time.monotonic() - item.made_at < GIVE_UP_SECONDS]
             ids = {item.event_id for item in kept}
@@ -163,7 +182,7 @@ class Sender:
             if result.get("status") == "accepted":
                 self.accepted += 1
             elif result.get("status") == "rejected":
-                self._lost(rejection(result), [item.event_id])
+                self._lost(rejection(result), [item.event_id], known=True)
             else:
                 again.append(item)
         return again
@@ -180,7 +199,7 @@ def rejection(result: dict[str, object]) -> Problem:
     return problem_from(result.get("error"), "rejected", "The collector rejected the event.")
 
 
-def send_now(transport: Transport, item: Item, seconds: float) -> tuple[str, Problem | None, int]:
+def send_now(transport: Transport, reports: Reports, item: Item, seconds: float) -> tuple[str, Problem | None, int]:
     """Send one event and wait for what becomes of it, retrying for up to `seconds`.
 
     Returns its status (accepted, rejected, retry, dropped), why it is not accepted, and the number of retries.
@@ -188,7 +207,7 @@ def send_now(transport: Transport, item: Item, seconds: float) -> tuple[str, Pro
     deadline = time.monotonic() + seconds
     attempt = 0
     while True:
-        answer = transport.post(body_of([item]), deadline - time.monotonic())
+        answer = post(transport, reports, [item], deadline - time.monotonic())
         status, problem = _read_one(item, answer)
         pause = backoff(attempt, answer.retry_after)
         if status != "retry" or time.monotonic() + pause >= deadline:

@@ -31,6 +31,7 @@ export declare class Client {
     private readonly storage;
     private readonly queue;
     private readonly sender;
+    private readonly reports;
     private readonly consentKey;
     private readonly listeners;
     private allowed;

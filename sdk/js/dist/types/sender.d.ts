@@ -5,6 +5,7 @@
  * drawn from 0 .. 1 s x 2^n (exponential backoff, full jitter), at most 5 min, and never shorter than `Retry-After`.
  */
 import { type Queue } from "./queue.js";
+import type { Reports } from "./reports.js";
 import type { Delivery } from "./wire.js";
 /** Pause in milliseconds before try number `attempt` (0 = the first retry). */
 export declare function backoff(attempt: number, retryAfterMs?: number, random?: () => number): number;
@@ -15,6 +16,7 @@ export declare class Sender {
     private readonly key;
     private readonly queue;
     private readonly lock;
+    private readonly reports;
     private readonly settle;
     private timer;
     private adoption;
@@ -28,7 +30,7 @@ export declare class Sender {
     readonly mine: Set<string>;
     /** When others' events were first seen here, by performance.now(). */
     private seen;
-    constructor(url: string, key: string, queue: Queue, lock: string, settle: (delivery: Delivery) => void);
+    constructor(url: string, key: string, queue: Queue, lock: string, reports: Reports, settle: (delivery: Delivery) => void);
     /** Sends what waits, unless a pause is running. */
     wake(): void;
     /** Cuts a backoff short, as when the network is back; a pause the server asked for stays. */
