@@ -34,6 +34,7 @@ test-all-marked: setup-test
 lint: setup-test
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
+	@cd sdk/python && ../../$(BIN)/mypy thumbwheel --config-file pyproject.toml
 
 check-js:
 	@command -v npm >/dev/null || { echo "Node.js is absent: the built JavaScript is not checked."; exit 0; }; \

@@ -32,8 +32,8 @@ def test_a_report_is_kept_beside_the_events_it_came_with(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize("bad", [
-    None, [], "queue_full", 7, {}, {"counts": {"queue_full": 1}}, report(), report(queue_full=0),
-    report(queue_full="1"), report(queue_full=2**40), {"event_id": "x", "counts": {"a": 1}}, {"event_id": str(uuid7()), "counts": {"<b>": 1}},
+    None, [], "queue_full", 7, {}, {"counts": {"queue_full": 1}}, {"event_id": "x", "counts": {"a": 1}},
+    report(), report(queue_full=0), report(queue_full="1"), report(queue_full=2**40), report(**{"<b>": 1}),
     report(**{f"r{i}": 1 for i in range(33)}), report(**{"r" * 64: 1}) | {"more": "x" * 5000},
 ])  # fmt: skip
 def test_a_malformed_report_costs_no_event(bench: Bench, bad: Any) -> None:
