@@ -1,0 +1,261 @@
+"""Record the chat completions of an `openai` client as interactions, so that feedback can name them.
+
+    from openai import OpenAI
+    from thumbwheel.openai import record
+
+    model = record(OpenAI(), thumbwheel.init(URL, SECRET_KEY, actor="u-81f3"))
+    answer = model.chat.completions.create(model="gpt-x", messages=[...])
+    answer.thumbwheel  # {"interaction_id": ..., "candidates": [{"candidate_id", "content"}]}, what the elements take
+
+Works for `OpenAI` and `AsyncOpenAI`, streams included. An answer of the Thumbwheel gateway, which logged it itself, is
+only given its `thumbwheel` attribute. Needs no import of openai: the client is used by its shape. Nothing here raises
+into the host, and the answer is what the client would have returned.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Optional
+
+from thumbwheel.client import Client
+
+log = logging.getLogger("thumbwheel")
+
+About = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+_SAMPLING = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "n")
+
+
+def record(model: Any, client: Client, about: Optional[About] = None) -> Any:
+    """Let `model.chat.completions.create` record what it returns; return `model`.
+
+    `about(arguments)` may return what each interaction carries besides: actor, conversation_id, labels, context,
+    source, surface. Clients made from this one with `with_options` are not recorded; pass them here too.
+    """
+    completions = model.chat.completions
+    create = completions.create
+    if getattr(create, "_thumbwheel", False):
+        return model
+    watch = _Recorder(client, about)
+
+    if inspect.iscoroutinefunction(inspect.unwrap(create)):
+
+        @functools.wraps(create)
+        async def recorded(*args: Any, **arguments: Any) -> Any:
+            answer = await create(*args, **arguments)
+            return watch.look(answer, arguments, AsyncStream)
+
+    else:
+
+        @functools.wraps(create)
+        def recorded(*args: Any, **arguments: Any) -> Any:
+            return watch.look(create(*args, **arguments), arguments, Stream)
+
+    recorded._thumbwheel = True  # type: ignore[attr-defined]
+    completions.create = recorded
+    return model
+
+
+class _Recorder:
+    """Turns an answer and what was asked for it into an interaction."""
+
+    def __init__(self, client: Client, about: Optional[About]) -> None:
+        self._client = client
+        self._about = about
+
+    def look(self, answer: Any, arguments: Mapping[str, Any], wrapper: Any) -> Any:
+        """Return the answer, marked and recorded; a stream wrapped, so that it is recorded at its end."""
+        try:
+            if arguments.get("stream"):
+                return wrapper(answer, _Said(self, arguments))
+            choices = [_Choice.whole(choice) for choice in answer.choices]
+            answer.thumbwheel = self.settle(str(answer.id), choices, arguments, str(answer.model))
+        except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
+            log.warning("a completion could not be recorded: %s", type(error).__name__)
+        return answer
+
+    def names(self, interaction_id: str, choice: _Choice) -> str:
+        """Return the reply's candidate id: the gateway's where it came from there, else a new one."""
+        if not choice.candidate_id:
+            choice.candidate_id = self._client.sign(interaction_id)
+        return choice.candidate_id
+
+    def settle(
+        self, interaction_id: str, choices: list[_Choice], arguments: Mapping[str, Any], model: str
+    ) -> dict[str, Any]:
+        """Record the interaction, unless the gateway did; return what the elements take."""
+        ours = not any(choice.from_gateway for choice in choices)
+        shown = [{"candidate_id": self.names(interaction_id, c), "content": c.content} for c in choices]
+        if ours and choices:
+            sampling = {name: arguments[name] for name in _SAMPLING if _plain(arguments.get(name))}
+            candidates = [
+                {
+                    **one, "model": model, **({"finish_reason": c.finish_reason} if c.finish_reason else {}),
+                    **({"sampling": sampling} if sampling else {}),
+                }
+                for one, c in zip(shown, choices)
+            ]  # fmt: skip
+            fields = dict(self._about(arguments)) if self._about else {}
+            fields.setdefault("surface", "chat")
+            messages = [_message(message) for message in arguments.get("messages", [])]
+            self._client.interaction(interaction_id, messages, candidates, **fields)
+        return {"interaction_id": interaction_id, "candidates": shown}
+
+
+class _Choice:
+    """One reply as far as it has come."""
+
+    def __init__(self) -> None:
+        self.content: Optional[str] = None
+        self.finish_reason: Optional[str] = None
+        self.candidate_id: Optional[str] = None
+        self.from_gateway = False
+
+    @classmethod
+    def whole(cls, choice: Any) -> _Choice:
+        """Return the reply of an answer that was not streamed."""
+        made = cls()
+        made.add(choice, choice.message)
+        return made
+
+    def add(self, choice: Any, part: Any) -> None:
+        """Take in a choice of an answer, or of a chunk with its delta."""
+        text = getattr(part, "content", None)
+        if isinstance(text, str):
+            self.content = (self.content or "") + text
+        self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
+        if given := getattr(choice, "candidate_id", None):
+            self.candidate_id, self.from_gateway = str(given), True
+
+
+class _Said:
+    """What a stream has said; recorded once, at its end or when the host leaves it."""
+
+    def __init__(self, recorder: _Recorder, arguments: Mapping[str, Any]) -> None:
+        self._recorder = recorder
+        self._arguments = arguments
+        self._choices: dict[int, _Choice] = {}
+        self._id = ""
+        self._model = ""
+        self._done = False
+
+    @property
+    def about(self) -> Optional[dict[str, Any]]:
+        """The interaction's ids and texts so far; None before the first chunk."""
+        if not self._id:
+            return None
+        shown = [
+            {"candidate_id": self._recorder.names(self._id, choice), "content": choice.content}
+            for _, choice in sorted(self._choices.items())
+        ]
+        return {"interaction_id": self._id, "candidates": shown}
+
+    def add(self, chunk: Any) -> None:
+        """Take in a chunk."""
+        try:
+            self._id, self._model = self._id or str(chunk.id), self._model or str(chunk.model)
+            for choice in chunk.choices:
+                self._choices.setdefault(choice.index, _Choice()).add(choice, choice.delta)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
+            log.warning("a chunk could not be recorded: %s", type(error).__name__)
+
+    def end(self) -> None:
+        """Record what was said."""
+        if self._done or not self._id:
+            return
+        self._done = True
+        try:
+            choices = [choice for _, choice in sorted(self._choices.items())]
+            self._recorder.settle(self._id, choices, self._arguments, self._model)
+        except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
+            log.warning("a stream could not be recorded: %s", type(error).__name__)
+
+
+class _Wrapped:
+    """Passes everything on to the stream; `thumbwheel` says what was said so far."""
+
+    def __init__(self, stream: Any, said: _Said) -> None:
+        self._stream = stream
+        self._said = said
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    @property
+    def thumbwheel(self) -> Optional[dict[str, Any]]:
+        """Ids and texts so far, as the elements take them; None before the first chunk."""
+        return self._said.about
+
+
+class Stream(_Wrapped):
+    """A recorded `openai.Stream`."""
+
+    def __iter__(self) -> Any:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            chunk = next(self._stream)
+        except BaseException:
+            self._said.end()
+            raise
+        self._said.add(chunk)
+        return chunk
+
+    def __enter__(self) -> Stream:
+        self._stream.__enter__()
+        return self
+
+    def __exit__(self, *problem: Any) -> Any:
+        self._said.end()
+        return self._stream.__exit__(*problem)
+
+    def close(self) -> None:
+        """Leave the stream; what was said so far is recorded."""
+        self._said.end()
+        self._stream.close()
+
+
+class AsyncStream(_Wrapped):
+    """A recorded `openai.AsyncStream`."""
+
+    def __aiter__(self) -> Any:
+        return self
+
+    async def __anext__(self) -> Any:
+        try:
+            chunk = await self._stream.__anext__()
+        except BaseException:
+            self._said.end()
+            raise
+        self._said.add(chunk)
+        return chunk
+
+    async def __aenter__(self) -> AsyncStream:
+        await self._stream.__aenter__()
+        return self
+
+    async def __aexit__(self, *problem: Any) -> Any:
+        self._said.end()
+        return await self._stream.__aexit__(*problem)
+
+    async def close(self) -> None:
+        """Leave the stream; what was said so far is recorded."""
+        self._said.end()
+        await self._stream.close()
+
+
+def _message(message: Any) -> dict[str, Any]:
+    """Return a message as plain JSON; hosts also pass back the objects an answer held."""
+    if hasattr(message, "model_dump"):
+        message = message.model_dump(exclude_none=True)
+    kept = ("role", "content", "name", "tool_calls", "tool_call_id")
+    plain = {name: message[name] for name in kept if message.get(name) is not None}
+    return {"content": None, **plain}
+
+
+def _plain(value: Any) -> bool:
+    """Say whether a setting was given: openai has its own mark for those that were not."""
+    return isinstance(value, (int, float, str, list, tuple)) and not isinstance(value, bool)

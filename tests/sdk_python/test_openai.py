@@ -1,0 +1,190 @@
+"""The openai client, recorded: the official client against a server that speaks its wire."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+from thumbwheel import Client
+from thumbwheel.openai import record
+
+from .conftest import Stub
+
+openai = pytest.importorskip("openai")
+MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is my parcel?"}]
+Connect = Callable[..., Client]
+
+
+class Provider:
+    """Answers chat completions with `texts`, one choice each; `gateway` marks the choices as our gateway does."""
+
+    def __init__(self) -> None:
+        self.texts: list[str | None] = ["On its way."]
+        self.gateway = False
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    def choice(self, index: int, name: str, part: dict[str, Any], reason: str | None) -> dict[str, Any]:
+        mark = {"candidate_id": f"tw1.k.{index}"} if self.gateway else {}
+        return {"index": index, name: {"role": "assistant", **part}, "finish_reason": reason, **mark}
+
+    def whole(self) -> dict[str, Any]:
+        choices = [self.choice(i, "message", {"content": text}, "stop") for i, text in enumerate(self.texts)]
+        return {"id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "gpt-x-1", "choices": choices}
+
+    def chunks(self) -> Iterator[dict[str, Any]]:
+        head = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x-1"}
+        for index, text in enumerate(self.texts):
+            for word in (text or "").split(" "):
+                yield {**head, "choices": [self.choice(index, "delta", {"content": word + " "}, None)]}
+            yield {**head, "choices": [self.choice(index, "delta", {}, "stop")]}
+
+
+def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            self.send_response(200)
+            if not asked.get("stream"):
+                self.send_header("Content-Type", "application/json")
+                self.end_headers()
+                self.wfile.write(json.dumps(provider.whole()).encode())
+                return
+            self.send_header("Content-Type", "text/event-stream")
+            self.end_headers()
+            for chunk in provider.chunks():
+                self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+            self.wfile.write(b"data: [DONE]\n\n")
+
+        def log_message(self, *args: object) -> None:
+            return
+
+    return Handler
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    made = Provider()
+    yield made
+    made.stop()
+
+
+@pytest.fixture
+def model(provider: Provider) -> Iterator[Any]:
+    with openai.OpenAI(base_url=provider.url, api_key="x", max_retries=0) as made:
+        yield made
+
+
+def ask(model: Any, **more: Any) -> Any:
+    return model.chat.completions.create(model="gpt-x", messages=MESSAGES, **more)
+
+
+def test_a_completion_is_recorded_with_what_the_elements_take(
+    connect: Connect, stub: Stub, provider: Provider, model: Any
+) -> None:
+    client = connect()
+    provider.texts = ["On its way.", None]
+    answer = ask(record(model, client), temperature=0.5, n=2)
+    assert client.flush()
+    (event,) = stub.events
+    assert event["type"] == "interaction"
+    assert event["interaction_id"] == answer.id == "chatcmpl-7"
+    assert event["messages"] == MESSAGES
+    assert [(c["content"], c["model"], c["finish_reason"]) for c in event["candidates"]] == [
+        ("On its way.", "gpt-x-1", "stop"), (None, "gpt-x-1", "stop"),
+    ]  # fmt: skip
+    assert event["candidates"][0]["sampling"] == {"temperature": 0.5, "n": 2}
+    shown = [{"candidate_id": c["candidate_id"], "content": c["content"]} for c in event["candidates"]]
+    assert answer.thumbwheel == {"interaction_id": "chatcmpl-7", "candidates": shown}
+
+
+def test_a_stream_is_recorded_once_at_its_end(connect: Connect, stub: Stub, provider: Provider, model: Any) -> None:
+    client = connect()
+    stream = ask(record(model, client), stream=True)
+    assert stream.thumbwheel is None
+    text = ""
+    for chunk in stream:
+        text += chunk.choices[0].delta.content or ""
+        assert stream.thumbwheel["interaction_id"] == "chatcmpl-7"
+        ids = [one["candidate_id"] for one in stream.thumbwheel["candidates"]]
+    stream.close()
+    assert client.flush()
+    (event,) = stub.events
+    assert [(c["candidate_id"], c["content"]) for c in event["candidates"]] == [(ids[0], text)]
+
+
+def test_a_stream_the_host_leaves_is_recorded_as_far_as_it_came(
+    connect: Connect, stub: Stub, provider: Provider, model: Any
+) -> None:
+    client = connect()
+    provider.texts = ["one two three"]
+    with ask(record(model, client), stream=True) as stream:
+        next(stream)
+    assert client.flush()
+    (event,) = stub.events
+    assert event["candidates"][0]["content"] == "one "
+
+
+def test_the_asynchronous_client_is_recorded_too(connect: Connect, stub: Stub, provider: Provider) -> None:
+    client = connect()
+
+    async def talk() -> str:
+        async with openai.AsyncOpenAI(base_url=provider.url, api_key="x", max_retries=0) as made:
+            model = record(made, client)
+            answer = await ask(model)
+            assert answer.thumbwheel["interaction_id"] == "chatcmpl-7"
+            stream = await ask(model, stream=True)
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
+
+    text = asyncio.run(talk())
+    assert client.flush()
+    assert [event["candidates"][0]["content"] for event in stub.events] == ["On its way.", text]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_an_answer_of_the_gateway_is_marked_but_not_recorded_again(
+    connect: Connect, stub: Stub, provider: Provider, model: Any, stream: bool
+) -> None:
+    client = connect()
+    provider.gateway = True
+    answer = ask(record(model, client), stream=stream)
+    if stream:
+        list(answer)
+    assert client.flush()
+    assert stub.bodies == []
+    assert answer.thumbwheel["candidates"][0]["candidate_id"] == "tw1.k.0"
+
+
+def test_about_adds_who_and_where_and_its_failure_reaches_nobody(
+    connect: Connect, stub: Stub, provider: Provider, model: Any
+) -> None:
+    client = connect()
+    record(model, client, about=lambda asked: {"actor": "u-9", "conversation_id": asked["user"]})
+    record(model, client)  # A second time changes nothing.
+    ask(model, user="c-1")
+    assert ask(model).choices[0].message.content == "On its way."  # `about` fails: there is no user.
+    assert client.flush()
+    (event,) = stub.events
+    assert (event["actor"]["id"], event["conversation_id"], event["surface"]) == ("u-9", "c-1", "chat")
+
+
+def test_a_message_object_passed_back_and_a_tool_call_are_kept(
+    connect: Connect, stub: Stub, provider: Provider, model: Any
+) -> None:
+    client = connect()
+    record(model, client)
+    first = ask(model).choices[0].message
+    model.chat.completions.create(model="gpt-x", messages=[*MESSAGES, first, {"role": "user", "content": "Thanks"}])
+    assert client.flush()
+    assert stub.events[1]["messages"][2] == {"role": "assistant", "content": "On its way."}
