@@ -25,6 +25,17 @@ export function getClient(): Client | null {
   return current;
 }
 
+/**
+ * What a backend's response says of the reply it carries (the Python SDK's `attach`), as the elements take it; null when
+ * it says nothing.
+ */
+export function interactionOf(response: Response): { interaction_id: string; candidates: { candidate_id: string }[] } | null {
+  const interaction_id = response.headers.get("X-Thumbwheel-Interaction-Id");
+  if (!interaction_id) return null;
+  const ids = (response.headers.get("X-Thumbwheel-Candidate-Ids") ?? "").split(",").filter(Boolean);
+  return { interaction_id, candidates: ids.map((candidate_id) => ({ candidate_id })) };
+}
+
 export const thumb = (fields: Thumb): string | null => current?.thumb(fields) ?? null;
 export const choice = (fields: Choice): string | null => current?.choice(fields) ?? null;
 export const pick = (fields: Pick): string | null => current?.pick(fields) ?? null;

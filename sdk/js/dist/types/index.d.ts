@@ -14,6 +14,16 @@ export type * from "./wire.js";
 export declare function init(options: Options): Client;
 /** The client of the latest `init`, or null. */
 export declare function getClient(): Client | null;
+/**
+ * What a backend's response says of the reply it carries (the Python SDK's `attach`), as the elements take it; null when
+ * it says nothing.
+ */
+export declare function interactionOf(response: Response): {
+    interaction_id: string;
+    candidates: {
+        candidate_id: string;
+    }[];
+} | null;
 export declare const thumb: (fields: Thumb) => string | null;
 export declare const choice: (fields: Choice) => string | null;
 export declare const pick: (fields: Pick) => string | null;
