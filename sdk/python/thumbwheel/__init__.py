@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from typing import Any, Optional
 
+from thumbwheel.asynchronous import AsyncClient
 from thumbwheel.client import Client, Sent
 from thumbwheel.fields import ActorLike
 from thumbwheel.ids import uuid7
@@ -20,8 +21,8 @@ from thumbwheel.signing import sign
 from thumbwheel.version import VERSION as __version__
 
 __all__ = [
-    "Client", "Problem", "Result", "Sent", "Stats", "__version__", "choice", "edit", "flush", "init", "interaction",
-    "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
+    "AsyncClient", "Client", "Problem", "Result", "Sent", "Stats", "__version__", "choice", "edit", "flush", "init",
+    "interaction", "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
 ]  # fmt: skip
 
 _client: Optional[Client] = None
