@@ -33,6 +33,7 @@ test-all-marked: setup-test
 
 lint: setup-test
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet . || { echo "Run $(BIN)/ruff format ." >&2; exit 1; }
 	@$(BIN)/mypy
 	@cd sdk/python && ../../$(BIN)/mypy thumbwheel --config-file pyproject.toml
 

@@ -277,5 +277,3 @@ def _arrow(columns: Sequence[str], rows: Sequence[tuple[Any, ...]]) -> pa.Table:
         else:
             arrays.append(pa.array(values))
     return pa.table(arrays, names=list(columns))
-
-

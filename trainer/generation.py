@@ -59,9 +59,7 @@ def generate(
     return replies
 
 
-def _batch(
-    model: Any, encoder: Encoder, prompts: Sequence[Messages], sampling: Sampling, first: int
-) -> list[Reply]:
+def _batch(model: Any, encoder: Encoder, prompts: Sequence[Messages], sampling: Sampling, first: int) -> list[Reply]:
     settings = RowSampling(sampling.temperature, sampling.top_p, sampling.max_tokens)
     rows = [
         Row(encoder.prompt(prompt), BASE, settings, RowRandom(sampling.seed + first + i))

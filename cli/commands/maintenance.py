@@ -81,14 +81,18 @@ def _findings(context: Context) -> list[dict[str, Any]]:
         _check("log", lambda: _log_state(settings.log_url)),
     ]
     found.append({"what": "running", "state": "yes" if find_running(settings.home) else "no", "hint": ""})
-    crc = find_spec("crc32c") is not None
-    hint = "" if crc else "pip install 'kafka-python[crc32c]': three times faster writes, five times faster reads"
-    found.append({"what": "Kafka checksums", "state": "fast" if crc else "slow", "hint": hint})
+    found.append(_checksums())
     found += [
         {"what": name, "state": _version(name), "hint": ""}
         for name in ("duckdb", "torch", "transformers", "peft", "trl")
     ]
     return found
+
+
+def _checksums() -> dict[str, Any]:
+    crc = find_spec("crc32c") is not None
+    hint = "" if crc else "pip install 'kafka-python[crc32c]': three times faster writes, five times faster reads"
+    return {"what": "Kafka checksums", "state": "fast" if crc else "slow", "hint": hint}
 
 
 def _check(what: str, look: Any) -> dict[str, Any]:

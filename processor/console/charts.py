@@ -79,4 +79,3 @@ def bar_rows(counts: dict[str, int]) -> list[Row]:
     most = max(counts.values(), default=0)
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     return [{"code": code, "n": n, "share": n / most if most else 0.0} for code, n in ordered]
-

@@ -27,6 +27,4 @@ def detail(run_id: str) -> Any:
     with reading() as cursor:
         run = find_run(cursor, project(), run_id)
     columns, rows = charts.curve_table(run["series"])
-    return render_template(
-        "run.html", run=run, curves=charts.curve_charts(run["series"]), columns=columns, rows=rows
-    )
+    return render_template("run.html", run=run, curves=charts.curve_charts(run["series"]), columns=columns, rows=rows)

@@ -50,9 +50,7 @@ class Evidence:
         kind = "import" if event.via == "import" else event.type
         for loser in losers:
             why_not = _why_not(copy, description, chosen.text, loser.text)
-            self.pairs.append(
-                _pair(copy, description, kind, chosen.content or "", chosen, loser, len(losers), why_not)
-            )
+            self.pairs.append(_pair(copy, description, kind, chosen.content or "", chosen, loser, len(losers), why_not))
 
     def _final_text(self, copy: Copy, event: Pick, description: Description) -> None:
         text = event.edited_text or ""

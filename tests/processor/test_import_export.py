@@ -186,7 +186,9 @@ def test_unknown_format_and_missing_file_are_named(tmp_path: Path, log: Log) -> 
 @pytest.mark.parametrize(
     ("name", "form"),
     [
-        ("dpo_en_demo", "sharegpt"), ("dpo_zh_demo", "sharegpt"), ("kto_en_demo", "sharegpt"),
+        ("dpo_en_demo", "sharegpt"),
+        ("dpo_zh_demo", "sharegpt"),
+        ("kto_en_demo", "sharegpt"),
         ("alpaca_zh_demo", "alpaca"),
     ],
 )

@@ -107,4 +107,3 @@ def _duplicates(drawn: list[Drawn]) -> list[int]:
             doubled.append(index)
         seen.add(text)
     return doubled
-
