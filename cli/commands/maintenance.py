@@ -1,10 +1,11 @@
-"""replay and doctor: rebuild, and find out what is wrong."""
+"""replay, log copy and doctor: rebuild, move, and find out what is wrong."""
 
 from __future__ import annotations
 
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 import click
@@ -33,6 +34,51 @@ def replay(context: Context) -> None:
         f"These tables differ from before: {', '.join(report.differing)}." if report.differing else "Equal to before."
     )  # fmt: skip
     context.result(asdict(report), f"Replayed {report.records} records in {report.seconds:.1f} s. {same}")
+
+
+@click.group("log")
+def log_group() -> None:
+    """The event log."""
+
+
+@log_group.command("copy")
+@click.argument("source", metavar="FROM")
+@click.argument("target", metavar="TO")
+@click.option("--again", is_flag=True, help="Go on although TO holds records: events count once.")
+@click.option("--partitions", type=click.IntRange(1, 1000), default=None, help="Of the topics made in TO.")
+@shared_options
+@pass_context
+def copy(context: Context, source: str, target: str, again: bool, partitions: int | None) -> None:
+    """Copy a log into another: sqlite:///path or kafka://host:9092; nothing may append to FROM meanwhile."""
+    from eventlog.copying import copy_log
+    from eventlog.log import open_log
+
+    _check_source(source)
+    if source == target:
+        raise ThumbwheelError("same_log", "FROM and TO are one log.", "Name another TO.")
+    if find_running(context.settings.home) and source == context.settings.log_url:
+        raise ThumbwheelError("still_running", "Thumbwheel appends to this log.", "Stop `thumbwheel up` first.")
+    opened = open_log(source)
+    try:
+        with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
+            task = bar.add_task("Copying", total=None)
+            written = open_log(target, partitions)
+            try:
+                report = copy_log(
+                    opened, written, again, lambda done, total: bar.update(task, completed=done, total=total)
+                )
+            finally:
+                written.close()
+    finally:
+        opened.close()
+    context.result({"copied": report.copied}, f"Copied {report.total} records.")
+
+
+def _check_source(url: str) -> None:
+    """Refuse a file that is not there: opening it would make an empty log."""
+    path = Path(url.removeprefix("sqlite:///"))
+    if url.startswith("sqlite:///") and not path.is_file():
+        raise ThumbwheelError("no_log", f"There is no log at {path}.", "Check the path.")
 
 
 @click.command()
@@ -122,4 +168,4 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-COMMANDS = (replay, doctor)
+COMMANDS = (replay, log_group, doctor)

@@ -14,7 +14,9 @@ from cli.home import ensure_dev_keys, find_running, owned
 from cli.main import cli
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
+from eventlog.log import Entry, open_log
 from eventlog.settings import Settings
+from eventlog.topics import EVENTS, RUNS
 
 
 @pytest.fixture
@@ -127,3 +129,22 @@ def test_one_home_runs_once(home: Path) -> None:
     with owned(settings), pytest.raises(ThumbwheelError, match="already runs"), owned(settings):
         pass
     assert find_running(home) is None
+
+
+def test_a_log_is_copied_once_and_what_cannot_be_copied_is_said_in_a_line(run: Any, home: Path, tmp_path: Path) -> None:
+    source, target = f"sqlite:///{tmp_path / 'a.db'}", f"sqlite:///{tmp_path / 'b.db'}"
+    log = open_log(source)
+    log.append([Entry(EVENTS, "k", b"{}"), Entry(RUNS, "k", b"{}")])
+    log.close()
+    copied = json.loads(run("log", "copy", source, target, "--json").output)["copied"]
+    assert (copied[EVENTS], copied[RUNS]) == (1, 1)
+    for arguments, why in (
+        ((source, target), "holds records"),
+        ((source, source), "one log"),
+        ((f"sqlite:///{tmp_path / 'nowhere.db'}", target), "no log at"),
+        (("nonsense", target), "not a log address"),
+    ):
+        refused = run("log", "copy", *arguments)
+        assert refused.exit_code == 1
+        assert why in refused.output and len(refused.output.strip().splitlines()) == 1
+    assert not (tmp_path / "nowhere.db").exists()
