@@ -37,6 +37,8 @@ def thin(rows: Sequence[DataRow], budget: int, salt: str) -> list[DataRow]:
     """
     if len(rows) <= budget:
         return list(rows)
+    if budget <= 0:
+        return []
     picks: dict[tuple[str, str], list[DataRow]] = defaultdict(list)
     for row in rows:
         picks[row.event_id, row.kind].append(row)

@@ -9,6 +9,7 @@ import duckdb
 
 from eventlog.settings import Settings
 from processor import support
+from processor.packaging.filters import EVALUATION_LABEL
 from processor.queries.datasets import Datasets
 from processor.queries.facts import list_adapters, list_runs
 from processor.queries.pairs import pair_counts
@@ -47,17 +48,19 @@ _THUMBS = """
 SELECT count(*) FILTER (value = 'up') AS up, count(*) AS n FROM feedback
 WHERE project = $project AND type = 'thumb' AND state = 'vote'
 """
-_NEW = """
-SELECT (SELECT count(*) FROM pairs WHERE project = $project AND trainable
-        AND ($since::TIMESTAMP IS NULL OR received_at > $since::TIMESTAMP)) AS new_pairs,
-    (SELECT count(*) FROM unpaired WHERE project = $project AND trainable
-        AND ($since::TIMESTAMP IS NULL OR received_at > $since::TIMESTAMP)) AS new_unpaired,
-    (SELECT count(*) FROM demonstrations WHERE project = $project AND trainable
-        AND ($since::TIMESTAMP IS NULL OR received_at > $since::TIMESTAMP)) AS new_demonstrations
+# Rows that may train: those of evaluation prompts never do, so they are no reason to.
+_FRESH = """
+    FROM {table} r JOIN interactions i USING (interaction_key)
+    WHERE r.project = $project AND r.trainable AND ($since::TIMESTAMP IS NULL OR r.received_at > $since::TIMESTAMP)
+        AND NOT coalesce(len(list_filter(i.labels,
+            lambda label: label = '{label}' OR starts_with(label, '{label}/'))) > 0, false)
 """
-_BY_SOURCE = """
-SELECT coalesce(i.source, '') AS source, count(*) AS pairs FROM pairs p JOIN interactions i USING (interaction_key)
-WHERE p.project = $project AND p.trainable AND ($since::TIMESTAMP IS NULL OR p.received_at > $since::TIMESTAMP)
+_NEW = "SELECT " + ", ".join(
+    f"(SELECT count(*) {_FRESH.format(table=table, label=EVALUATION_LABEL)}) AS new_{table}"
+    for table in ("pairs", "unpaired", "demonstrations")
+)
+_BY_SOURCE = f"""
+SELECT coalesce(i.source, '') AS source, count(*) AS pairs {_FRESH.format(table="pairs", label=EVALUATION_LABEL)}
 GROUP BY 1 ORDER BY pairs DESC, 1
 """
 _PROJECTS = """

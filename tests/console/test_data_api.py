@@ -179,6 +179,14 @@ def test_readiness_counts_what_came_after_the_last_finished_run(bench: Bench) ->
     assert (found["new_pairs"], found["champion"], found["running"]) == (1, None, None)
 
 
+def test_readiness_leaves_out_what_only_evaluates(bench: Bench) -> None:
+    for number, labels in enumerate((["evaluation"], ["evaluation/demo", "refund"], ["evaluations"], [])):
+        name = f"i{number}"
+        bench.put(asked(name, 1, ["base"] * 4, f"q {number}", labels=labels), picked(name, 2, 0))
+    found = bench.get("readiness")
+    assert found["new_pairs"] == sum(found["by_source"].values()) == 6
+
+
 def test_run_tells_its_metrics_by_step(told: Bench) -> None:
     run = told.get("runs/run-1")
     assert (run["state"], run["method"], run["step"], run["total_steps"]) == ("finished", "dpo", 18, 18)

@@ -176,6 +176,14 @@ def test_thin_keeps_everything_within_budget() -> None:
     assert thin([], 0, "s") == []
 
 
+def test_replay_alone_is_nothing_to_train_on(build: Build, put: Put) -> None:
+    put(*picks(20, models=dict.fromkeys("abcd", "ad-old")))
+    with pytest.raises(ThumbwheelError) as refused:
+        build(policy="ad-new")
+    assert refused.value.status == 409
+    assert "over_replay_share 60" in refused.value.hint
+
+
 def test_replay_is_at_most_a_fifth_and_marked(build: Build, put: Put, settings: Settings) -> None:
     put(*picks(20, models=dict.fromkeys("abcd", "ad-new")))
     put(*picks(20, start=20, models=dict.fromkeys("abcd", "ad-old")))
