@@ -46,6 +46,28 @@ def test_a_thumb_is_a_row_within_two_seconds_and_a_second_start_goes_on(tmp_path
         assert api.get("/api/v1/visible", event_id=[sent.event_id])["missing"] == []
 
 
+def test_a_backup_of_a_running_home_starts_elsewhere_with_everything(tmp_path: Path) -> None:
+    with running(tmp_path / "home") as up:
+        client = thumbwheel.Client(up.url("COLLECTOR"), up.keys.secret, actor="user-1", sync=True)
+        sent = [client.thumb(interaction_id=f"i-{n}", candidate_id="c-1", value="up") for n in range(20)]
+        client.shutdown()
+        saved = up.command("backup", str(tmp_path / "b.tar"), "--json")
+        assert saved.returncode == 0, saved.stderr
+        assert up.command("restore", str(tmp_path / "b.tar")).returncode == 1
+        keys = up.keys
+    other = Up(tmp_path / "other")
+    restored = other.command("restore", str(tmp_path / "b.tar"))
+    assert restored.returncode == 0, restored.stderr
+    with running(tmp_path / "other") as again:
+        assert again.keys == keys
+        api = Api(again.url("CONSOLE"), keys.service, "default")
+        ids = [one.event_id for one in sent if isinstance(one, thumbwheel.Result)]
+        deadline = time.monotonic() + 10
+        while missing := api.get("/api/v1/visible", event_id=ids)["missing"]:
+            assert time.monotonic() < deadline, f"{len(missing)} of {len(ids)} are missing"
+            time.sleep(0.1)
+
+
 def test_nothing_is_left_running_when_up_itself_is_killed(tmp_path: Path) -> None:
     with running(tmp_path / "home") as up:
         assert up.process is not None

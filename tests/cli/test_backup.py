@@ -1,0 +1,182 @@
+"""A backup of a home in use is one consistent moment of it; what is no backup changes nothing."""
+
+from __future__ import annotations
+
+import io
+import json
+import stat
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from cli.backup import back_up, restore
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from eventlog.log import Entry, Log, open_log
+from eventlog.settings import Settings
+from eventlog.topics import EVENTS
+
+ADAPTER = "models/demo/adapters/ad-1/adapter_model.safetensors"
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return replace(Settings(), home=tmp_path / "home")
+
+
+@pytest.fixture
+def log(settings: Settings) -> Iterator[Log]:
+    opened = open_log(settings.log_url)
+    opened.append([Entry(EVENTS, "k", b"first")])
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def filled(settings: Settings, log: Log) -> Settings:
+    """A home with a log, keys, an adapter, a dataset, and what can be made again."""
+    control = Control.open(settings.control_url)
+    control.create_key("default", "secret")
+    control.close()
+    for name in (ADAPTER, "datasets/demo/ds-1/manifest.json", "models/base/weights", "models/guards/x.json", "dev.toml",
+                 "processor/thumbwheel.duckdb", "datasets/demo/.building-1/half"):  # fmt: skip
+        (settings.home / name).parent.mkdir(parents=True, exist_ok=True)
+        (settings.home / name).write_text(f"this is {name}")
+    return settings
+
+
+def values(settings: Settings) -> list[bytes]:
+    opened = open_log(settings.log_url)
+    reader = opened.reader({(EVENTS, 0): 0})
+    found: list[bytes] = []
+    while records := reader.poll(10_000, 0.0):
+        found += [record.value for record in records]
+    reader.close()
+    opened.close()
+    return found
+
+
+def other(tmp_path: Path) -> Settings:
+    return replace(Settings(), home=tmp_path / "other")
+
+
+def test_a_backup_brings_back_what_cannot_be_made_again(filled: Settings, tmp_path: Path) -> None:
+    made = back_up(filled, tmp_path / "b.tar")
+    assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
+    fresh = other(tmp_path)
+    assert restore(fresh, tmp_path / "b.tar").files == made.files == 5
+    assert (fresh.home / ADAPTER).read_text() == f"this is {ADAPTER}"
+    assert stat.S_IMODE((fresh.home / "dev.toml").stat().st_mode) == 0o600
+    there = {path.relative_to(fresh.home).as_posix() for path in fresh.home.rglob("*") if path.is_file()}
+    assert there == {"log/events.db", "control.db", "dev.toml", ADAPTER, "datasets/demo/ds-1/manifest.json"}
+    assert values(fresh) == [b"first"]
+    control = Control.open(fresh.control_url)
+    assert len(control.list_keys()) == 1
+    control.close()
+
+
+def test_writers_go_on_meanwhile_and_the_copy_is_one_moment_of_the_log(
+    filled: Settings, log: Log, tmp_path: Path
+) -> None:
+    stop = threading.Event()
+    confirmed: list[bytes] = []
+
+    def write() -> None:
+        while not stop.is_set():
+            value = b"%d" % len(confirmed)
+            assert log.append([Entry(EVENTS, "k", value)])[0] is not None
+            confirmed.append(value)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        while len(confirmed) < 50:
+            stop.wait(0.01)
+        before = list(confirmed)
+        back_up(filled, tmp_path / "b.tar")
+        during = len(confirmed)
+    finally:
+        stop.set()
+        writer.join()
+    restore(other(tmp_path), tmp_path / "b.tar")
+    kept = values(other(tmp_path))
+    assert kept[1 : len(before) + 1] == before
+    assert kept[1:] == confirmed[: len(kept) - 1]
+    assert len(kept) <= during + 2
+
+
+def test_a_home_in_use_and_a_name_in_use_are_refused(filled: Settings, tmp_path: Path) -> None:
+    back_up(filled, tmp_path / "b.tar")
+    with pytest.raises(ThumbwheelError, match="is there already"):
+        back_up(filled, tmp_path / "b.tar")
+    with pytest.raises(ThumbwheelError, match="is there already"):
+        restore(filled, tmp_path / "b.tar")
+    assert values(filled) == [b"first"]
+    with pytest.raises(ThumbwheelError, match="There is no"):
+        back_up(other(tmp_path), tmp_path / "c.tar")
+    assert not (tmp_path / "c.tar").exists()
+
+
+def test_a_log_that_lives_elsewhere_is_said_to_be_left_out(filled: Settings, tmp_path: Path) -> None:
+    on_kafka = replace(filled, log="kafka://user:secret@k1:9092")
+    made = back_up(on_kafka, tmp_path / "b.tar")
+    assert made.left_out == ["log: k1:9092 is backed up where it lives"]
+    assert restore(replace(other(tmp_path), log="kafka://k1:9092"), tmp_path / "b.tar").left_out == made.left_out
+
+
+Change = Callable[[dict[str, bytes]], None]
+
+
+def rewritten(source: Path, target: Path, change: Change) -> Path:
+    """Write the archive again with its files changed."""
+    with tarfile.open(source) as archive:
+        files = {info.name: archive.extractfile(info).read() for info in archive}  # type: ignore[union-attr]
+    change(files)
+    with tarfile.open(target, "w") as archive:
+        for name, body in files.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(body)
+            archive.addfile(info, io.BytesIO(body))
+    return target
+
+
+def add_listed(name: str) -> Change:
+    def change(files: dict[str, bytes]) -> None:
+        files[name] = b""
+        index = json.loads(files["backup.json"])
+        index["files"][name] = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
+        files["backup.json"] = json.dumps(index).encode()
+
+    return change
+
+
+@pytest.mark.parametrize("change", [
+    lambda files: files.update({ADAPTER: b"changed"}), lambda files: files.pop(ADAPTER),
+    lambda files: files.update({"models/demo/more": b""}), lambda files: files.pop("backup.json"),
+    lambda files: files.update({"backup.json": b"[]"}), lambda files: files.update({"backup.json": b'{"version": 9}'}),
+    lambda files: files.update({"../outside": b""}), add_listed("processor/thumbwheel.duckdb"),
+    add_listed("models/../../outside"), add_listed("/tmp/thumbwheel-outside"),
+])  # fmt: skip
+def test_a_changed_backup_is_refused_and_nothing_is_put_in_place(
+    filled: Settings, tmp_path: Path, change: Change
+) -> None:
+    back_up(filled, tmp_path / "b.tar")
+    changed = rewritten(tmp_path / "b.tar", tmp_path / "changed.tar", change)
+    with pytest.raises(ThumbwheelError) as refused:
+        restore(other(tmp_path), changed)
+    assert refused.value.code == "bad_backup" and refused.value.hint
+    assert not [path for path in (tmp_path / "other").rglob("*") if path.is_file()]
+    assert not (tmp_path / "outside").exists()
+
+
+@pytest.mark.parametrize("body", [b"", b"no tar at all" * 100])
+def test_what_is_no_archive_is_refused(filled: Settings, tmp_path: Path, body: bytes) -> None:
+    (tmp_path / "x.tar").write_bytes(body)
+    with pytest.raises(ThumbwheelError, match="no backup"):
+        restore(other(tmp_path), tmp_path / "x.tar")
+    with pytest.raises(ThumbwheelError, match="no backup"):
+        restore(other(tmp_path), tmp_path / "nowhere.tar")
