@@ -150,4 +150,24 @@ def models(context: Context) -> None:
     )  # fmt: skip
 
 
-COMMANDS = (train, evaluate, promote, rollback, models)
+@click.command()
+@click.argument("size")
+@click.option("--method", default="lora", show_default=True, type=click.Choice(["full", "lora", "qlora8", "qlora4"]))
+@click.option("--card", default=24.0, show_default=True, help="Memory of one GPU in GB.")
+@shared_options
+@pass_context
+def estimate(context: Context, size: str, method: str, card: float) -> None:
+    """Say what training a model of SIZE parameters (135M, 7B, 7e9) takes: memory, cards, picks to a decision."""
+    from trainer.estimate import estimate as estimated
+    from trainer.estimate import parse_size
+
+    found = estimated(parse_size(size), method, card)
+    picks = ", ".join(f"{n} at {rate}" for rate, n in found["picks_to_decide"].items())
+    context.result(found, "\n".join([
+        f"rule of thumb   {found['rule_gib']} GiB (parameters x bytes x 4): {found['rule_cards']} cards of {card:g} GB",
+        f"finer           {found['finer_gib']} GiB for weights, gradients and optimiser; activations come on top",
+        f"a blind test    needs about so many decisive picks when the new model wins that share: {picks}",
+    ]))  # fmt: skip
+
+
+COMMANDS = (estimate, train, evaluate, promote, rollback, models)
