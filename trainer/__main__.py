@@ -48,7 +48,7 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
     events = open_log(settings.log_url, settings.partitions or None)
     control = Control.open(settings.control_url, settings.keys)
     api = DataApi(settings.console_url or settings.console_bind.url, find_service_key(settings))
-    scheduler = Scheduler(settings, events, api, control.projects)
+    scheduler = Scheduler(settings, events, api, lambda: projects_of(control, api))
     try:
         scheduler.recover()
         ready.write_text(str(os.getpid()), "utf-8")
@@ -59,6 +59,15 @@ def serve(settings: Settings, stopping: threading.Event) -> None:
         ready.unlink(missing_ok=True)
         events.close()
         os.close(lock)
+
+
+def projects_of(control: Control, api: DataApi) -> list[str]:
+    """Return the projects that have a key or data: an import needs no key."""
+    try:
+        stored = {str(item["project"]) for item in api.get("projects", "default")["items"]}
+    except ThumbwheelError:
+        stored = set()  # The console is away: each project's turn finds out, and says so once.
+    return sorted({*control.projects(), *stored})
 
 
 def _only_one(file: Path) -> int:

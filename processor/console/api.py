@@ -10,6 +10,8 @@ from flask import Blueprint, Response, g, request, send_file
 from flask import json as flask_json
 
 from eventlog.errors import ThumbwheelError
+from eventlog.keys import EVERY_PROJECT
+from processor.console.access import known_projects
 from processor.console.services import datasets, project, reading, services
 from processor.queries import facts, interactions, overview, pairs, rejected
 from processor.queries.lineage import lineage
@@ -62,6 +64,15 @@ def blind(cursor: duckdb.DuckDBPyConnection) -> list[str]:
 def get_overview() -> Response:
     """Everything the overview page shows."""
     return read(lambda cursor: overview.overview(cursor, project(), services().settings, datasets()))
+
+
+@blueprint.get("/projects")
+def get_projects() -> Response:
+    """Every project with a key or with data, and its number of events; a key of one project sees that one."""
+    key = g.user.key
+    own = key is not None and key.project != EVERY_PROJECT
+    items = [{"project": name, "events": n} for name, n in known_projects().items() if not own or name == project()]
+    return answer({"items": items, "next": None})
 
 
 @blueprint.get("/interactions")

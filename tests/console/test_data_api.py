@@ -179,6 +179,13 @@ def test_readiness_counts_what_came_after_the_last_finished_run(bench: Bench) ->
     assert (found["new_pairs"], found["champion"], found["running"]) == (1, None, None)
 
 
+def test_projects_are_those_with_a_key_or_data_and_a_secret_key_sees_its_own(bench: Bench) -> None:
+    bench.put(asked("a", 1, ["base"], "q", project="imported"))
+    found = {item["project"]: item["events"] for item in bench.get("projects", bench.service)["items"]}
+    assert found == {"default": 0, "imported": 1}
+    assert [item["project"] for item in bench.get("projects")["items"]] == ["default"]
+
+
 def test_readiness_leaves_out_what_only_evaluates(bench: Bench) -> None:
     for number, labels in enumerate((["evaluation"], ["evaluation/demo", "refund"], ["evaluations"], [])):
         name = f"i{number}"

@@ -34,6 +34,7 @@ class Console:
         self.readiness: dict[str, Any] = {"new_pairs": 0, "new_unpaired": 0}
         self.datasets: list[str] = []
         self.built: list[dict[str, Any]] = []
+        self.projects: list[str] = []
         self.away = False
 
     def wish(self, kind: str, **fields: Any) -> str:
@@ -69,6 +70,8 @@ class Console:
         if path == "facts":
             seen = {event["event_id"]: event for event in self.events(query.get("type", ""))}
             return 200, {"items": list(seen.values()), "next": None}
+        if path == "projects":
+            return 200, {"items": [{"project": name, "events": 1} for name in self.projects], "next": None}
         if path == "support":
             return 200, {"items": self.support, "next": None}
         if path == "readiness":

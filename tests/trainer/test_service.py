@@ -15,11 +15,14 @@ from pathlib import Path
 
 import pytest
 
+from eventlog.control import Control
 from eventlog.log import Log, open_log
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving
 from trainer import jobs, run
+from trainer.__main__ import projects_of
 from trainer.base_model import ensure_base_model
+from trainer.data_api import DataApi
 
 
 @pytest.fixture
@@ -109,6 +112,17 @@ def _is_still(file: Path) -> bool:
     before = file.stat().st_size
     time.sleep(2)
     return file.stat().st_size == before
+
+
+def test_projects_that_have_data_but_no_key_are_looked_after(home: Path, console: Console) -> None:
+    control = Control.open(f"sqlite:///{home / 'control.db'}")
+    control.create_key("shop", "secret")
+    api = DataApi(console.url, KEY)
+    console.projects = ["imported", "shop"]
+    assert projects_of(control, api) == ["default", "imported", "shop"]
+    console.away = True
+    assert projects_of(control, api) == ["default", "shop"]
+    control.close()
 
 
 def test_a_second_trainer_in_one_home_is_refused(home: Path, console: Console) -> None:
