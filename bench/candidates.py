@@ -1,6 +1,6 @@
 """What blind 2+2 replies cost: the engine's mixed batch against a plain 4-sample batch, in one run.
 
-    python -m bench.candidates [--home DIR] [ --rounds 3]
+    python -m bench.candidates [--home DIR] [--rounds 3]
 
 Prints wall time per written token as ratios: 2 base + 2 adapter replies through the engine against 4 base samples of
 transformers' `generate` (target: at most 1.7); one mixed batch against one batch per model, at 4 and at 32 rows;

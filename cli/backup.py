@@ -32,7 +32,6 @@ FOLDERS = ("datasets", "models", "reports", "runs")
 # Under models/: what is made again, from the base model or by measuring it.
 REMADE = ("base", "embedder", "guards")
 VERSION = 1
-CHUNK = 1 << 20
 
 Progress = Callable[[str], None]
 

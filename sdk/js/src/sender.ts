@@ -191,12 +191,11 @@ export class Sender {
       });
       const json = await answer(response);
       told = response.ok && !json.results?.some((result) => result.status === "retry");
-      if (report) this.reports.settle(told);
       return this.read(chunk, response.status, retryAfterMs(response.headers.get("Retry-After")), json);
     } catch {
-      if (report && !told) this.reports.settle(false);
       return this.later(0);
     } finally {
+      if (report) this.reports.settle(told);
       clearTimeout(timeout);
       for (const item of chunk) this.inFlight.delete(item.id);
     }
