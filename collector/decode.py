@@ -1,7 +1,9 @@
-"""Decodes an event from outside straight into its Struct where that is safe, else through `decode_event`.
+"""Decodes events from outside straight into their Structs where that is safe, else through `decode_event`.
 
-The result is the same either way, stamped fields apart (`stamp` sets those), and apart from unknown fields inside an
-actor or sdk, which neither way keeps; a property test holds the two together.
+A request whose events all are as an SDK sends them is decoded in one go (`decode_batch`); any other is taken apart
+(`collector.body.parse`) and each of its events decoded alone (`decode`), so that a bad one spoils only itself. The
+result is the same each way, stamped fields apart (`stamp` sets those), and apart from unknown fields inside an actor
+or sdk, which no way keeps; property tests hold them together.
 """
 
 from __future__ import annotations
@@ -10,8 +12,11 @@ import re
 from typing import Any, Union
 
 import msgspec
+from msgspec import Raw, Struct
 
-from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event
+from collector.errors import MAX_EVENTS
+from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable
+from eventlog.errors import EventError
 from eventlog.events import STRUCTS, Event, decode_event
 from eventlog.topics import SECRET_TYPES
 
@@ -25,7 +30,40 @@ _STRICT = [
     msgspec.defstruct(name, [], bases=(STRUCTS[name],), tag=name, frozen=True, kw_only=True, forbid_unknown_fields=True)
     for name in sorted(SECRET_TYPES)
 ]
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(Union[tuple(_STRICT)])  # noqa: UP007  (made at run time)
+TYPE_OF: dict[type, str] = {struct: str(struct.__struct_config__.tag) for struct in _STRICT}
+_strict: Any = Union[tuple(_STRICT)]  # noqa: UP007  (made at run time)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_strict)
+
+
+class Decoded(Struct, frozen=True):
+    """A request's body, all of its events decoded and checked; the fields of `collector.body.Batch`."""
+
+    events: list[Any]
+    sent_at: str | None = None
+    key: str | None = None
+    dropped: Raw = Raw(b"")
+
+
+_whole = msgspec.defstruct("Whole", [("events", list[_strict])], bases=(Decoded,), frozen=True, kw_only=True)
+_batch_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_whole)
+
+
+def decode_batch(body: bytes) -> Decoded | None:
+    """Return the batch when each of its events is plainly good; None when they have to be looked at one by one."""
+    if len(body) > MAX_EVENT_BYTES or (b"\\u" in body and _ESCAPED.search(body)):
+        return None
+    try:
+        batch: Decoded = _batch_decoder.decode(body)
+        for event in batch.events:
+            if getattr(event, "messages", None) or getattr(event, "candidates", None):
+                return None
+            if event.context or event.extra:
+                check_storable(event.context, 1)
+                check_storable(event.extra, 1)
+            check_event(event)
+    except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
+        return None
+    return batch if 1 <= len(batch.events) <= MAX_EVENTS else None
 
 
 def decode(raw: bytes) -> Event:
@@ -38,7 +76,7 @@ def decode(raw: bytes) -> Event:
         return decode_event(raw)
     try:
         event: Event = _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError):
+    except (msgspec.MsgspecError, UnicodeError, ValueError):
         # The long way says what is wrong, or that it is no more than an unknown field.
         return decode_event(raw)
     if any(getattr(event, name, None) for name in _FREE_FIELDS) and _LONG_NUMBER.search(raw):

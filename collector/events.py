@@ -12,11 +12,11 @@ import msgspec
 
 from collector import metrics
 from collector.access import check_origin, find_key, key_text
-from collector.body import parse, read_body
+from collector.body import read_body
 from collector.cors import Cors, Headers
 from collector.deadline import Deadline
 from collector.errors import Refused, fault, not_json, wrong_method
-from collector.intake import Intake
+from collector.intake import ACCEPTED, RETRY, Answer, Intake, read_batch
 from collector.limits import Rates, Slots
 from eventlog.control import Control
 
@@ -27,7 +27,7 @@ StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_RETRY = ("Retry-After", "1")
+_RETRY_AFTER = ("Retry-After", "1")
 
 
 class EventsRoute:
@@ -67,7 +67,7 @@ class EventsRoute:
         try:
             if method != "POST":
                 raise wrong_method("POST")
-            results = self._take(environ)
+            answer = self._take(environ)
         except Refused as error:
             metrics.count_refused(error.code)
             return error.status, _refusal_headers(error), msgspec.json.encode(error.as_dict())
@@ -75,11 +75,10 @@ class EventsRoute:
             log.error("A request failed: %s at %s", type(error).__name__, _place(error))
             metrics.count_refused("internal_error")
             return 500, [], msgspec.json.encode(fault().as_dict())
-        statuses = {result["status"] for result in results}
-        body = msgspec.json.encode({"results": results})
-        return 202 if statuses == {"accepted"} else 207, [_RETRY] if "retry" in statuses else [], body
+        statuses = answer.statuses
+        return 202 if statuses == {ACCEPTED} else 207, [_RETRY_AFTER] if RETRY in statuses else [], answer.body
 
-    def _take(self, environ: Environ) -> list[dict[str, Any]]:
+    def _take(self, environ: Environ) -> Answer:
         body = read_body(
             self._deadline.reading(environ["wsgi.input"].read), _length(environ), environ.get("CONTENT_TYPE", ""),
             environ.get("HTTP_CONTENT_ENCODING", "").lower(),
@@ -87,11 +86,11 @@ class EventsRoute:
         with self._slots.one():
             metrics.add_in_flight(1)
             try:
-                batch = parse(body)
+                batch = read_batch(body)
                 key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
                 check_origin(key, environ.get("HTTP_ORIGIN"))
                 self._rates.take(key.key_id, len(batch.events))
-                return self._intake.take([bytes(raw) for raw in batch.events], key, bytes(batch.dropped))
+                return self._intake.take(batch, body, key)
             finally:
                 metrics.add_in_flight(-1)
 

@@ -1,39 +1,58 @@
-"""From a batch to the log: decode, judge each event alone, append all at once, answer in input order.
+"""From a request's body to the log: decode, judge each event alone, append all at once, answer in input order.
 
-Knows no HTTP. In: raw events and the key they came under. Out: one result per event, after durability.
+Knows no HTTP. In: a body, then the key it came under. Out: the JSON of one result per event, after durability. What
+every request does is done once for a whole batch where it can be; a batch with anything unusual in it goes event by
+event.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from functools import cache
+
+import msgspec
 
 from collector.access import allowed_types
-from collector.body import event_id_of
-from collector.decode import decode
+from collector.body import Batch, event_id_of, parse
+from collector.decode import TYPE_OF, Decoded, decode, decode_batch
 from collector.drops import report_entry
 from collector.errors import not_allowed_type
-from collector.metrics import count_event, count_given_up, count_rejected, observe_append
+from collector.metrics import count_events, count_given_up, count_rejected, observe_append
 from collector.rejected import rejected_entry
 from eventlog.control import Control, Key
 from eventlog.errors import LogUnavailable, ThumbwheelError
-from eventlog.events import Event, named_candidates, stamp
-from eventlog.log import Entry, Log, entry_for
-from eventlog.signing import verify_candidate
+from eventlog.events import Event, encode, named_candidates, stamp
+from eventlog.log import Entry, Log
+from eventlog.signing import FindSigningKey, verify_candidate
+from eventlog.topics import EVENTS
 
+ACCEPTED, REJECTED, RETRY = "accepted", "rejected", "retry"
 # Shorter than the SDKs wait for an answer, so that they hear `retry` and not silence.
 APPEND_SECONDS = 8.0
 
 
-@dataclass(frozen=True, slots=True)
-class Judged:
+class Judged(msgspec.Struct, frozen=True, gc=False):
     """One event of a batch: the entry to append, and why it was rejected, if it was."""
 
     event_id: str | None
     entry: Entry
     error: ThumbwheelError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The results of a batch as JSON, and which statuses are among them."""
+
+    body: bytes
+    statuses: frozenset[str]
+
+
+def read_batch(body: bytes) -> Decoded | Batch:
+    """Return the batch, decoded in one go or event by event; raises 400 when it is none."""
+    return decode_batch(body) or parse(body)
 
 
 class Intake:
@@ -43,46 +62,57 @@ class Intake:
         self._log = log
         self._control = control
 
-    def take(self, raws: list[bytes], key: Key, report: bytes = b"") -> list[dict[str, Any]]:
+    def take(self, batch: Decoded | Batch, body: bytes, key: Key) -> Answer:
         """Return `{"event_id", "status", "error"?}` per event, in order; `accepted` means durable.
 
-        `report` is what the sender says it gave up; one that cannot be read is counted and costs no event.
+        `batch` is `read_batch(body)`. A report of what the sender gave up that cannot be read is counted and costs no
+        event.
         """
         now = datetime.now(UTC)
         allowed = allowed_types(key)
-        judged = [self._judge(raw, key, allowed, now) for raw in raws]
+        find = cache(self._control.signing_key)
+        if isinstance(batch, Decoded) and not {TYPE_OF[type(event)] for event in batch.events} <= allowed:
+            batch = parse(body)
+        if isinstance(batch, Decoded):
+            judged = [_stamped(event, key, now, find) for event in batch.events]
+        else:
+            judged = [_judge(bytes(raw), key, allowed, now, find) for raw in batch.events]
         entries = [one.entry for one in judged]
-        if report:
+        if report := bytes(batch.dropped):
             entries += _reported(report, key, now)
+        return _answer(judged, self._append(entries))
+
+    def _append(self, entries: list[Entry]) -> Sequence[object | None]:
         started = time.perf_counter()
         try:
             positions = self._log.append(entries, APPEND_SECONDS)
-            observe_append(time.perf_counter() - started)
         except LogUnavailable:
-            positions = [None] * len(judged)
-        return [_result(one, position is not None) for one, position in zip(judged, positions, strict=False)]
+            return [None] * len(entries)
+        observe_append(time.perf_counter() - started)
+        return positions
 
-    def _judge(self, raw: bytes, key: Key, allowed: frozenset[str], now: datetime) -> Judged:
-        try:
-            event = decode(raw)
-            if event.type not in allowed:
-                raise not_allowed_type(event.type)
-        except ThumbwheelError as error:
-            return Judged(event_id_of(raw), rejected_entry(raw, key, error, now), error)
-        via = "secret" if key.kind == "secret" else "public"
-        stamped = stamp(
-            event, project=key.project, key_id=key.key_id, via=via, received_at=now,
-            verified=self._verified(event, key.project),
-        )  # fmt: skip
-        return Judged(event.event_id, entry_for(stamped))
 
-    def _verified(self, event: Event, project: str) -> bool:
-        """Say whether every candidate the feedback names was signed for its interaction."""
-        named = named_candidates(event)
-        interaction_id = getattr(event, "interaction_id", None)
-        if not named or interaction_id is None:
-            return False
-        return all(verify_candidate(self._control.signing_key, project, interaction_id, name) for name in named)
+def _judge(raw: bytes, key: Key, allowed: frozenset[str], now: datetime, find: FindSigningKey) -> Judged:
+    try:
+        event = decode(raw)
+        if event.type not in allowed:
+            raise not_allowed_type(event.type)
+    except ThumbwheelError as error:
+        return Judged(event_id_of(raw), rejected_entry(raw, key, error, now), error)
+    return _stamped(event, key, now, find)
+
+
+def _stamped(event: Event, key: Key, now: datetime, find: FindSigningKey) -> Judged:
+    """Return the event as it goes to the log: all that a key may write belongs to an interaction."""
+    interaction_id: str = event.interaction_id  # type: ignore[union-attr]
+    named = named_candidates(event)
+    # Whether every candidate the feedback names was signed for its interaction.
+    verified = bool(named) and all([verify_candidate(find, key.project, interaction_id, name) for name in named])
+    stamped = stamp(
+        event, project=key.project, key_id=key.key_id, via="secret" if key.kind == "secret" else "public",
+        received_at=now, verified=verified,
+    )  # fmt: skip
+    return Judged(event.event_id, Entry(EVENTS, interaction_id, encode(stamped)))
 
 
 def _reported(report: bytes, key: Key, now: datetime) -> list[Entry]:
@@ -95,12 +125,18 @@ def _reported(report: bytes, key: Key, now: datetime) -> list[Entry]:
     return [entry]
 
 
-def _result(one: Judged, durable: bool) -> dict[str, Any]:
-    """Return the answer for one event; a rejected one is rejected even while the log is away."""
-    if one.error is not None:
-        count_event("rejected")
-        count_rejected(one.error.code, durable)
-        return {"event_id": one.event_id, "status": "rejected", **one.error.as_dict()}
-    status = "accepted" if durable else "retry"
-    count_event(status)
-    return {"event_id": one.event_id, "status": status}
+def _answer(judged: list[Judged], positions: Sequence[object | None]) -> Answer:
+    """Return the answers in input order; a rejected event is rejected even while the log is away."""
+    counts = {ACCEPTED: 0, REJECTED: 0, RETRY: 0}
+    results = []
+    for one, position in zip(judged, positions, strict=False):
+        status = REJECTED if one.error else RETRY if position is None else ACCEPTED
+        counts[status] += 1
+        result = {"event_id": one.event_id, "status": status}
+        if one.error is not None:
+            count_rejected(one.error.code, position is not None)
+            result |= one.error.as_dict()
+        results.append(result)
+    given = {status: count for status, count in counts.items() if count}
+    count_events(given)
+    return Answer(msgspec.json.encode({"results": results}), frozenset(given))

@@ -7,6 +7,7 @@ any of them sums over; `collector.__main__` sets it before this module is import
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import cache
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
@@ -38,9 +39,10 @@ def _seconds(status: int) -> Histogram:
     return _SECONDS.labels(str(status))
 
 
-def count_event(outcome: str) -> None:
-    """Count an event answered accepted, rejected or retry."""
-    _events(outcome).inc()
+def count_events(outcomes: Mapping[str, int]) -> None:
+    """Count events by how they were answered: accepted, rejected or retry."""
+    for outcome, events in outcomes.items():
+        _events(outcome).inc(events)
 
 
 def count_rejected(code: str, kept: bool) -> None:

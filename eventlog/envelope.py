@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-WireId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}$", description="1 to 128 visible ASCII characters")]
+# Python's `$` also matches before a last line feed; the lookahead refuses that one, and reads the same elsewhere.
+WireId = Annotated[str, Meta(pattern=r"^[\x21-\x7e]{1,128}$(?!\n)", description="1 to 128 visible ASCII characters")]
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 

@@ -6,6 +6,7 @@ in `sdk/schema/events.v1.json` is generated from these Structs (`python -m event
 
 from __future__ import annotations
 
+import re
 import uuid
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, Union
@@ -152,6 +153,8 @@ STRUCTS: dict[str, type[Envelope]] = {str(c.__struct_config__.tag): c for c in E
 STAMPED_FIELDS = ("received_at", "project", "key_id", "via", "verified")
 _KNOWN = {name: frozenset(cls.__struct_fields__) | {"type"} for name, cls in STRUCTS.items()}
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
+# As `str(uuid.UUID(...))` spells one; making the object costs ten times as much as this.
+_CANONICAL_UUID = re.compile(r"[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}\Z")
 _log_decoder: msgspec.json.Decoder[Event] = msgspec.json.Decoder(Event)
 
 
@@ -244,8 +247,10 @@ def stamp(
         changes["candidates"] = [msgspec.structs.replace(c, model=None) for c in candidates]
     if via != "gateway" and getattr(event, "trial", None) is not None:
         changes["trial"] = None
-    changes["occurred_at"] = event.occurred_at.astimezone(UTC)
-    changes["event_id"] = str(uuid.UUID(event.event_id))
+    if event.occurred_at.tzinfo is not UTC:
+        changes["occurred_at"] = event.occurred_at.astimezone(UTC)
+    if not _CANONICAL_UUID.match(event.event_id):
+        changes["event_id"] = str(uuid.UUID(event.event_id))
     if isinstance(event, Retract):
         changes["target"] = str(uuid.UUID(event.target))
     return msgspec.structs.replace(event, **changes)

@@ -12,6 +12,8 @@ from base64 import urlsafe_b64encode
 from collections.abc import Callable
 from hashlib import sha256
 
+FindSigningKey = Callable[[str, str], bytes | None]
+
 _DERIVATION = b"thumbwheel candidate v1"
 _MAC_BYTES = 12
 _RANDOM_BYTES = 9
@@ -33,9 +35,7 @@ def sign_candidate(key: bytes, key_id: str, project: str, interaction_id: str) -
     return f"tw1.{key_id}.{random}.{_mac(key, project, interaction_id, random)}"
 
 
-def verify_candidate(
-    find_signing_key: Callable[[str, str], bytes | None], project: str, interaction_id: str, candidate_id: str
-) -> bool:
+def verify_candidate(find_signing_key: FindSigningKey, project: str, interaction_id: str, candidate_id: str) -> bool:
     """Say whether the id was signed for this interaction by a key of this project.
 
     `find_signing_key(project, key_id)` returns the signing key or None.

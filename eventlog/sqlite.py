@@ -49,7 +49,12 @@ CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_
                                  PRIMARY KEY(topic, partition)) WITHOUT ROWID;
 """
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}(position INTEGER PRIMARY KEY, key TEXT, value BLOB, timestamp_ms INTEGER)"
-_INSERT = "INSERT INTO {name} VALUES(?, ?, ?, ?)"
+_ROW = "(?, ?, ?, ?)"
+COLUMNS = 4
+# Rows a statement: apsw gives up the interpreter's lock at each one and has to win it back from the callers' threads.
+ROWS_A_STATEMENT = 32
+_INSERT = "INSERT INTO {name} VALUES " + _ROW
+_INSERT_MANY = "INSERT INTO {name} VALUES " + ", ".join([_ROW] * ROWS_A_STATEMENT)
 
 
 def check_sqlite_version(version: str) -> None:
@@ -184,7 +189,8 @@ class SqliteLog:
     def _partition(self, entry: Entry) -> int:
         if entry.topic not in self._names:
             raise SettingsError("log_topic", f"Unknown topic {entry.topic!r}.", f"Use one of {TOPICS}.")
-        return partition_of(entry.key, len(self._names[entry.topic]))
+        count = len(self._names[entry.topic])
+        return 0 if count == 1 else partition_of(entry.key, count)
 
     def _wait_for_commit(self, waiting: _Waiting, timeout_s: float) -> list[Position | None]:
         with self._wakeup:
@@ -246,30 +252,37 @@ class SqliteLog:
         return answers
 
     def _insert(self, batch: list[_Waiting], now_ms: int) -> list[list[Position | None]]:
-        rows: dict[tuple[str, int], list[tuple[int, str, bytes, int]]] = {}
-        heads: dict[tuple[str, int], int] = {}
+        # By place: the first offset, and the values of all rows one after another.
+        tables: dict[tuple[str, int], tuple[int, list[int | str | bytes]]] = {}
         answers: list[list[Position | None]] = []
         for waiting in batch:
             answer: list[Position | None] = []
             for (topic, key, value), partition in zip(waiting.entries, waiting.partitions, strict=True):
                 place = (topic, partition)
-                if place not in heads:
-                    heads[place] = self._head(*place)
-                    rows[place] = []
-                rows[place].append((heads[place], key, value, now_ms))
-                answer.append(Position(*place, heads[place]))
-                heads[place] += 1
+                if place not in tables:
+                    tables[place] = (self._head(*place), [])
+                first, values = tables[place]
+                offset = first + len(values) // COLUMNS
+                values += (offset, key, value, now_ms)
+                answer.append(Position(topic, partition, offset))
             answers.append(answer)
-        if not rows:
+        if not tables:
             # A trial commit has to write something, or it would prove nothing.
             self._db.execute(f"PRAGMA user_version={now_ms % 2**31}")
-        for (topic, partition), values in rows.items():
-            self._db.executemany(_INSERT.format(name=self._names[topic][partition]), values)
+        for (topic, partition), (first, values) in tables.items():
+            self._insert_rows(self._names[topic][partition], values)
             self._db.execute(
                 "UPDATE heads SET next_offset=? WHERE topic=? AND partition=?",
-                (heads[topic, partition], topic, partition),
+                (first + len(values) // COLUMNS, topic, partition),
             )
         return answers
+
+    def _insert_rows(self, name: str, values: list[int | str | bytes]) -> None:
+        step = COLUMNS * ROWS_A_STATEMENT
+        whole = len(values) - len(values) % step
+        self._db.executemany(_INSERT_MANY.format(name=name), (values[at : at + step] for at in range(0, whole, step)))
+        rest = (values[at : at + COLUMNS] for at in range(whole, len(values), COLUMNS))
+        self._db.executemany(_INSERT.format(name=name), rest)
 
     def _head(self, topic: str, partition: int) -> int:
         return int(

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.decode import decode
+from collector.decode import decode, decode_batch
 from collector.errors import REFUSALS
 from collector.limits import Rates, Slots
 from eventlog.errors import EventError
@@ -195,18 +195,36 @@ NAMES = st.sampled_from([
 @settings(max_examples=600, deadline=None)
 @given(st.booleans(), st.dictionaries(NAMES, VALUES | st.just(...), max_size=3), st.booleans())
 def test_decoding_into_structs_gives_what_the_long_way_gives(full: bool, changes: Any, ascii_only: bool) -> None:
-    text = json.dumps((interaction if full else thumb)(**changes), ensure_ascii=ascii)
+    text = json.dumps((interaction if full else thumb)(**changes), ensure_ascii=ascii_only)
     raw = text.encode("utf-8", "surrogatepass")
+
+    def kept(event: Any) -> Any:
+        return msgspec.json.decode(
+            encode(stamp(event, project="p", key_id="k", via="secret", received_at=event.occurred_at))
+        )
 
     def outcome(way: Any) -> Any:
         try:
-            event = way(raw)
+            return kept(way(raw))
         except EventError as error:
             return error.as_dict()
-        stamped = stamp(event, project="p", key_id="k", via="secret", received_at=event.occurred_at)
-        return msgspec.json.decode(encode(stamped))
 
-    assert outcome(decode) == outcome(decode_event)
+    wanted = outcome(decode_event)
+    assert outcome(decode) == wanted
+    batch = decode_batch(b'{"events":[' + raw + b"," + json.dumps(thumb()).encode() + b"]}")
+    assert batch is None or kept(batch.events[0]) == wanted
+
+
+def test_a_batch_as_an_sdk_sends_it_is_decoded_in_one_go() -> None:
+    sent = [thumb(context={"page": "/orders", "steps": [1, 2]}, labels=["refund/late"]) for _ in range(3)]
+    batch = decode_batch(json.dumps({"events": sent, "key": "tw_pub_1"}).encode())
+    assert batch is not None and batch.key == "tw_pub_1"
+    assert [event.event_id for event in batch.events] == [event["event_id"] for event in sent]
+
+
+def test_an_id_that_ends_in_a_line_feed_is_refused(bench: Bench) -> None:
+    answer = bench.post([thumb(interaction_id="chat-1\n"), thumb()])
+    assert [result["status"] for result in answer.get_json()["results"]] == ["rejected", "accepted"]
 
 
 ALLOWED = [SHOP, "https://a.shop.example", "https://a.b.shop.example", "HTTPS://SHOP.EXAMPLE"]
