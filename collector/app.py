@@ -12,7 +12,7 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from collector import metrics, sdk_files
+from collector import campaigns, metrics, sdk_files
 from collector.cors import Cors
 from collector.deadline import Deadline, cut_connections
 from collector.errors import Refused
@@ -34,7 +34,9 @@ def create_app(
     """Return the collector's WSGI app. The log and the control store are opened and closed by the caller."""
     app = Flask("thumbwheel-collector", static_folder=None)
     cors = Cors(control)
+    rates = Rates(settings.collector_rate)
     app.register_blueprint(sdk_files.blueprint())
+    app.register_blueprint(campaigns.blueprint(control, rates))
     app.register_error_handler(Refused, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
     _add_health(app, log)
@@ -44,14 +46,20 @@ def create_app(
     def openapi() -> Response:
         return _json(document(path))
 
+    @app.before_request
+    def answer_preflight() -> Response | None:
+        if request.method == "OPTIONS" and request.path == campaigns.PATH:
+            return Response(status=204, headers=cors.preflight(request.headers.get("Origin"), "GET"))
+        return None
+
     @app.after_request
     def let_pages_read(response: Response) -> Response:
-        if "Access-Control-Allow-Origin" not in response.headers:
+        if "Access-Control-Allow-Origin" not in response.headers and request.method != "OPTIONS":
             response.headers.extend(cors.headers(request.headers.get("Origin")))
         return response
 
     app.wsgi_app = EventsRoute(  # type: ignore[method-assign]
-        app.wsgi_app, path, Intake(log, control), control, cors, Rates(settings.collector_rate), slots or Slots(),
+        app.wsgi_app, path, Intake(log, control), control, cors, rates, slots or Slots(),
         deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
     )  # fmt: skip
     return app
@@ -82,7 +90,8 @@ def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def _refuse(error: Refused) -> Response:
-    return _json(error.as_dict(), error.status)
+    later = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
+    return _json(error.as_dict(), error.status, later)
 
 
 def _refuse_http(error: HTTPException) -> Response:

@@ -33,11 +33,11 @@ class Cors:
             ("Access-Control-Expose-Headers", "Retry-After"),
         ]
 
-    def preflight(self, origin: str | None) -> Headers:
+    def preflight(self, origin: str | None, method: str = "POST") -> Headers:
         """Return the headers for an answer to OPTIONS, which browsers keep for a day at most."""
         return [
             *self.headers(origin),
-            ("Access-Control-Allow-Methods", "POST"),
+            ("Access-Control-Allow-Methods", method),
             ("Access-Control-Allow-Headers", "Authorization, Content-Type, Content-Encoding"),
             ("Access-Control-Max-Age", str(PREFLIGHT_SECONDS)),
         ]

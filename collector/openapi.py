@@ -43,13 +43,7 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
     schemas = _moved(events["$defs"])
     schemas["Error"] = _ERROR
     answers = {"202": _answer("all accepted: durable"), "207": _answer("some rejected or to be sent again")}
-    answers |= {
-        str(status): {
-            "description": why,
-            "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
-        }
-        for status, _, why in REFUSALS
-    }
+    answers |= {str(status): _refusal(why) for status, _, why in REFUSALS}
     post = {
         "summary": "Write feedback events",
         "security": [{"key": []}, {}],
@@ -62,8 +56,37 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Thumbwheel collector", "version": "1"},
-        "paths": {path: {"post": post}},
+        "paths": {path: {"post": post}, "/v1/campaigns": {"get": _campaigns()}},
         "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+
+
+def _campaigns() -> dict[str, Any]:
+    text, number = {"type": "string"}, {"type": "number"}
+    campaign = {
+        "type": "object",
+        "required": ["campaign_id", "surface", "rate", "cooldown_s"],
+        "properties": {"rate": number, "cooldown_s": {"type": "integer"}}
+        | {name: text for name in ("campaign_id", "surface", "label", "scenario", "question")},
+    }
+    shape = {
+        "type": "object",
+        "required": ["campaigns", "fresh_for_s"],
+        "properties": {"campaigns": {"type": "array", "items": campaign}, "fresh_for_s": number},
+    }
+    told = {"description": "the open ones", "content": {"application/json": {"schema": shape}}}
+    refused = {str(status): _refusal(why) for status, _, why in REFUSALS if status in (401, 403, 429)}
+    return {
+        "summary": "The open campaigns of the key's project",
+        "security": [{"key": []}],
+        "responses": {"200": told, "304": {"description": "as the ETag says"}} | refused,
+    }
+
+
+def _refusal(why: str) -> dict[str, Any]:
+    return {
+        "description": why,
+        "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
     }
 
 

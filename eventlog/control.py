@@ -126,6 +126,11 @@ class Control:
                 log.warning("The control store cannot be opened; going on with the keys of %s.", mounted.path)
         return cls(engine, mounted)
 
+    @property
+    def engine(self) -> sa.Engine:
+        """Return the store's engine, for the other things kept there (`eventlog.campaigns`)."""
+        return self._engine
+
     # -- keys
 
     def create_key(self, project: str, kind: str, origins: Sequence[str] = (), name: str = "") -> CreatedKey:

@@ -70,9 +70,13 @@ class Interaction(Envelope, frozen=True, kw_only=True, tag="interaction"):
 
 
 class Feedback(Envelope, frozen=True, kw_only=True):
-    """What all feedback carries; inline `messages` and `candidates` imply the interaction."""
+    """What all feedback carries; inline `messages` and `candidates` imply the interaction.
+
+    `campaign` names the campaign that asked for it.
+    """
 
     interaction_id: WireId
+    campaign: WireId | None = None
     messages: Annotated[list[Message], Meta(min_length=1, max_length=1000)] | None = None
     candidates: Annotated[list[CandidateText], Meta(min_length=1, max_length=8)] | None = None
 

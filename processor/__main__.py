@@ -12,6 +12,7 @@ import sys
 from functools import partial
 from typing import Any
 
+from eventlog.campaigns import Campaigns
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
@@ -23,6 +24,7 @@ log_lines = logging.getLogger("processor")
 
 def create(settings: Settings) -> Any:
     """Open everything in the worker, start the threads, and return the console's WSGI app."""
+    from processor.campaign_answers import AnswerCounter
     from processor.console import create_app
     from processor.duplicates import Follower
     from processor.replay import open_store
@@ -36,14 +38,19 @@ def create(settings: Settings) -> Any:
         collect_garbage_rarely()
         runner = Runner(store, log, failed=_end)
         follower = Follower(store, log, settings.embedder, settings.home / "processor" / "neighbours")
+        counter = AnswerCounter(store, Campaigns(control.engine))
         app = create_app(settings, store, log, control)
         runner.start()
         follower.start()
+        counter.start()
     except ThumbwheelError as error:
         log_lines.error("%s", error.line())
         os._exit(1)
     # Together well below the 8 s after which the server kills a worker.
-    closing = ((50, partial(runner.stop, 4.0)), (40, partial(follower.stop, 2.0)), (20, store.close), (10, log.close))
+    closing = (
+        (50, partial(runner.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
+        (20, store.close), (10, log.close),
+    )  # fmt: skip
     for priority, close in closing:
         at_worker_exit(close, priority)
     return app

@@ -39,7 +39,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "type": _TEXT, "candidate_id": _TEXT, "value": _TEXT, "outcome": _TEXT, "chosen": _TEXT, "shown": _TEXTS,
         "reasons": _TEXTS, "comment": _TEXT, "text": _TEXT, "sent": _BOOL, "dwell_ms": _LONG, "actor_id": _TEXT,
         "actor_kind": _TEXT, "via": _TEXT, "verified": _BOOL, "occurred_at": _TIME, "received_at": _TIME,
-        "state": _TEXT, "target": _TEXT, "described": _BOOL,
+        "state": _TEXT, "target": _TEXT, "described": _BOOL, "campaign": _TEXT,
     },
     "pairs": {
         "project": _TEXT, "pair_id": _UUID, "interaction_key": _UUID, "interaction_id": _TEXT, "event_key": _UUID,

@@ -2,7 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`, to the log), sessions (to the control store) and dataset folders.
+It writes nothing but wishes (`request.*`, to the log), sessions and campaigns (to the control store) and dataset
+folders.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from processor.console import (
     access,
     adapters,
     api,
+    campaigns,
     datasets,
     formats,
     health,
@@ -51,7 +53,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, campaigns, rejected)
 
 
 def create_app(settings: Settings, store: Store, log: Log, control: Control) -> Flask:
@@ -67,6 +69,7 @@ def create_app(settings: Settings, store: Store, log: Log, control: Control) -> 
         app.register_blueprint(screen.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(writes.blueprint)
+    app.register_blueprint(campaigns.data)
     app.register_blueprint(health.blueprint)
     app.register_error_handler(ThumbwheelError, _our_error)
     app.register_error_handler(HTTPException, _http_error)

@@ -43,6 +43,9 @@ WORDS: dict[str, LazyString] = {
     "rejected": _("rejected"), "promoted": _("promoted"), "rolled_back": _("rolled back"),
     "champion": _("champion"), "replaced": _("replaced"),
     "refused": _("wish refused"), "finished": _("finished"), "failed": _("failed"),
+    # campaigns
+    "campaign_open": _("open"), "campaign_paused": _("paused"), "campaign_waiting": _("not begun"),
+    "campaign_ended": _("ended"), "campaign_full": _("enough answers"),
     # datasets
     "preference": _("preference pairs"), "unpaired": _("single replies with a thumb"),
     "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),

@@ -112,5 +112,5 @@ def feedback_row(copy: Copy, state: str, described: bool) -> Row:
     return (
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.type, candidate_id,
         value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, event.actor.id, event.actor.kind,
-        event.via, event.verified, copy.occurred, copy.received, state, target, described,
+        event.via, event.verified, copy.occurred, copy.received, state, target, described, event.campaign,
     )  # fmt: skip

@@ -18,6 +18,7 @@ from eventlog.events import Interaction
 from eventlog.log import Entry, Log, Position, open_log
 from eventlog.signing import verify_candidate
 from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, Gateway, serve
+from trainer.serving.blind import normalised
 from trainer.serving.engine import Engine
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
@@ -119,8 +120,8 @@ def test_equal_texts_are_drawn_again_then_marked_in_the_log_only(gateway: Gatewa
     _, body = post(gateway, k=4, **COLD)
     event = only(gateway)
     assert event.trial
-    texts = [c["content"] for c in body["candidates"]]
-    again = [c["candidate_id"] for i, c in enumerate(body["candidates"]) if c["content"] in texts[:i]]
+    texts = [normalised(c["content"]) for c in body["candidates"]]
+    again = [c["candidate_id"] for i, c in enumerate(body["candidates"]) if texts[i] in texts[:i]]
     assert len(again) == 2
     assert event.trial.duplicates == again
 
@@ -131,8 +132,8 @@ def test_an_equal_text_is_drawn_again_by_its_own_model(gateway: Gateway) -> None
         post(gateway, k=8, max_tokens=1, temperature=0.6)
     for event in gateway.logged():
         assert Counter(c.model for c in event.candidates) == {"base": 4, CHALLENGER: 4}
-        texts = [c.content for c in event.candidates]
-        doubled = [c.candidate_id for i, c in enumerate(event.candidates) if c.content in texts[:i]]
+        texts = [normalised(str(c.content)) for c in event.candidates]
+        doubled = [c.candidate_id for i, c in enumerate(event.candidates) if texts[i] in texts[:i]]
         assert event.trial and event.trial.duplicates == doubled
 
 

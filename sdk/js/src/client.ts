@@ -1,10 +1,12 @@
 /** The client a host page or server holds. Nothing here throws into the host: problems go to `onError`. */
+import { Campaigns, fnv } from "./campaigns.js";
 import { byteLength, findStorage, Queue } from "./queue.js";
 import { Reports } from "./reports.js";
 import { Sender } from "./sender.js";
 import { uuid7 } from "./uuid.js";
 import type {
-  Actor, Choice, Delivery, Edit, EventType, FeedbackEvent, Fields, Interaction, Pick, Problem, Retract, Thumb,
+  Actor, Campaign, Choice, Delivery, Edit, EventType, FeedbackEvent, Fields, Interaction, Pick, Problem, Question, Retract,
+  Thumb,
 } from "./wire.js";
 
 declare const __VERSION__: string;
@@ -45,18 +47,22 @@ export class Client {
   private readonly queue: Queue;
   private readonly sender: Sender;
   private readonly reports = new Reports();
+  private readonly campaigns: Campaigns;
   private readonly consentKey: string;
   private readonly listeners = new Set<(delivery: Delivery) => void>();
   private allowed: boolean;
   private closed = false;
 
   constructor(private readonly options: Options) {
-    const url = String(options.url).replace(/\/+$/, "") + (options.path ?? "/v1/events");
-    const scope = hash(url + options.key);
+    const host = String(options.url).replace(/\/+$/, "");
+    const url = host + (options.path ?? "/v1/events");
+    // Keeps the entries of two projects on one site apart.
+    const scope = fnv(url + options.key).toString(36);
     this.consentKey = `thumbwheel.consent.${scope}`;
     const prefix = `thumbwheel.1.${scope}.`;
     this.queue = new Queue(prefix, this.storage, options.maxEvents ?? 1000, options.maxBytes ?? 512 * 1024);
     this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, (delivery) => this.settle(delivery));
+    this.campaigns = new Campaigns(host + "/v1/campaigns", options.key, `thumbwheel.asked.${scope}`, this.storage);
     this.allowed = (this.readConsent() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
     if (this.usable()) this.listen("addEventListener");
     if (this.usable() && this.allowed && this.queue.all().length) this.sender.wake();
@@ -87,6 +93,21 @@ export class Client {
   /** What was asked and shown. Needs a secret key: servers only. */
   interaction(fields: Interaction): string | null {
     return this.keep("interaction", fields);
+  }
+
+  /**
+   * The open campaign that asks the actor about this interaction, or null. The answer is the same however often it is
+   * asked, here and in a backend.
+   */
+  async campaign(question: Question): Promise<Campaign | null> {
+    try {
+      const actor = question.actor ?? this.options.actor;
+      const id = typeof actor === "string" ? actor : actor?.id;
+      if (!id || !this.allowed || this.closed || !this.usable()) return null;
+      return await this.campaigns.decide({ ...question, labels: question.labels ?? this.options.labels }, id);
+    } catch {
+      return null;
+    }
   }
 
   /** Calls `listener` with what became of each event; returns the function that ends it. */
@@ -121,6 +142,7 @@ export class Client {
   optOut(): void {
     this.setConsent(false);
     this.queue.clear();
+    guarded(() => this.campaigns.forget());
     this.sender.stop();
   }
 
@@ -233,11 +255,4 @@ function guarded(call: () => void): void {
   } catch {
     // The host page goes on as if this SDK were not there.
   }
-}
-
-/** FNV-1a, 32 bits: keeps the entries of two projects on one site apart. */
-function hash(text: string): string {
-  let value = 0x811c9dc5;
-  for (let i = 0; i < text.length; i++) value = Math.imul(value ^ text.charCodeAt(i), 0x01000193);
-  return (value >>> 0).toString(36);
 }

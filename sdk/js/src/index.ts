@@ -6,7 +6,7 @@
  *     feedback.thumb({ interaction_id, candidate_id, value: "up" });
  */
 import { Client, type Options } from "./client.js";
-import type { Choice, Edit, Interaction, Pick, Retract, Thumb } from "./wire.js";
+import type { Campaign, Choice, Edit, Interaction, Pick, Question, Retract, Thumb } from "./wire.js";
 
 export { Client, type Options } from "./client.js";
 export { uuid7 } from "./uuid.js";
@@ -42,6 +42,7 @@ export const pick = (fields: Pick): string | null => current?.pick(fields) ?? nu
 export const edit = (fields: Edit): string | null => current?.edit(fields) ?? null;
 export const retract = (fields: Retract): string | null => current?.retract(fields) ?? null;
 export const interaction = (fields: Interaction): string | null => current?.interaction(fields) ?? null;
+export const campaign = (question: Question): Promise<Campaign | null> => current?.campaign(question) ?? Promise.resolve(null);
 export const flush = (timeoutMs?: number): Promise<boolean> => current?.flush(timeoutMs) ?? Promise.resolve(true);
 export const shutdown = (timeoutMs?: number): Promise<boolean> => current?.shutdown(timeoutMs) ?? Promise.resolve(true);
 export const optIn = (): void => current?.optIn();

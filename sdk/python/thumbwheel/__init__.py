@@ -10,7 +10,7 @@ After `init` the same calls exist as functions of this module.
 from __future__ import annotations
 
 import logging
-from typing import Any, Optional
+from typing import TYPE_CHECKING, Any, Optional
 
 from thumbwheel.asynchronous import AsyncClient
 from thumbwheel.client import Client, Sent
@@ -20,9 +20,12 @@ from thumbwheel.results import Problem, Result, Stats
 from thumbwheel.signing import sign
 from thumbwheel.version import VERSION as __version__
 
+if TYPE_CHECKING:
+    from thumbwheel.campaigns import Campaign
+
 __all__ = [
-    "AsyncClient", "Client", "Problem", "Result", "Sent", "Stats", "__version__", "choice", "edit", "flush", "init",
-    "interaction", "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
+    "AsyncClient", "Client", "Problem", "Result", "Sent", "Stats", "__version__", "campaign", "choice", "edit", "flush",
+    "init", "interaction", "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
 ]  # fmt: skip
 
 _client: Optional[Client] = None
@@ -78,6 +81,11 @@ def edit(*args: Any, **fields: Any) -> Sent:
 def retract(*args: Any, **fields: Any) -> Sent:
     """Take an event back; see `Client.retract`."""
     return _call("retract", args, fields)
+
+
+def campaign(*args: Any, **fields: Any) -> Campaign | None:
+    """Return the campaign that asks about an interaction, or None; see `Client.campaign`."""
+    return None if _client is None else _client.campaign(*args, **fields)
 
 
 def flush(timeout: float = 5.0) -> bool:

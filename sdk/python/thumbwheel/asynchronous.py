@@ -49,6 +49,7 @@ class AsyncClient:
     pick = _awaited(Client.pick)
     edit = _awaited(Client.edit)
     retract = _awaited(Client.retract)
+    campaign = _awaited(Client.campaign, waits=True)
     flush = _awaited(Client.flush, waits=True)
     shutdown = _awaited(Client.shutdown, waits=True)
 

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 from urllib.parse import urlsplit
 
+from thumbwheel.campaigns import Campaigns, decide
 from thumbwheel.fields import ActorLike, Event, NotKept, build, encode
 from thumbwheel.outbox import Item, Outbox
 from thumbwheel.reports import Reports
@@ -26,10 +27,12 @@ from thumbwheel.transport import Transport
 if TYPE_CHECKING:
     from typing_extensions import Literal, Unpack
 
+    from thumbwheel.campaigns import Campaign
     from thumbwheel.fields import Common, Feedback
 
 log = logging.getLogger("thumbwheel")
 
+CAMPAIGNS_PATH = "/v1/campaigns"
 # How long a shutdown waits for an idle connection to be closed.
 CLOSE_SECONDS = 0.5
 
@@ -82,6 +85,7 @@ class Client:
         """
         _check_settings(url, key, actor, consent, path, max_events, max_bytes, timeout, exit_timeout)
         self._address = url.rstrip("/") + path
+        self._campaigns_address = url.rstrip("/") + CAMPAIGNS_PATH
         self._key = key
         self._defaults = {
             "actor": actor, "source": source, "labels": labels, "context": context, "conversation_id": conversation_id,
@@ -110,6 +114,7 @@ class Client:
         self._outbox = Outbox(*self._bounds)
         self._reports = Reports()
         self._sender = Sender(self._transport, self._outbox, self._reports, self._lose)
+        self._campaigns = Campaigns(Transport(self._campaigns_address, self._key, self._timeout))
 
     # -- calls
 
@@ -165,6 +170,29 @@ class Client:
     def retract(self, interaction_id: str, target: str, **common: Unpack[Feedback]) -> Sent:
         """Take back the event whose id is `target`. The history stays, the vote no longer counts."""
         return self._keep("retract", interaction_id, {"target": target}, common)
+
+    def campaign(
+        self, interaction_id: str, surface: Literal["chat", "choice", "workbench"] = "chat", *,
+        labels: Sequence[str] | None = None, scenario: str | None = None, actor: ActorLike | None = None,
+        timeout: float = 1.0,
+    ) -> Campaign | None:  # fmt: skip
+        """Return the open campaign that asks this actor about this interaction, or None.
+
+        The answer is the same however often it is asked, here and in a page. Pass its `campaign_id` as `campaign` with
+        the feedback. Only the first call waits for the collector, `timeout` seconds at most.
+        """
+        try:
+            defaults: dict[str, Any] = self._defaults
+            who = actor or defaults["actor"]
+            actor_id = who if isinstance(who, str) else str(who["id"])
+            known = self._campaigns.open(timeout) if self._allowed and not self._closed else []
+            return decide(
+                known, self._campaigns.asked, time.time(), actor_id=actor_id, interaction_id=interaction_id,
+                surface=surface, labels=labels or defaults["labels"] or (), scenario=scenario,
+            )  # fmt: skip
+        except Exception as error:
+            self._tell(Problem("failed", f"campaign() could not decide ({type(error).__name__})."), None)
+            return None
 
     def sign(self, interaction_id: str) -> str:
         """Return a new candidate id whose feedback counts as verified, made offline.

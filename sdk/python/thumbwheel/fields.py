@@ -36,10 +36,11 @@ if TYPE_CHECKING:
         context: Mapping[str, Any]
 
     class Feedback(Common, total=False):
-        """What feedback may carry too: the interaction inline, for a reply that the gateway did not write."""
+        """What feedback may carry too: the interaction inline, for a reply the gateway did not write; who asked."""
 
         messages: Sequence[Mapping[str, Any]]
         candidates: Sequence[Mapping[str, Any]]
+        campaign: str
 
 
 class NotKept(Exception):

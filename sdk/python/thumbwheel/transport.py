@@ -1,4 +1,4 @@
-"""One POST to the collector over a kept connection, proxies of the environment included. No retries here."""
+"""One request to the collector over a kept connection, proxies of the environment included. No retries here."""
 
 from __future__ import annotations
 
@@ -51,9 +51,16 @@ class Transport:
 
         A kept connection that the other side closed meanwhile is opened anew, once; events are idempotent.
         """
+        return self._ask("POST", body, timeout)
+
+    def get(self, timeout: float | None = None) -> Answer:
+        """Fetch and return the answer; as `post` otherwise."""
+        return self._ask("GET", None, timeout)
+
+    def _ask(self, method: str, body: bytes | None, timeout: float | None) -> Answer:
         kept = getattr(self._local, "connection", None) is not None
         try:
-            return self._exchange(body, timeout)
+            return self._exchange(method, body, timeout)
         except (ConnectionError, http.client.RemoteDisconnected, http.client.BadStatusLine):
             self.close()
             if not kept:
@@ -62,7 +69,7 @@ class Transport:
             self.close()
             return NO_ANSWER
         try:
-            return self._exchange(body, timeout)
+            return self._exchange(method, body, timeout)
         except (OSError, http.client.HTTPException, ValueError):
             self.close()
             return NO_ANSWER
@@ -74,7 +81,7 @@ class Transport:
         if connection is not None:
             connection.close()
 
-    def _exchange(self, body: bytes, timeout: float | None) -> Answer:
+    def _exchange(self, method: str, body: bytes | None, timeout: float | None) -> Answer:
         connection = getattr(self._local, "connection", None)
         if connection is None:
             connection, self._local.target, self._local.extra = self._connect()
@@ -83,7 +90,7 @@ class Transport:
         connection.timeout = seconds
         if connection.sock is not None:
             connection.sock.settimeout(seconds)
-        connection.request("POST", self._local.target, body=body, headers={**self._headers, **self._local.extra})
+        connection.request(method, self._local.target, body=body, headers={**self._headers, **self._local.extra})
         response = connection.getresponse()
         text = response.read(MAX_ANSWER_BYTES)
         if response.will_close or response.read(1):

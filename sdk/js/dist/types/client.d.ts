@@ -1,4 +1,4 @@
-import type { Actor, Choice, Delivery, Edit, FeedbackEvent, Interaction, Pick, Problem, Retract, Thumb } from "./wire.js";
+import type { Actor, Campaign, Choice, Delivery, Edit, FeedbackEvent, Interaction, Pick, Problem, Question, Retract, Thumb } from "./wire.js";
 export interface Options {
     /** Address of the collector, such as `https://feedback.example.com`. */
     url: string;
@@ -32,6 +32,7 @@ export declare class Client {
     private readonly queue;
     private readonly sender;
     private readonly reports;
+    private readonly campaigns;
     private readonly consentKey;
     private readonly listeners;
     private allowed;
@@ -46,6 +47,11 @@ export declare class Client {
     retract(fields: Retract): string | null;
     /** What was asked and shown. Needs a secret key: servers only. */
     interaction(fields: Interaction): string | null;
+    /**
+     * The open campaign that asks the actor about this interaction, or null. The answer is the same however often it is
+     * asked, here and in a backend.
+     */
+    campaign(question: Question): Promise<Campaign | null>;
     /** Calls `listener` with what became of each event; returns the function that ends it. */
     subscribe(listener: (delivery: Delivery) => void): () => void;
     /** Sends what waits now. True when nothing waits any more; false after `timeoutMs`. */

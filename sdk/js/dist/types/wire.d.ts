@@ -49,6 +49,27 @@ export interface Common {
     /** Describes the interaction inline, for a reply the gateway did not write. */
     messages?: Message[];
     candidates?: Candidate[];
+    /** The campaign that asked for it. */
+    campaign?: string;
+}
+/** An interaction that a campaign may ask about. */
+export interface Question {
+    interaction_id: string;
+    surface?: "chat" | "choice" | "workbench";
+    labels?: string[];
+    /** A name the product gives to the moment, such as `after-refund`. */
+    scenario?: string;
+    actor?: string | Actor;
+}
+/** An open campaign: `question` is what to ask, where it says; `campaign_id` goes with the feedback as `campaign`. */
+export interface Campaign {
+    campaign_id: string;
+    surface: string;
+    rate: number;
+    cooldown_s?: number;
+    label?: string;
+    scenario?: string;
+    question?: string;
 }
 export interface Thumb extends Common {
     candidate_id: string;

@@ -145,6 +145,7 @@ export abstract class FeedbackElement extends Host {
       occurred_at: new Date().toISOString(),
       interaction_id: shown.interaction_id,
       conversation_id: shown.conversation_id,
+      campaign: shown.campaign,
       ...fields,
     } as unknown as Submitted;
     this.fail(null);

@@ -6,6 +6,8 @@ export interface Shown {
   interaction_id: string;
   candidates: Candidate[];
   conversation_id?: string;
+  /** The campaign that asks for this feedback. */
+  campaign?: string;
   messages?: Message[];
 }
 

@@ -1,0 +1,28 @@
+/**
+ * Which campaign asks about an interaction: the open ones, fetched now and then, and the rule both SDKs share.
+ *
+ * The rule is the same for an actor and an interaction wherever and whenever it is evaluated, so that a backend that
+ * prepares two replies and the page that shows them agree, and a reload changes nothing.
+ */
+import type { Campaign, Question } from "./wire.js";
+/** FNV-1a, 32 bits. */
+export declare function fnv(text: string): number;
+export declare class Campaigns {
+    private readonly url;
+    private readonly key;
+    private readonly place;
+    private readonly storage;
+    private list;
+    private freshUntil;
+    private fetching;
+    private asked;
+    constructor(url: string, key: string, place: string, storage: Storage | null);
+    /** The first campaign, in the collector's order, that asks this actor about this interaction. */
+    decide(question: Question, actor: string): Promise<Campaign | null>;
+    /** Forgets who was asked. */
+    forget(): void;
+    private fetch;
+    /** Whether the actor may be asked, remembered. What was asked once may be asked again. */
+    private may;
+    private remembered;
+}
