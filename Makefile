@@ -13,7 +13,7 @@ FIND_PYTHON = for name in "$$THUMBWHEEL_PYTHON" python3.11 python3.12 python3.13
 	&& { python="$$name"; break; }; done; \
 	[ -n "$$python" ] || { echo "error: Python 3.11, 3.12 or 3.13 was not found.  hint: install one, or name it: THUMBWHEEL_PYTHON=/path/to/python3.11 make $@" >&2; exit 1; }
 
-.PHONY: run setup setup-test test test-all-marked lint check-js bench lock clean
+.PHONY: run setup setup-test test test-all-marked lint check-js bench lock reference clean
 
 run: setup
 	@exec $(BIN)/thumbwheel up
@@ -52,6 +52,11 @@ bench: setup-test
 
 lock:
 	@$(BIN)/python deploy/setup/lock.py
+
+# The pages and the schema that are made from code.
+reference: setup-test
+	@$(BIN)/python -m eventlog.schema
+	@$(BIN)/python deploy/reference_pages.py
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info sdk/python/*.egg-info sdk/js/node_modules

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from eventlog.events import STAMPED_FIELDS, STRUCTS
+from eventlog.meanings import meaning
 
 PATH = Path(__file__).resolve().parent.parent / "sdk" / "schema" / "events.v1.json"
 
@@ -20,9 +21,13 @@ PATH = Path(__file__).resolve().parent.parent / "sdk" / "schema" / "events.v1.js
 def schema() -> dict[str, Any]:
     """Return the schema of one event on the wire: a union on `type`, without the fields the appender stamps."""
     refs, components = msgspec.json.schema_components(list(STRUCTS.values()), ref_template="#/$defs/{name}")
-    for cls in STRUCTS.values():
+    for event_type, cls in STRUCTS.items():
+        properties = components[cls.__name__]["properties"]
         for field in STAMPED_FIELDS:
-            components[cls.__name__]["properties"].pop(field, None)
+            properties.pop(field, None)
+        for name, shape in properties.items():
+            limit = f": {shape['description']}" if "description" in shape else ""
+            properties[name] = shape | {"description": meaning(event_type, name).en + limit}
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Thumbwheel events v1",

