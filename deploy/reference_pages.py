@@ -36,7 +36,8 @@ WORDS = {
     "setting": {"en": "setting", "zh": "设置"}, "default": {"en": "default", "zh": "默认值"},
     "for": {"en": "what it is for", "zh": "用途"}, "code": {"en": "code", "zh": "代码"},
     "message": {"en": "message", "zh": "消息"}, "hint": {"en": "what to do", "zh": "处理方法"},
-    "list of": {"en": "list of", "zh": "列表："}, "id": {"en": "id (1..128 visible ASCII)", "zh": "id（1..128 个 ASCII 字符）"},
+    "list of": {"en": "list of", "zh": "列表："},
+    "id": {"en": "id (1..128 visible ASCII)", "zh": "id（1..128 个 ASCII 字符）"},
 }  # fmt: skip
 ENVELOPE = (
     "event_id",
