@@ -69,14 +69,15 @@ class Intake:
         event.
         """
         now = datetime.now(UTC)
+        sent_at = _moment(batch.sent_at)
         allowed = allowed_types(key)
         find = cache(self._control.signing_key)
         if isinstance(batch, Decoded) and not {TYPE_OF[type(event)] for event in batch.events} <= allowed:
             batch = parse(body)
         if isinstance(batch, Decoded):
-            judged = [_stamped(event, key, now, find) for event in batch.events]
+            judged = [_stamped(event, key, now, sent_at, find) for event in batch.events]
         else:
-            judged = [_judge(bytes(raw), key, allowed, now, find) for raw in batch.events]
+            judged = [_judge(bytes(raw), key, allowed, now, sent_at, find) for raw in batch.events]
         entries = [one.entry for one in judged]
         if report := bytes(batch.dropped):
             entries += _reported(report, key, now)
@@ -92,17 +93,28 @@ class Intake:
         return positions
 
 
-def _judge(raw: bytes, key: Key, allowed: frozenset[str], now: datetime, find: FindSigningKey) -> Judged:
+def _moment(text: str | None) -> datetime | None:
+    """Return when the sender says it sent the batch; None where that is absent or unreadable, which refuses nothing."""
+    try:
+        sent_at = msgspec.convert(text, datetime)
+        return sent_at.astimezone(UTC) if sent_at.tzinfo else None
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
+def _judge(
+    raw: bytes, key: Key, allowed: frozenset[str], now: datetime, sent_at: datetime | None, find: FindSigningKey
+) -> Judged:
     try:
         event = decode(raw)
         if event.type not in allowed:
             raise not_allowed_type(event.type)
     except ThumbwheelError as error:
         return Judged(event_id_of(raw), rejected_entry(raw, key, error, now), error)
-    return _stamped(event, key, now, find)
+    return _stamped(event, key, now, sent_at, find)
 
 
-def _stamped(event: Event, key: Key, now: datetime, find: FindSigningKey) -> Judged:
+def _stamped(event: Event, key: Key, now: datetime, sent_at: datetime | None, find: FindSigningKey) -> Judged:
     """Return the event as it goes to the log: all that a key may write belongs to an interaction."""
     interaction_id: str = event.interaction_id  # type: ignore[union-attr]
     named = named_candidates(event)
@@ -110,7 +122,7 @@ def _stamped(event: Event, key: Key, now: datetime, find: FindSigningKey) -> Jud
     verified = bool(named) and all([verify_candidate(find, key.project, interaction_id, name) for name in named])
     stamped = stamp(
         event, project=key.project, key_id=key.key_id, via="secret" if key.kind == "secret" else "public",
-        received_at=now, verified=verified,
+        received_at=now, verified=verified, sent_at=sent_at,
     )  # fmt: skip
     return Judged(event.event_id, Entry(EVENTS, interaction_id, encode(stamped)))
 

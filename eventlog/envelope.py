@@ -47,7 +47,10 @@ class CandidateText(Struct, frozen=True, omit_defaults=True):
 
 
 class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """What every event carries. The last five fields are set once by whoever appends (`stamp`)."""
+    """What every event carries. The last six fields are set once by whoever appends (`stamp`).
+
+    Three clocks are kept as they were read: `occurred_at` and `sent_at` are the sender's, `received_at` is ours.
+    """
 
     event_id: str
     occurred_at: datetime
@@ -63,6 +66,7 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     key_id: str | UnsetType = UNSET
     via: str | UnsetType = UNSET
     verified: bool = False
+    sent_at: datetime | UnsetType = UNSET
 
     @property
     def type(self) -> str:

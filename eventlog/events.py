@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct
 
 from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
 from eventlog.envelope import CandidateText, Envelope, Label, Message, WireId
@@ -154,7 +154,7 @@ FeedbackEvent = Thumb | Choice | Pick | Edit | Retract | Annotation | Judgement
 E = TypeVar("E", bound=Envelope)
 
 STRUCTS: dict[str, type[Envelope]] = {str(c.__struct_config__.tag): c for c in Event.__args__}  # type: ignore[attr-defined]
-STAMPED_FIELDS = ("received_at", "project", "key_id", "via", "verified")
+STAMPED_FIELDS = ("received_at", "project", "key_id", "via", "verified", "sent_at")
 _KNOWN = {name: frozenset(cls.__struct_fields__) | {"type"} for name, cls in STRUCTS.items()}
 _encoder = msgspec.json.Encoder(order="sorted", decimal_format="string")
 # As `str(uuid.UUID(...))` spells one; making the object costs ten times as much as this.
@@ -233,8 +233,9 @@ def named_candidates(event: Envelope) -> list[str]:
 
 
 def stamp(
-    event: E, *, project: str, key_id: str, via: str, received_at: datetime | None = None, verified: bool = False
-) -> E:
+    event: E, *, project: str, key_id: str, via: str, received_at: datetime | None = None, verified: bool = False,
+    sent_at: datetime | None = None,
+) -> E:  # fmt: skip
     """Return the event with what the appender adds, once: the only place that sets these fields.
 
     Under a public key a candidate's `model` is dropped; a `trial` stays only when the gateway says so.
@@ -245,6 +246,7 @@ def stamp(
         "key_id": key_id,
         "via": via,
         "verified": verified,
+        "sent_at": sent_at or UNSET,
     }
     candidates = getattr(event, "candidates", None)
     if via == "public" and candidates:

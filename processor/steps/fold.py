@@ -63,7 +63,7 @@ def _settle(versions: Iterable[Copy]) -> tuple[Copy, list[Copy]]:
 def content_of(event: Interaction | FeedbackEvent) -> bytes:
     """Return what the sender said, without what the appender stamped on it."""
     bare = msgspec.structs.replace(
-        event, received_at=UNSET, project=UNSET, key_id=UNSET, via=UNSET, verified=False
+        event, received_at=UNSET, project=UNSET, key_id=UNSET, via=UNSET, verified=False, sent_at=UNSET
     )  # fmt: skip
     return encode(bare)
 

@@ -46,6 +46,15 @@ def test_a_beacon_as_text_plain_with_the_key_in_its_body_is_accepted(bench: Benc
     body = {"events": [thumb()], "key": bench.public, "sent_at": "2026-01-31T12:00:00Z"}
     headers = {"Content-Type": "text/plain;charset=UTF-8", "Authorization": "", "Origin": SHOP}
     assert bench.post(body, headers=headers).status_code == 202
+    (stored,) = events(bench.log)
+    assert (stored["sent_at"], stored["occurred_at"]) == ("2026-01-31T12:00:00Z", "2026-01-31T12:00:00.123000Z")
+    assert stored["received_at"] > "2026-06"
+
+
+@pytest.mark.parametrize("sent_at", ["soon", "2026-01-31T12:00:00", "0001-01-01T00:00:00+23:00", "", None])
+def test_an_unreadable_time_of_sending_costs_no_event(bench: Bench, sent_at: str | None) -> None:
+    assert bench.post({"events": [thumb(), thumb(mood="good")], "sent_at": sent_at}).status_code == 202
+    assert ["sent_at" in event for event in events(bench.log)] == [False, False]
 
 
 def test_a_gzip_body_is_accepted(bench: Bench) -> None:
@@ -55,7 +64,8 @@ def test_a_gzip_body_is_accepted(bench: Bench) -> None:
 
 
 def test_unknown_fields_are_kept_under_extra_and_stamps_from_outside_are_not_believed(bench: Bench) -> None:
-    bench.post([thumb(mood="good", project="other", via="gateway", verified=True, received_at="long ago")])
+    forged = {"project": "other", "via": "gateway", "verified": True, "received_at": "long ago", "sent_at": "then"}
+    bench.post([thumb(mood="good", **forged)])
     (stored,) = events(bench.log)
     assert stored["extra"] == {"mood": "good"}
     assert (stored["project"], stored["via"], stored.get("verified", False)) == ("default", "secret", False)

@@ -46,7 +46,7 @@ def test_unknown_fields_are_kept_under_extra() -> None:
     assert event.extra == {"a": 1, "mood": "calm"}
 
 
-@pytest.mark.parametrize("field", ["project", "received_at", "key_id", "via", "verified"])
+@pytest.mark.parametrize("field", ["project", "received_at", "key_id", "via", "verified", "sent_at"])
 def test_a_client_cannot_set_what_the_appender_stamps(field: str) -> None:
     value = True if field == "verified" else "2026-01-01T00:00:00Z" if field == "received_at" else "forged"
     event = stamp(decode_event(pick(**{field: value})), project="shop", key_id="k1", via="public")

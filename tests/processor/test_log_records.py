@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from eventlog.events import encode
@@ -15,7 +16,7 @@ from eventlog.log import Record
 from eventlog.topics import EVENTS, REJECTED
 from processor.runner import store_records
 from processor.store import Fenced, Store, StoreError
-from tests.processor.samples import event, event_id, interaction, pick, records
+from tests.processor.samples import event, event_id, interaction, moment, pick, records
 
 Put = Callable[..., None]
 Rows = Callable[..., list[Any]]
@@ -28,6 +29,7 @@ def raw(value: bytes, offset: int, topic: str = EVENTS) -> Record:
 def test_event_sent_twice_is_stored_once_with_its_first_arrival(put: Put, rows: Rows) -> None:
     first = event("thumb", "t", interaction_id="t1", candidate_id="a", value="up", at=0, received=5)
     again = event("thumb", "t", interaction_id="t1", candidate_id="a", value="up", at=0, received=2)
+    again = msgspec.structs.replace(again, sent_at=moment(1))
     put(first)
     put(again, first)
     assert rows("SELECT epoch(received_at - occurred_at) FROM events") == [2.0]
