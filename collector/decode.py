@@ -2,14 +2,14 @@
 
 A request whose events all are as an SDK sends them is decoded in one go (`decode_batch`); any other is taken apart
 (`collector.body.parse`) and each of its events decoded alone (`decode`), so that a bad one spoils only itself. The
-result is the same each way, stamped fields apart (`stamp` sets those), and apart from unknown fields inside an actor
-or sdk, which no way keeps; property tests hold them together.
+result is the same each way, stamped fields apart (`stamp` sets those); property tests hold them together.
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Union
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import msgspec
 from msgspec import Raw, Struct
@@ -25,14 +25,36 @@ _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 # Fields of a fixed type have their own bounds; a number past 64 bits can only lie in one of these.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
 _FREE_FIELDS = ("context", "extra", "messages", "candidates")
-# Only types that a key may write; unknown fields go the long way, which keeps them under `extra`.
-_STRICT = [
-    msgspec.defstruct(name, [], bases=(STRUCTS[name],), tag=name, frozen=True, kw_only=True, forbid_unknown_fields=True)
-    for name in sorted(SECRET_TYPES)
-]
+
+
+def _strict(kind: Any, **options: Any) -> Any:
+    """Return the type with every Struct in it refusing unknown fields.
+
+    What it skipped it would not look at: a number out of range, or bytes that are no UTF-8.
+    """
+    arguments = get_args(kind)
+    if get_origin(kind) is Annotated:
+        return Annotated[_strict(arguments[0]), *kind.__metadata__]
+    if get_origin(kind) in (Union, UnionType):
+        return Union[tuple(_strict(one) for one in arguments)]  # noqa: UP007  (made at run time)
+    if get_origin(kind) is list:
+        return list[_strict(arguments[0])]  # type: ignore[misc]
+    if not (isinstance(kind, type) and issubclass(kind, Struct)):
+        return kind
+    fields = [
+        (one.name, _strict(one.type), msgspec.field(default=one.default, default_factory=one.default_factory))  # type: ignore[call-overload]
+        for one in msgspec.structs.fields(kind)
+    ]
+    return msgspec.defstruct(
+        kind.__name__, fields, bases=(kind,), frozen=True, kw_only=True, forbid_unknown_fields=True, **options
+    )
+
+
+# Only types that a key may write; unknown fields go the long way, which keeps those of the event under `extra`.
+_STRICT = [_strict(STRUCTS[name], tag=name) for name in sorted(SECRET_TYPES)]
 TYPE_OF: dict[type, str] = {struct: str(struct.__struct_config__.tag) for struct in _STRICT}
-_strict: Any = Union[tuple(_STRICT)]  # noqa: UP007  (made at run time)
-_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_strict)
+_event: Any = Union[tuple(_STRICT)]  # noqa: UP007  (made at run time)
+_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_event)
 
 
 class Decoded(Struct, frozen=True):
@@ -44,7 +66,7 @@ class Decoded(Struct, frozen=True):
     dropped: Raw = Raw(b"")
 
 
-_whole = msgspec.defstruct("Whole", [("events", list[_strict])], bases=(Decoded,), frozen=True, kw_only=True)
+_whole = msgspec.defstruct("Whole", [("events", list[_event])], bases=(Decoded,), frozen=True, kw_only=True)
 _batch_decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_whole)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from typing import Any
 
 import msgspec
@@ -55,6 +56,8 @@ def check_event(event: Any) -> None:
             "invalid_event", "occurred_at has no time zone.", "Send RFC 3339, such as 2026-01-31T12:00:00Z.",
             "occurred_at",
         )  # fmt: skip
+    if event.occurred_at.tzinfo is not UTC:
+        _check_in_calendar(event)
     if event.context and len(msgspec.json.encode(event.context)) > MAX_CONTEXT_BYTES:
         raise EventError(
             "invalid_event", "context is too large.", f"Keep it within {MAX_CONTEXT_BYTES} bytes.", "context"
@@ -69,6 +72,16 @@ def check_event(event: Any) -> None:
     order = getattr(event, "order", None)
     if order and sorted(order) != sorted(c.candidate_id for c in event.candidates):
         raise EventError("invalid_event", "order does not name the candidates.", "Name each once.", "order")
+
+
+def _check_in_calendar(event: Any) -> None:
+    try:
+        event.occurred_at.astimezone(UTC)
+    except OverflowError as error:
+        raise EventError(
+            "invalid_event", "occurred_at is outside the years 1 to 9999.", "Send the time in UTC, ending in Z.",
+            "occurred_at",
+        ) from error  # fmt: skip
 
 
 def _check_vote(event: Any) -> None:

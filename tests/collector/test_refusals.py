@@ -7,16 +7,13 @@ import json
 import zlib
 from typing import Any
 
-import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.decode import decode, decode_batch
+from collector.decode import decode_batch
 from collector.errors import REFUSALS
 from collector.limits import Rates, Slots
-from eventlog.errors import EventError
-from eventlog.events import decode_event, encode, stamp
 from eventlog.topics import REJECTED
 
 from .conftest import SHOP, Bench, events, interaction, thumb
@@ -179,40 +176,6 @@ def test_no_damage_to_a_body_is_a_fault_of_ours(bench: Bench, junk: bytes, at: i
         body = zlib.compress(body, wbits=31)
     answer = bench.post(body, headers={"Content-Encoding": "gzip"} if zipped else None)
     assert answer.status_code in (202, 207, 400, 401)
-
-
-VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just("\x00") | st.just("\ud83d"),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3), max_leaves=6,
-)  # fmt: skip
-NAMES = st.sampled_from([
-    "type", "event_id", "occurred_at", "actor", "interaction_id", "candidate_id", "value", "reasons", "comment",
-    "extra", "context", "labels", "messages", "candidates", "project", "via", "received_at", "verified", "sdk", "mood",
-    "order",
-])  # fmt: skip
-
-
-@settings(max_examples=600, deadline=None)
-@given(st.booleans(), st.dictionaries(NAMES, VALUES | st.just(...), max_size=3), st.booleans())
-def test_decoding_into_structs_gives_what_the_long_way_gives(full: bool, changes: Any, ascii_only: bool) -> None:
-    text = json.dumps((interaction if full else thumb)(**changes), ensure_ascii=ascii_only)
-    raw = text.encode("utf-8", "surrogatepass")
-
-    def kept(event: Any) -> Any:
-        return msgspec.json.decode(
-            encode(stamp(event, project="p", key_id="k", via="secret", received_at=event.occurred_at))
-        )
-
-    def outcome(way: Any) -> Any:
-        try:
-            return kept(way(raw))
-        except EventError as error:
-            return error.as_dict()
-
-    wanted = outcome(decode_event)
-    assert outcome(decode) == wanted
-    batch = decode_batch(b'{"events":[' + raw + b"," + json.dumps(thumb()).encode() + b"]}")
-    assert batch is None or kept(batch.events[0]) == wanted
 
 
 def test_a_batch_as_an_sdk_sends_it_is_decoded_in_one_go() -> None:

@@ -1,0 +1,173 @@
+"""What the collector owes a body, worked out the long way: each event alone, through the decoder every appender uses.
+
+A `Door` sends bodies as a server does and compares what was answered and logged with that, so whatever is done to make
+the collector fast has to give the same answers and the same stored bytes.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+from collector.access import allowed_types, check_origin, find_key, key_text
+from collector.app import create_app
+from collector.body import Batch, event_id_of, parse
+from collector.drops import report_entry
+from collector.errors import REFUSALS, Refused, not_allowed_type
+from collector.rejected import rejected_entry
+from eventlog.control import Control, Key
+from eventlog.errors import EventError
+from eventlog.events import Event, decode_event, decode_stored, encode, named_candidates, stamp
+from eventlog.log import Log, Record
+from eventlog.settings import Settings
+from eventlog.signing import verify_candidate
+from eventlog.topics import EVENTS, REJECTED
+
+DOCUMENTED = frozenset({202, 207} | {status for status, _, _ in REFUSALS} - {500})
+
+
+@dataclass
+class Owed:
+    """What a body has to be answered and logged as; `accepted` and `refused` in the order of its events."""
+
+    status: int
+    answer: Any
+    accepted: list[Event] = field(default_factory=list)
+    refused: list[tuple[bytes, EventError]] = field(default_factory=list)
+    report: bytes = b""
+
+
+@dataclass
+class Reply:
+    """What came back for a body, and what its log got meanwhile."""
+
+    body: bytes
+    key: str
+    origin: str | None
+    status: int
+    answer: Any
+    since: datetime
+
+
+class Door:
+    """The events address, called as a server calls it."""
+
+    def __init__(self, settings: Settings, log: Log, control: Control) -> None:
+        self.control = control
+        self._app = create_app(replace(settings, collector_rate=0.0), log, control).wsgi_app
+        self._path = settings.collector_path
+        topics = {(topic, number): 0 for topic in (EVENTS, REJECTED) for number in range(log.partitions(topic))}
+        self._reader = log.reader(topics)
+
+    def send(self, body: bytes, key: str, origin: str | None = None, **environ: Any) -> Reply:
+        """Send a body; `environ` is WSGI's, over what a plain POST has."""
+        since = datetime.now(UTC)
+        found: list[Any] = []
+        given = {
+            "REQUEST_METHOD": "POST", "PATH_INFO": self._path, "CONTENT_TYPE": "application/json",
+            "CONTENT_LENGTH": str(len(body)), "HTTP_AUTHORIZATION": f"Bearer {key}", "wsgi.input": io.BytesIO(body),
+        } | environ  # fmt: skip
+        if origin is not None:
+            given["HTTP_ORIGIN"] = origin
+        parts = self._app(given, lambda status, headers: found.extend((status, dict(headers))))
+        answer = b"".join(parts)
+        status, headers = found
+        assert headers["Content-Type"] == "application/json"
+        assert int(headers["Content-Length"]) == len(answer)
+        return Reply(body, key, origin, int(status[:3]), json.loads(answer), since)
+
+    def logged(self) -> list[Record]:
+        """What the log got since the last call."""
+        records: list[Record] = []
+        while found := self._reader.poll(10_000, 0):
+            records += found
+        return records
+
+    def check(self, *replies: Reply) -> None:
+        """Assert that the replies since the last check, and what was logged for them, are what was owed."""
+        records = self.logged()
+        kept = {topic: iter([one for one in records if one.topic == topic]) for topic in (EVENTS, REJECTED)}
+        for reply in replies:
+            owed = self.owed(reply)
+            check_shape(reply)
+            assert (reply.status, reply.answer) == (owed.status, owed.answer), reply.body
+            key = self.control.find_key(reply.key)
+            for event in owed.accepted:
+                assert key is not None
+                check_stored(next(kept[EVENTS]), event, key, self.control, reply.since)
+            for raw, error in owed.refused:
+                assert key is not None
+                record = next(kept[REJECTED])
+                now = datetime.fromisoformat(json.loads(record.value)["received_at"])
+                assert (record.key, record.value) == rejected_entry(raw, key, error, now)[1:]
+            if owed.report:
+                next(kept[REJECTED])
+        assert [next(rest, None) for rest in kept.values()] == [None, None], "more was logged than was owed"
+
+    def owed(self, reply: Reply) -> Owed:
+        """Work out the answer: shape, then key, then origin, then each event alone."""
+        try:
+            batch = parse(reply.body)
+            key = find_key(self.control, key_text(f"Bearer {reply.key}", batch.key))
+            check_origin(key, reply.origin)
+        except Refused as error:
+            return Owed(error.status, error.as_dict())
+        return judge(batch, key)
+
+    def close(self) -> None:
+        """Close the reader of the log."""
+        self._reader.close()
+
+
+def judge(batch: Batch, key: Key) -> Owed:
+    """Decode each event alone; those of a type the key may not write are refused."""
+    owed = Owed(202, {"results": []})
+    for raw in batch.events:
+        result: dict[str, Any] = {"event_id": event_id_of(bytes(raw)), "status": "accepted"}
+        try:
+            event = decode_event(bytes(raw))
+            if event.type not in allowed_types(key):
+                raise not_allowed_type(event.type)
+            owed.accepted.append(event)
+        except EventError as error:
+            owed.refused.append((bytes(raw), error))
+            owed.status = 207
+            result |= {"status": "rejected"} | error.as_dict()
+        owed.answer["results"].append(result)
+    if report := bytes(batch.dropped):
+        try:
+            report_entry(report, key, datetime.now(UTC))
+            owed.report = report
+        except ValueError:
+            pass
+    return owed
+
+
+def check_shape(reply: Reply) -> None:
+    """A documented status, and one result per event or the one error shape: true whatever the oracle says."""
+    assert reply.status in DOCUMENTED, (reply.status, reply.body)
+    if reply.status not in (202, 207):
+        assert set(reply.answer) == {"error"} and {"code", "message", "hint"} <= set(reply.answer["error"])
+        return
+    statuses = [one["status"] for one in reply.answer["results"]]
+    assert (reply.status == 202) == (set(statuses) == {"accepted"})
+    for one in reply.answer["results"]:
+        assert set(one) == ({"event_id", "status"} if one["status"] == "accepted" else {"event_id", "status", "error"})
+
+
+def check_stored(record: Record, event: Event, key: Key, control: Control, since: datetime) -> None:
+    """The record is the event with its stamps, byte for byte, under its interaction, and reads back."""
+    stored: Any = decode_stored(record.value)
+    assert since <= stored.received_at <= datetime.now(UTC)
+    own: Any = event
+    names = named_candidates(event)
+    verified = bool(names) and all(
+        verify_candidate(control.signing_key, key.project, own.interaction_id, name) for name in names
+    )
+    wanted = stamp(
+        event, project=key.project, key_id=key.key_id, via=key.kind, received_at=stored.received_at, verified=verified
+    )
+    assert (record.key, record.value) == (own.interaction_id, encode(wanted))

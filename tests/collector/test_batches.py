@@ -1,0 +1,81 @@
+"""Whatever is in a body: documented answers, one result per event in order, each event in the log once or not at all.
+
+Every body's answers and stored bytes are compared with those worked out the long way (`oracle`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from .conftest import SHOP, Bench, interaction, thumb
+from .oracle import Door
+from .wire_events import ANY, ODD, batch_of, bodies, damaged, encoded, events
+
+SHARED = settings(deadline=None, suppress_health_check=list(HealthCheck), print_blob=True)
+
+
+@pytest.fixture
+def door(bench: Bench) -> Iterator[Door]:
+    opened = Door(bench.settings, bench.log, bench.control)
+    yield opened
+    opened.close()
+
+
+@settings(SHARED, max_examples=400)
+@given(bodies())
+def test_a_batch_is_answered_and_stored_as_its_events_alone_would_be(bench: Bench, door: Door, body: bytes) -> None:
+    door.check(door.send(body, bench.secret), door.send(body, bench.public, SHOP))
+
+
+@settings(SHARED, max_examples=300)
+@given(st.recursive(ANY, lambda inner: st.fixed_dictionaries({"events": st.lists(inner, max_size=4)})), st.booleans())
+def test_any_json_value_is_answered_as_documented(bench: Bench, door: Door, value: Any, wrapped: bool) -> None:
+    door.check(door.send(json.dumps({"events": value} if wrapped else value).encode(), bench.secret))
+
+
+@settings(SHARED, max_examples=200)
+@given(st.lists(encoded(events()), min_size=1, max_size=4))
+def test_every_event_of_the_schema_is_accepted(bench: Bench, door: Door, raws: list[bytes]) -> None:
+    reply = door.send(batch_of(raws), bench.secret)
+    assert reply.status == 202, reply.answer
+    door.check(reply)
+
+
+@settings(SHARED, max_examples=200)
+@given(st.lists(damaged(), min_size=1, max_size=3), st.data())
+def test_a_damaged_event_costs_its_neighbours_nothing(bench: Bench, door: Door, bad: list[bytes], data: Any) -> None:
+    good = [json.dumps(event).encode() for event in (thumb(), interaction(), thumb())]
+    mixed = data.draw(st.permutations([*good, *bad]))
+    reply = door.send(batch_of(mixed), bench.secret)
+    door.check(reply)
+    if reply.status != 400:
+        statuses = dict(zip(mixed, (one["status"] for one in reply.answer["results"]), strict=True))
+        assert {statuses[raw] for raw in good} == {"accepted"}
+
+
+@pytest.mark.parametrize("place", ["context", "mood", "actor", "sdk", "messages", "comment", "type", "occurred_at"])
+def test_an_odd_value_gets_the_answer_of_the_long_way(bench: Bench, door: Door, place: str) -> None:
+    good = json.dumps(thumb()).encode()
+    for odd in ODD:
+        for wrap in (
+            "{}",
+            '{{"id":"u","a":{}}}',
+            '{{"name":"n","a":[{}]}}',
+            '[{{"role":"user","content":"a","a":{}}}]',
+        ):
+            bad = json.dumps(thumb(**{place: ...}))[:-1] + f',"{place}":{wrap.format(odd)}}}'
+            door.check(door.send(batch_of([good, bad.encode("utf-8", "surrogatepass")]), bench.secret))
+
+
+def test_a_time_outside_the_calendar_is_rejected_and_costs_its_neighbour_nothing(bench: Bench, door: Door) -> None:
+    early, late = thumb(occurred_at="0001-01-01T00:00:00+23:59"), thumb(occurred_at="9999-12-31T23:59:59-23:59")
+    reply = door.send(json.dumps({"events": [early, thumb(), late]}).encode(), bench.secret)
+    assert [one["status"] for one in reply.answer["results"]] == ["rejected", "accepted", "rejected"]
+    assert reply.answer["results"][0]["error"]["field"] == "occurred_at"
+    door.check(reply)
