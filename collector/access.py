@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from collector.errors import no_key, wrong_origin
+from collector.errors import keys_away, no_key, wrong_origin
 from eventlog.control import Control, Key
+from eventlog.control_engine import ControlUnavailable
 from eventlog.topics import PUBLIC_TYPES, SECRET_TYPES
 
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\Z")
@@ -23,8 +24,14 @@ def key_text(authorization: str, in_body: str | None) -> str:
 
 
 def find_key(control: Control, text: str) -> Key:
-    """Return the key; raises 401 when unknown or revoked. Service keys may not write events over HTTP."""
-    key = control.find_key(text)
+    """Return the key; raises 401 when unknown or revoked, 503 when only the control store that is away could tell.
+
+    Service keys may not write events over HTTP.
+    """
+    try:
+        key = control.find_key(text)
+    except ControlUnavailable as error:
+        raise keys_away(error) from error
     if key is None or key.kind == "service":
         raise no_key()
     return key

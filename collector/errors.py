@@ -21,6 +21,7 @@ REFUSALS = (
     (429, "rate_limited", "the key's rate is used up; Retry-After says for how long"),
     (500, "internal_error", "a fault of the collector"),
     (503, "overloaded", "too many requests in flight; Retry-After says when to come again"),
+    (503, "control_unavailable", "an unknown key while the control store is away; Retry-After says when to come again"),
 )
 
 
@@ -84,6 +85,13 @@ def too_many(seconds: int) -> Refused:
 def busy() -> Refused:
     """503: as many requests as may be are in flight."""
     error = Refused("overloaded", "The collector is busy.", "Wait as Retry-After says.", status=503)
+    error.retry_after = 1
+    return error
+
+
+def keys_away(why: ThumbwheelError) -> Refused:
+    """503: the key is unknown so far, and the control store cannot be asked."""
+    error = Refused(why.code, why.message, why.hint, status=503)
     error.retry_after = 1
     return error
 

@@ -43,7 +43,7 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
     schemas = _moved(events["$defs"])
     schemas["Error"] = _ERROR
     answers = {"202": _answer("all accepted: durable"), "207": _answer("some rejected or to be sent again")}
-    answers |= {str(status): _refusal(why) for status, _, why in REFUSALS}
+    answers |= {status: _refusal(why) for status, why in _refusals().items()}
     post = {
         "summary": "Write feedback events",
         "security": [{"key": []}, {}],
@@ -75,12 +75,20 @@ def _campaigns() -> dict[str, Any]:
         "properties": {"campaigns": {"type": "array", "items": campaign}, "fresh_for_s": number},
     }
     told = {"description": "the open ones", "content": {"application/json": {"schema": shape}}}
-    refused = {str(status): _refusal(why) for status, _, why in REFUSALS if status in (401, 403, 429)}
+    refused = {status: _refusal(why) for status, why in _refusals().items() if status in ("401", "403", "429", "503")}
     return {
         "summary": "The open campaigns of the key's project",
         "security": [{"key": []}],
         "responses": {"200": told, "304": {"description": "as the ETag says"}} | refused,
     }
+
+
+def _refusals() -> dict[str, str]:
+    """Return what each refusing status means; one status may have several codes."""
+    found: dict[str, str] = {}
+    for status, _, why in REFUSALS:
+        found[str(status)] = f"{found[str(status)]}; or {why}" if str(status) in found else why
+    return found
 
 
 def _refusal(why: str) -> dict[str, Any]:

@@ -166,7 +166,10 @@ def raised(service: str) -> Iterator[Raised]:
 
 def _makes_error(node: ast.Call) -> bool:
     name = getattr(node.func, "id", getattr(node.func, "attr", ""))
-    return name in {"ThumbwheelError", "EventError", "SettingsError", "StoreError", "Refused", "LogUnavailable"}
+    return name in {
+        "ThumbwheelError", "EventError", "SettingsError", "StoreError", "Refused", "LogUnavailable",
+        "ControlUnavailable",
+    }  # fmt: skip
 
 
 def _raised(service: str, node: ast.Call) -> Raised | None:

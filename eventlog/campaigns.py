@@ -16,6 +16,7 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Meta, Struct
 
+from eventlog.control_engine import make_tables
 from eventlog.errors import ThumbwheelError
 
 _metadata = sa.MetaData()
@@ -132,11 +133,7 @@ class Campaigns:
 
     def _connection(self) -> sa.Connection:
         if not self._made:
-            try:
-                _metadata.create_all(self._engine)
-            except sa.exc.OperationalError as error:
-                if "already exists" not in str(error):
-                    raise
+            make_tables(self._engine, _metadata)
             self._made = True
         return self._engine.connect()
 

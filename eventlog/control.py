@@ -1,4 +1,4 @@
-"""The control store: keys, console users, sessions. Through SQLAlchemy; SQLite under the home by default.
+"""The control store: keys, console users, sessions. SQLite under the home by default, or PostgreSQL.
 
 Neither events (secrets must not live in a log for ever) nor rebuildable. Written by console and command line,
 read with a cache by collector and gateway, which go on with what they know while it is away.
@@ -15,10 +15,10 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import sqlalchemy as sa
 
+from eventlog.control_engine import control_away, make_tables, open_engine
 from eventlog.errors import ThumbwheelError
 from eventlog.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 from eventlog.signing import signing_key
@@ -28,6 +28,10 @@ __all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "User", "hash_passw
 log = logging.getLogger(__name__)
 
 CACHE_SECONDS = 5.0
+# A key made a moment ago by another process must work at once; at most one look a second.
+UNKNOWN_SECONDS = 1.0
+# What a request waits for a store that is slow, before it goes on with what is known.
+PATIENCE_SECONDS = 1.0
 SESSION_DAYS = 14
 ROLES = ("viewer", "annotator", "reviewer", "admin")
 
@@ -98,6 +102,10 @@ class Control:
         self._engine = engine
         self._keys_file = keys_file
         self._lock = threading.Lock()
+        self._asking = threading.Lock()
+        self._reading: threading.Thread | None = None
+        self._tables_made = False
+        self._away = False
         self._stored: dict[str, Key] = {}
         self._by_hash: dict[str, Key] = {}
         self._by_id: dict[tuple[str, str], Key] = {}
@@ -105,26 +113,23 @@ class Control:
 
     @classmethod
     def open(cls, url: str, keys_file: str = "") -> Control:
-        """Open the store and create its tables where missing.
+        """Open the store, create its tables where missing, and read the keys.
 
         `keys_file` (`THUMBWHEEL_KEYS`) names a mounted file of key hashes that serves beside the store, and alone
-        while the store cannot be reached. Raises ThumbwheelError, SettingsError for the file.
+        while the store cannot be reached. Raises ThumbwheelError, SettingsError for the file or the address.
         """
-        mounted = KeysFile(keys_file) if keys_file else None
-        if url.startswith("sqlite:///"):
-            Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-        engine = sa.create_engine(url, pool_pre_ping=not url.startswith("sqlite"))
+        control = cls(open_engine(url), KeysFile(keys_file) if keys_file else None)
         try:
-            _metadata.create_all(engine)
-        except sa.exc.OperationalError as error:
-            if "already exists" not in str(error):
-                if mounted is None:
-                    raise ThumbwheelError(
-                        "control_store", f"The control store cannot be opened: {error.orig}",
-                        "Check THUMBWHEEL_CONTROL.",
-                    ) from error  # fmt: skip
-                log.warning("The control store cannot be opened; going on with the keys of %s.", mounted.path)
-        return cls(engine, mounted)
+            control.refresh()
+        except sa.exc.SQLAlchemyError as error:
+            if control._keys_file is None:
+                raise ThumbwheelError(
+                    "control_store", f"The control store cannot be opened: {_reason(error)}",
+                    "Check THUMBWHEEL_CONTROL, and that the store runs.",
+                ) from error  # fmt: skip
+            log.warning("The control store cannot be opened; going on with the keys of %s.", control._keys_file.path)
+            control._forget_nothing()
+        return control
 
     @property
     def engine(self) -> sa.Engine:
@@ -171,13 +176,17 @@ class Control:
         return sorted(found, key=lambda key: (key.created_at, key.key_id))
 
     def find_key(self, text: str) -> Key | None:
-        """Return the key of this text unless unknown or revoked (cached; looked up by hash)."""
+        """Return the key of this text unless unknown or revoked (cached; looked up by hash).
+
+        Raises ControlUnavailable for an unknown one while the store is away: it may be in there.
+        """
         key_hash = _digest(text)
         known = self._known().get(key_hash)
-        if known is None and time.monotonic() - self._read_at > 1.0:
-            # A key made a moment ago by another process must work at once; at most one look a second.
-            self.refresh()
+        if known is None:
+            self._look_again(UNKNOWN_SECONDS)
             known = self._by_hash.get(key_hash)
+        if known is None and (self._away or self._reading is not None):
+            raise control_away()
         return None if known is None or known.revoked else known
 
     def signing_key(self, project: str, key_id: str) -> bytes | None:
@@ -200,26 +209,56 @@ class Control:
         return frozenset(origin for key in keys if key.kind == "public" and not key.revoked for origin in key.origins)
 
     def _known(self) -> dict[str, Key]:
-        if time.monotonic() - self._read_at > CACHE_SECONDS:
-            self.refresh()
+        if self._reading is not None or time.monotonic() - self._read_at > CACHE_SECONDS:
+            self._look_again(CACHE_SECONDS)
         return self._by_hash
 
     def _mounted(self) -> dict[str, Key]:
         return self._keys_file.keys() if self._keys_file else {}
 
+    def _look_again(self, every_s: float) -> None:
+        """Read the keys in a thread unless that was tried within `every_s`, and wait `PATIENCE_SECONDS` for it."""
+        with self._asking:
+            if self._reading is None and time.monotonic() - self._read_at > every_s:
+                self._read_at = time.monotonic()
+                self._reading = threading.Thread(target=self._read_or_go_on, name="control-read", daemon=True)
+                self._reading.start()
+            reading, until = self._reading, self._read_at + PATIENCE_SECONDS
+        if reading is not None:
+            reading.join(max(0.0, until - time.monotonic()))
+
+    def _read_or_go_on(self) -> None:
+        try:
+            self.refresh()
+        except sa.exc.SQLAlchemyError as error:
+            if not self._away:
+                log.warning("The control store is away; going on with what is known. %s", _reason(error))
+            self._forget_nothing()
+        finally:
+            self._reading = None
+
     def refresh(self) -> None:
-        """Read all keys again; while the store is away, what is known stays."""
+        """Read all keys again; raises sqlalchemy's errors, and what is known stays."""
         with self._lock:
-            try:
-                with self._engine.connect() as connection:
-                    self._stored = {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
-            except sa.exc.SQLAlchemyError:
-                if self._read_at == float("-inf") and self._keys_file is None:
-                    raise
-            # The store wins, so that a key of the file can be taken over and revoked there.
-            self._by_hash = self._mounted() | self._stored
-            self._by_id = {(key.project, key.key_id): key for key in self._by_hash.values()}
-            self._read_at = time.monotonic()
+            if not self._tables_made:
+                make_tables(self._engine, _metadata)
+                self._tables_made = True
+            with self._engine.connect() as connection:
+                self._stored = {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
+            if self._away:
+                log.warning("The control store is back.")
+            self._take(away=False)
+
+    def _forget_nothing(self) -> None:
+        with self._lock:
+            self._take(away=True)
+
+    def _take(self, away: bool) -> None:
+        # The store wins, so that a key of the file can be taken over and revoked there.
+        self._by_hash = self._mounted() | self._stored
+        self._by_id = {(key.project, key.key_id): key for key in self._by_hash.values()}
+        self._away = away
+        self._read_at = time.monotonic()
 
     # -- users and sessions
 
@@ -280,6 +319,11 @@ class Control:
 
 def _now() -> datetime:
     return datetime.now(UTC).replace(tzinfo=None)
+
+
+def _reason(error: sa.exc.SQLAlchemyError) -> str:
+    """Return the first line of what the database said."""
+    return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
 
 
 def _key(row: sa.Row[tuple[object, ...]]) -> Key:

@@ -30,8 +30,10 @@ ABOUT: dict[str, About] = {
         "0 (1 embedded, 12 Kafka)", "0（内嵌 1，Kafka 12）",
     ),
     "control": About(
-        "control store (keys, users, sessions, campaigns), an SQLAlchemy address",
-        "控制库（密钥、用户、会话、收集活动），SQLAlchemy 地址", *_EMBEDDED,
+        "control store (keys, users, sessions, campaigns): `sqlite:////abs/path.db` or "
+        "`postgresql://user:password@host:5432/database` (extra `postgresql`)",
+        "控制库（密钥、用户、会话、收集活动）：`sqlite:////abs/path.db` 或 "
+        "`postgresql://user:password@host:5432/database`（附加依赖 `postgresql`）", *_EMBEDDED,
     ),
     "keys": About(
         "a mounted JSON file of key hashes, read beside the control store: a list of `{key_id, project, kind, "

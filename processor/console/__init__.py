@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, render_template, request
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
 from eventlog.control import Control
+from eventlog.control_engine import ControlUnavailable, control_away
 from eventlog.errors import ThumbwheelError
 from eventlog.log import Log
 from eventlog.settings import Settings
@@ -73,6 +75,8 @@ def create_app(settings: Settings, store: Store, log: Log, control: Control) -> 
     app.register_blueprint(health.blueprint)
     app.register_error_handler(ThumbwheelError, _our_error)
     app.register_error_handler(HTTPException, _http_error)
+    for away in (OperationalError, InterfaceError, TimeoutError):
+        app.register_error_handler(away, _control_away)
     app.register_error_handler(Exception, _unexpected)
     app.after_request(_secure)
     return app
@@ -107,6 +111,11 @@ _HINTS = {
     413: f"Send at most {MAX_BODY} bytes.",
     415: "Send Content-Type: application/json.",
 }
+
+
+def _control_away(error: SQLAlchemyError) -> Any:
+    log_lines.error("%s %s: the control store is away (%s)", request.method, request.path, type(error).__name__)
+    return _answer(control_away(), ControlUnavailable.status)
 
 
 def _unexpected(error: Exception) -> Any:

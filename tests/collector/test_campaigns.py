@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from collector.campaigns import OpenCampaigns
 from eventlog.campaigns import Campaigns, read_rule
+from eventlog.settings import Settings
 
 from .conftest import SHOP, Bench, events, thumb
+
+
+@pytest.fixture
+def settings(tmp_path: Path, control_url: str) -> Settings:
+    return Settings(home=tmp_path, control=control_url)
 
 
 def make(bench: Bench, project: str = "default", **changes: Any) -> str:

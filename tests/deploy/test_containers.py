@@ -75,7 +75,7 @@ def test_an_image_runs_its_module_without_root_and_with_its_own_extra(dockerfile
     text = stage(dockerfile, service)
     module = {"gateway": "trainer.serving"}.get(service, service)
     assert f'CMD ["python", "-m", "{module}"]' in text and "USER 10001:10001" in text
-    assert f"deploy/requirements.py {service} >" in text
+    assert f"deploy/requirements.py {service} postgresql >" in text
     for copied in re.findall(r"^COPY (\S+) ", text, re.M):
         assert (REPOSITORY / copied).exists(), copied
 

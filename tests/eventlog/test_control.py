@@ -13,13 +13,14 @@ import pytest
 
 from eventlog import control as control_module
 from eventlog.control import Control
+from eventlog.control_engine import ControlUnavailable
 from eventlog.errors import SettingsError, ThumbwheelError
 from eventlog.signing import sign_candidate, signing_key, verify_candidate
 
 
 @pytest.fixture
-def url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/home/control.db"
+def url(control_url: str) -> str:
+    return control_url
 
 
 @pytest.fixture
@@ -47,11 +48,16 @@ def test_a_key_is_found_by_its_text_with_its_project_and_origins(control: Contro
     assert control.find_key(made.key + "x") is None and control.find_key("") is None
 
 
-def test_a_key_s_text_is_nowhere_on_the_disk(control: Control, tmp_path: Path) -> None:
+def test_a_key_s_text_is_nowhere_on_the_disk(
+    control: Control, url: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     made = control.create_key("shop", "secret")
     control.close()
-    for file in (tmp_path / "home").iterdir():
-        assert made.key.encode() not in file.read_bytes()
+    on_sqlite = url.startswith("sqlite")
+    folder = tmp_path / "home" if on_sqlite else request.getfixturevalue("postgresql").files()
+    files = [file.read_bytes() for file in folder.rglob("*") if file.is_file()]
+    assert any(made.key_id.encode() in body for body in files)
+    assert not any(made.key.encode() in body for body in files)
 
 
 def test_a_key_of_an_unknown_kind_is_refused(control: Control) -> None:
@@ -97,11 +103,12 @@ def test_a_key_made_by_another_process_works_within_a_second(
     assert control.find_key(made.key) is not None
 
 
-def test_known_keys_work_while_the_store_is_away(control: Control, tmp_path: Path, no_cache: None) -> None:
+def test_known_keys_work_while_the_store_is_broken(tmp_path: Path, no_cache: None) -> None:
+    control = Control.open(f"sqlite:///{tmp_path}/control.db")
     made = control.create_key("shop", "secret")
     assert control.find_key(made.key) is not None
     control.close()
-    (tmp_path / "home" / "control.db").write_bytes(b"broken" * 1000)
+    (tmp_path / "control.db").write_bytes(b"broken" * 1000)
     assert control.find_key(made.key) is not None
     assert control.signing_key("shop", made.key_id) is not None
 
@@ -231,11 +238,18 @@ def test_a_wrong_file_stops_the_start_with_a_line_that_names_it(
     assert named in caught.value.message and caught.value.field == "THUMBWHEEL_KEYS"
 
 
-def test_the_file_alone_serves_while_the_store_is_away(tmp_path: Path, keys_file: Path) -> None:
+def test_the_file_alone_serves_while_the_store_is_away_and_beside_it_once_it_is_there(
+    tmp_path: Path, keys_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "folder").mkdir()
     control = Control.open(f"sqlite:///{tmp_path}/folder", str(keys_file))
     assert control.find_key("tw_sec_mounted") is not None
+    with pytest.raises(ControlUnavailable):
+        control.find_key("tw_sec_other")
+    (tmp_path / "folder").rmdir()
+    monkeypatch.setattr(control_module, "UNKNOWN_SECONDS", -1.0)
     assert control.find_key("tw_sec_other") is None
+    assert control.find_key(control.create_key("shop", "secret").key) is not None
 
 
 def test_a_key_that_is_in_both_is_revoked_through_the_store(url: str, tmp_path: Path) -> None:

@@ -1,0 +1,82 @@
+"""The control store's engine and tables: SQLite under the home, or PostgreSQL (extra `postgresql`).
+
+A PostgreSQL that is away, unreachable or slow costs a caller seconds and not minutes. Options in the address
+(`?connect_timeout=10`, `?sslmode=verify-full`; libpq's names) win over the limits here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import sqlalchemy as sa
+
+from eventlog.errors import SettingsError, ThumbwheelError
+
+# Seconds, then milliseconds.
+CONNECT_SECONDS = 3
+POOL_SECONDS = 5
+_POSTGRESQL_LIMITS: dict[str, Any] = {
+    "connect_timeout": CONNECT_SECONDS,
+    "tcp_user_timeout": 10_000,
+    "options": "-c statement_timeout=10000 -c lock_timeout=10000",
+    "application_name": "thumbwheel",
+}
+# Any number will do; the same in every process.
+_TABLES_LOCK = crc32(b"thumbwheel tables")
+_TABLES_TRIES = 20
+
+
+class ControlUnavailable(ThumbwheelError):
+    """The control store cannot be asked, and what is known does not answer the question; try again."""
+
+    status = 503
+
+
+def control_away() -> ControlUnavailable:
+    """Return the error for a question that only the store could answer."""
+    return ControlUnavailable("control_unavailable", "The control store cannot be reached.", "Try again in a moment.")
+
+
+def open_engine(url: str) -> sa.Engine:
+    """Return the engine of an address; connects to nothing. Raises SettingsError for one that cannot be used."""
+    if url.startswith("sqlite:///"):
+        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        return sa.create_engine(url)
+    try:
+        address = sa.make_url(url)
+        if address.drivername in ("postgresql", "postgres"):
+            address = address.set(drivername="postgresql+psycopg")
+        limits = {}
+        if address.get_backend_name() == "postgresql":
+            limits = {name: value for name, value in _POSTGRESQL_LIMITS.items() if name not in address.query}
+        return sa.create_engine(address, pool_pre_ping=True, pool_timeout=POOL_SECONDS, connect_args=limits)
+    except ModuleNotFoundError as error:
+        raise _wrong(
+            f"needs the Python package {error.name}", 'pip install "thumbwheel-server[postgresql]" brings it.'
+        ) from error
+    except (sa.exc.ArgumentError, ValueError) as error:
+        # The address holds a password: it is not shown.
+        raise _wrong(
+            "is not an address", "Use sqlite:////abs/path.db or postgresql://user:password@host:5432/database."
+        ) from error
+
+
+def _wrong(why: str, hint: str) -> SettingsError:
+    return SettingsError("control_store", f"THUMBWHEEL_CONTROL {why}.", hint, "THUMBWHEEL_CONTROL")
+
+
+def make_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
+    """Create the tables that are missing; any number of processes may do so at once. Raises sqlalchemy's errors."""
+    for attempt in range(_TABLES_TRIES):
+        try:
+            with engine.begin() as connection:
+                if engine.dialect.name == "postgresql":
+                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TABLES_LOCK)))
+                metadata.create_all(connection)
+            return
+        except sa.exc.OperationalError as error:
+            # SQLite: another process made one between the look and the making; the rest may still be missing.
+            if "already exists" not in str(error) or attempt == _TABLES_TRIES - 1:
+                raise
