@@ -12,6 +12,8 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from collector.access import allowed_types, check_origin, find_key, key_text
 from collector.app import create_app
 from collector.body import Batch, event_id_of, parse
@@ -23,7 +25,7 @@ from eventlog.errors import EventError
 from eventlog.events import Event, decode_event, decode_stored, encode, named_candidates, stamp
 from eventlog.log import Log, Record
 from eventlog.settings import Settings
-from eventlog.signing import verify_candidate
+from eventlog.signing import FindSigningKey, verify_candidate
 from eventlog.topics import EVENTS, REJECTED
 
 DOCUMENTED = frozenset({202, 207} | {status for status, _, _ in REFUSALS} - {500})
@@ -38,6 +40,7 @@ class Owed:
     accepted: list[Event] = field(default_factory=list)
     refused: list[tuple[bytes, EventError]] = field(default_factory=list)
     report: bytes = b""
+    sent_at: datetime | None = None
 
 
 @dataclass
@@ -97,7 +100,8 @@ class Door:
             key = self.control.find_key(reply.key)
             for event in owed.accepted:
                 assert key is not None
-                check_stored(next(kept[EVENTS]), event, key, self.control, reply.since)
+                received = check_stored(next(kept[EVENTS]), event, key, self.control.signing_key, owed.sent_at)
+                assert reply.since <= received <= datetime.now(UTC)
             for raw, error in owed.refused:
                 assert key is not None
                 record = next(kept[REJECTED])
@@ -124,7 +128,7 @@ class Door:
 
 def judge(batch: Batch, key: Key) -> Owed:
     """Decode each event alone; those of a type the key may not write are refused."""
-    owed = Owed(202, {"results": []})
+    owed = Owed(202, {"results": []}, sent_at=moment(batch.sent_at))
     for raw in batch.events:
         result: dict[str, Any] = {"event_id": event_id_of(bytes(raw)), "status": "accepted"}
         try:
@@ -146,6 +150,15 @@ def judge(batch: Batch, key: Key) -> Owed:
     return owed
 
 
+def moment(text: str | None) -> datetime | None:
+    """When the sender says it sent; None where that says no moment of the calendar."""
+    try:
+        given = msgspec.convert(text, datetime)
+        return given.astimezone(UTC) if given.tzinfo else None
+    except (msgspec.ValidationError, OverflowError):
+        return None
+
+
 def check_shape(reply: Reply) -> None:
     """A documented status, and one result per event or the one error shape: true whatever the oracle says."""
     assert reply.status in DOCUMENTED, (reply.status, reply.body)
@@ -158,16 +171,18 @@ def check_shape(reply: Reply) -> None:
         assert set(one) == ({"event_id", "status"} if one["status"] == "accepted" else {"event_id", "status", "error"})
 
 
-def check_stored(record: Record, event: Event, key: Key, control: Control, since: datetime) -> None:
-    """The record is the event with its stamps, byte for byte, under its interaction, and reads back."""
+def check_stored(record: Record, event: Event, key: Key, find: FindSigningKey, sent_at: datetime | None) -> datetime:
+    """The record is the event with its stamps, byte for byte, under its interaction; return when it was received."""
     stored: Any = decode_stored(record.value)
-    assert since <= stored.received_at <= datetime.now(UTC)
     own: Any = event
     names = named_candidates(event)
-    verified = bool(names) and all(
-        verify_candidate(control.signing_key, key.project, own.interaction_id, name) for name in names
-    )
-    wanted = stamp(
-        event, project=key.project, key_id=key.key_id, via=key.kind, received_at=stored.received_at, verified=verified
-    )
-    assert (record.key, record.value) == (own.interaction_id, encode(wanted))
+    verified = bool(names) and all(verify_candidate(find, key.project, own.interaction_id, name) for name in names)
+    wanted = encode(
+        stamp(
+            event, project=key.project, key_id=key.key_id, via=key.kind, received_at=stored.received_at,
+            verified=verified, sent_at=sent_at,
+        )
+    )  # fmt: skip
+    assert (record.key, record.value) == (own.interaction_id, wanted), f"{record.value!r} is not {wanted!r}"
+    received: datetime = stored.received_at
+    return received

@@ -140,7 +140,8 @@ def batch_of(raws: list[bytes], head: bytes = b"") -> bytes:
 HEADS = st.sampled_from([
     b"", b'"sent_at":"2026-01-31T12:00:00Z",', b'"sent_at":null,', b'"unknown":{"deep":[[1]]},', b'"key":null,',
     b'"dropped":{"event_id":"0190a1b2-0000-7000-8000-000000000001","counts":{"queue_full":3}},', b'"dropped":7,',
-    b'"sent_at":7,', b'"events":[],', b'"dropped":"\\ud83d",', b'"x":"\\u0000",', b'"dropped":"\xff",',
+    b'"sent_at":7,', b'"sent_at":"0001-01-01T00:00:00+23:59",', b'"sent_at":"2026-01-31T12:00:00","key":"",',
+    b'"events":[],', b'"dropped":"\\ud83d",', b'"x":"\\u0000",', b'"dropped":"\xff",',
 ])  # fmt: skip
 
 
