@@ -9,12 +9,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 from urllib.parse import parse_qsl, urlsplit
 
+from msgspec import Struct
+
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.events import Event, encode
 from eventlog.topics import topic_for
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """One record to append. Entries with equal keys keep their order in one partition."""
 
     topic: str
@@ -22,7 +24,7 @@ class Entry(NamedTuple):
     value: bytes
 
 
-class Position(NamedTuple):
+class Position(Struct, frozen=True, gc=False):
     """Where a record was written."""
 
     topic: str

@@ -13,9 +13,9 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
 from contextlib import contextmanager, suppress
+from functools import cache
+from itertools import count
 from pathlib import Path
 
 import apsw
@@ -49,12 +49,10 @@ CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_
                                  PRIMARY KEY(topic, partition)) WITHOUT ROWID;
 """
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}(position INTEGER PRIMARY KEY, key TEXT, value BLOB, timestamp_ms INTEGER)"
-_ROW = "(?, ?, ?, ?)"
-COLUMNS = 4
 # Rows a statement: apsw gives up the interpreter's lock at each one and has to win it back from the callers' threads.
-ROWS_A_STATEMENT = 32
-_INSERT = "INSERT INTO {name} VALUES " + _ROW
-_INSERT_MANY = "INSERT INTO {name} VALUES " + ", ".join([_ROW] * ROWS_A_STATEMENT)
+ROWS_A_STATEMENT = 64
+
+Place = tuple[str, int]
 
 
 def check_sqlite_version(version: str) -> None:
@@ -69,21 +67,48 @@ def check_sqlite_version(version: str) -> None:
     )
 
 
+@cache
+def _insert(name: str, rows: int) -> str:
+    """Return the statement for so many rows: the first offset, the time, then key and value of each."""
+    values = (f"(?1 + {row}, ?{2 * row + 3}, ?{2 * row + 4}, ?2)" for row in range(rows))
+    return f"INSERT INTO {name} VALUES {', '.join(values)}"
+
+
 class _Waiting:
-    """One append that waits for its commit: entries, and the partition of each. No entries: a trial commit."""
+    """One append that waits for its commit; without entries a trial commit.
 
-    __slots__ = ("entries", "future", "partitions", "size")
+    The caller's thread lays out keys and values by place, one after another, so that the writer only joins lists.
+    """
 
-    def __init__(self, entries: Sequence[Entry], partitions: Sequence[int]) -> None:
-        self.entries = entries
-        self.partitions = partitions
-        self.size = sum(len(entry.value) + 64 for entry in entries)
-        self.future: Future[list[Position | None]] = Future()
+    __slots__ = ("_answered", "_durable", "_places", "first", "rows", "size")
 
-    def answer(self, positions: list[Position | None] | None = None) -> None:
-        """Answer the caller once; without positions: not known to be durable."""
-        if not self.future.done():
-            self.future.set_result([None] * len(self.entries) if positions is None else positions)
+    def __init__(self, entries: Sequence[Entry], places: Sequence[Place]) -> None:
+        self.rows: dict[Place, list[str | bytes]] = {place: [] for place in places}
+        self.size = 0
+        for entry, place in zip(entries, places, strict=True):
+            self.rows[place] += (entry.key, entry.value)
+            self.size += len(entry.value) + 64
+        # The offset of the first row in each place; the writer's.
+        self.first: dict[Place, int] = {}
+        self._places = places
+        self._durable = False
+        self._answered = threading.Lock()
+        self._answered.acquire()
+
+    def __len__(self) -> int:
+        return len(self._places)
+
+    def answer(self, durable: bool) -> None:
+        """Answer the caller, once; not durable means not known to be."""
+        self._durable = durable
+        self._answered.release()
+
+    def positions(self, timeout_s: float) -> list[Position | None]:
+        """Wait for the answer and return the position of each entry; all None when it did not come or was no."""
+        if not self._answered.acquire(timeout=timeout_s) or not self._durable:
+            return [None] * len(self)
+        offsets = {place: count(first) for place, first in self.first.items()}
+        return [Position(*place, next(offsets[place])) for place in self._places]
 
 
 class SqliteLog:
@@ -98,6 +123,7 @@ class SqliteLog:
         self._folder = self.path.parent
         self._pid = os.getpid()
         self._open(partitions)
+        self._places = {topic: [(topic, n) for n in range(len(names))] for topic, names in self._names.items()}
         self._queue: list[_Waiting] = []
         self._queued_bytes = 0
         self._wakeup = threading.Condition()
@@ -184,27 +210,24 @@ class SqliteLog:
             raise LogUnavailable("This log was opened before a fork.", "Open it in the worker process.")
         if not entries:
             return []
-        return self._wait_for_commit(_Waiting(entries, [self._partition(entry) for entry in entries]), timeout_s)
+        return self._wait_for_commit(_Waiting(entries, [self._place(entry) for entry in entries]), timeout_s)
 
-    def _partition(self, entry: Entry) -> int:
-        if entry.topic not in self._names:
+    def _place(self, entry: Entry) -> Place:
+        places = self._places.get(entry.topic)
+        if places is None:
             raise SettingsError("log_topic", f"Unknown topic {entry.topic!r}.", f"Use one of {TOPICS}.")
-        count = len(self._names[entry.topic])
-        return 0 if count == 1 else partition_of(entry.key, count)
+        return places[0] if len(places) == 1 else places[partition_of(entry.key, len(places))]
 
     def _wait_for_commit(self, waiting: _Waiting, timeout_s: float) -> list[Position | None]:
         with self._wakeup:
             if self._closing:
                 raise LogUnavailable("The log is closed.")
             if self._queued_bytes + waiting.size > MAX_WAITING_BYTES and self._queue:
-                return [None] * len(waiting.entries)
+                return [None] * len(waiting)
             self._queue.append(waiting)
             self._queued_bytes += waiting.size
             self._wakeup.notify()
-        try:
-            return waiting.future.result(timeout_s)
-        except FutureTimeout:
-            return [None] * len(waiting.entries)
+        return waiting.positions(timeout_s)
 
     def _take(self) -> list[_Waiting]:
         """Wait for appends and take as many as one commit may hold; empty when the log closes."""
@@ -213,11 +236,11 @@ class SqliteLog:
                 if self._closing:
                     return []
                 self._wakeup.wait()
-            taken, size, count = 0, 0, 0
+            taken, size, rows = 0, 0, 0
             for waiting in self._queue:
-                if taken and (size + waiting.size > MAX_COMMIT_BYTES or count >= MAX_COMMIT_ENTRIES):
+                if taken and (size + waiting.size > MAX_COMMIT_BYTES or rows >= MAX_COMMIT_ENTRIES):
                     break
-                taken, size, count = taken + 1, size + waiting.size, count + len(waiting.entries)
+                taken, size, rows = taken + 1, size + waiting.size, rows + len(waiting)
             batch, self._queue = self._queue[:taken], self._queue[taken:]
             self._queued_bytes -= size
             return batch
@@ -225,64 +248,53 @@ class SqliteLog:
     def _write_loop(self) -> None:
         while batch := self._take():
             try:
-                answers = self._commit(batch)
+                self._commit(batch)
             except (apsw.Error, OSError) as error:
                 self._failure = str(error)
                 for waiting in batch:
-                    waiting.answer()
+                    waiting.answer(durable=False)
                 continue
             self._failure = None
             # Before the answers: a reader must not lie behind a caller that was told. What is committed stays so.
             with suppress(OSError):
                 poke_all(self._folder)
-            for waiting, answer in zip(batch, answers, strict=True):
-                waiting.answer(answer)
+            for waiting in batch:
+                waiting.answer(durable=True)
 
-    def _commit(self, batch: list[_Waiting]) -> list[list[Position | None]]:
+    def _commit(self, batch: list[_Waiting]) -> None:
         now_ms = time.time_ns() // 1_000_000
         with self._turn():
             self._db.execute("BEGIN IMMEDIATE")
             try:
-                answers = self._insert(batch, now_ms)
+                self._insert_all(batch, now_ms)
                 self._db.execute("COMMIT")
             except BaseException:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
-        return answers
 
-    def _insert(self, batch: list[_Waiting], now_ms: int) -> list[list[Position | None]]:
-        # By place: the first offset, and the values of all rows one after another.
-        tables: dict[tuple[str, int], tuple[int, list[int | str | bytes]]] = {}
-        answers: list[list[Position | None]] = []
+    def _insert_all(self, batch: list[_Waiting], now_ms: int) -> None:
+        # By place: the first offset, and key and value of all rows one after another.
+        tables: dict[Place, tuple[int, list[str | bytes]]] = {}
         for waiting in batch:
-            answer: list[Position | None] = []
-            for (topic, key, value), partition in zip(waiting.entries, waiting.partitions, strict=True):
-                place = (topic, partition)
+            for place, rows in waiting.rows.items():
                 if place not in tables:
                     tables[place] = (self._head(*place), [])
                 first, values = tables[place]
-                offset = first + len(values) // COLUMNS
-                values += (offset, key, value, now_ms)
-                answer.append(Position(topic, partition, offset))
-            answers.append(answer)
+                waiting.first[place] = first + len(values) // 2
+                values += rows
         if not tables:
             # A trial commit has to write something, or it would prove nothing.
             self._db.execute(f"PRAGMA user_version={now_ms % 2**31}")
         for (topic, partition), (first, values) in tables.items():
-            self._insert_rows(self._names[topic][partition], values)
+            name = self._names[topic][partition]
+            for at in range(0, len(values), 2 * ROWS_A_STATEMENT):
+                some = values[at : at + 2 * ROWS_A_STATEMENT]
+                self._db.execute(_insert(name, len(some) // 2), (first + at // 2, now_ms, *some))
             self._db.execute(
                 "UPDATE heads SET next_offset=? WHERE topic=? AND partition=?",
-                (first + len(values) // COLUMNS, topic, partition),
+                (first + len(values) // 2, topic, partition),
             )
-        return answers
-
-    def _insert_rows(self, name: str, values: list[int | str | bytes]) -> None:
-        step = COLUMNS * ROWS_A_STATEMENT
-        whole = len(values) - len(values) % step
-        self._db.executemany(_INSERT_MANY.format(name=name), (values[at : at + step] for at in range(0, whole, step)))
-        rest = (values[at : at + COLUMNS] for at in range(whole, len(values), COLUMNS))
-        self._db.executemany(_INSERT.format(name=name), rest)
 
     def _head(self, topic: str, partition: int) -> int:
         return int(
@@ -352,7 +364,7 @@ class SqliteLog:
             with self._wakeup:
                 unanswered, self._queue = self._queue, []
             for waiting in unanswered:
-                waiting.answer()
+                waiting.answer(durable=False)
             return
         self._db.close()
         os.close(self._lock_file)

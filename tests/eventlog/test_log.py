@@ -295,7 +295,7 @@ def test_whatever_is_appended_is_read_back(log: Log, batches: list[list[tuple[st
         positions = log.append([Entry(*row) for row in batch])
         for position, (_, key, value) in zip(positions, batch, strict=True):
             assert position is not None
-            expected[position[:2]].append((position.offset, key, value))
+            expected[position.topic, position.partition].append((position.offset, key, value))
     found: dict[tuple[str, int], list[tuple[int, str, bytes]]] = defaultdict(list)
     for record in read(log, sum(map(len, batches)), before):
         found[record[:2]].append((record.offset, record.key, record.value))
