@@ -77,7 +77,9 @@ def _create(control: Control, settings: Settings) -> DevKeys:
     origins = [f"http://{host}:{port}" for port in sorted(ports) for host in ("127.0.0.1", "localhost")]
 
     def create(project: str, kind: str) -> str:
-        return control.create_key(project, kind, origins if kind == "public" else (), "development").key
+        return control.create_key(
+            project, kind, origins if kind == "public" else (), "development", by="thumbwheel up"
+        ).key
 
     made = DevKeys(
         create("default", "public"), create("default", "secret"), create("*", "service"),

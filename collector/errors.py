@@ -11,7 +11,7 @@ MAX_EVENTS = 500
 # Status, code and meaning of every refusal of a whole request.
 REFUSALS = (
     (400, "invalid_body", "not JSON, or not this shape"),
-    (401, "invalid_key", "key missing, unknown or revoked"),
+    (401, "invalid_key", "key missing, unknown, revoked or expired"),
     (403, "origin_not_allowed", "origin not allowed for this key"),
     (404, "not_found", "no such address"),
     (405, "method_not_allowed", "another method is needed"),

@@ -14,16 +14,17 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
+from eventlog import key_store
 from eventlog.control_engine import control_away, make_tables, open_engine
 from eventlog.errors import ThumbwheelError
+from eventlog.key_store import CreatedKey, KeyChange, digest
 from eventlog.keys import EVERY_PROJECT, KINDS, Key, KeysFile
-from eventlog.signing import signing_key
 
-__all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "User", "hash_password"]
+__all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "User", "hash_password"]
 
 log = logging.getLogger(__name__)
 
@@ -36,18 +37,6 @@ SESSION_DAYS = 14
 ROLES = ("viewer", "annotator", "reviewer", "admin")
 
 _metadata = sa.MetaData()
-_keys = sa.Table(
-    "keys", _metadata,
-    sa.Column("key_id", sa.String(32), primary_key=True),
-    sa.Column("project", sa.String(128), nullable=False),
-    sa.Column("kind", sa.String(16), nullable=False),
-    sa.Column("name", sa.String(200), nullable=False),
-    sa.Column("key_hash", sa.String(64), nullable=False, unique=True),
-    sa.Column("signing_key", sa.LargeBinary, nullable=False),
-    sa.Column("origins", sa.Text, nullable=False),
-    sa.Column("created_at", sa.DateTime, nullable=False),
-    sa.Column("revoked_at", sa.DateTime),
-)  # fmt: skip
 _users = sa.Table(
     "users", _metadata,
     sa.Column("name", sa.String(128), primary_key=True),
@@ -64,23 +53,11 @@ _sessions = sa.Table(
 
 
 @dataclass(frozen=True)
-class CreatedKey:
-    """A new key; `key` is shown once."""
-
-    key: str
-    key_id: str
-
-
-@dataclass(frozen=True)
 class User:
     """A console user; role is one of viewer, annotator, reviewer, admin."""
 
     name: str
     role: str
-
-
-def _digest(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def hash_password(password: str) -> str:
@@ -138,59 +115,60 @@ class Control:
 
     # -- keys
 
-    def create_key(self, project: str, kind: str, origins: Sequence[str] = (), name: str = "") -> CreatedKey:
-        """Create a key; its text is returned once and stored only as a hash."""
+    def create_key(
+        self, project: str, kind: str, origins: Sequence[str] = (), name: str = "", *, by: str = "thumbwheel"
+    ) -> CreatedKey:
+        """Create a key; its text is returned once and stored only as a hash. `by` goes into the audit log."""
         if kind not in KINDS:
             raise ThumbwheelError("key_kind", f"Unknown kind of key {kind!r}.", f"Use one of {', '.join(KINDS)}.")
-        created = CreatedKey(KINDS[kind] + secrets.token_urlsafe(24), "k" + secrets.token_hex(5))
-        row = {
-            "key_id": created.key_id,
-            "project": EVERY_PROJECT if kind == "service" else project,
-            "kind": kind,
-            "name": name,
-            "key_hash": _digest(created.key),
-            "signing_key": signing_key(created.key),
-            "origins": "\n".join(origins),
-            "created_at": _now(),
-        }
-        with self._engine.begin() as connection:
-            connection.execute(_keys.insert().values(**row))
+        project = EVERY_PROJECT if kind == "service" else project
+        created = key_store.create(self._engine, project, kind, "\n".join(origins), name, by)
         self.refresh()
         return created
 
-    def revoke_key(self, key_id: str) -> bool:
-        """Revoke a key; False when there is none of that id. Other processes notice within the cache time."""
-        with self._engine.begin() as connection:
-            done = connection.execute(
-                _keys.update().where(_keys.c.key_id == key_id, _keys.c.revoked_at.is_(None)).values(revoked_at=_now())
-            )
+    def rotate_key(self, key_id: str, overlap: timedelta, *, by: str = "thumbwheel") -> tuple[CreatedKey, datetime]:
+        """Create a key like this one and let this one expire after the overlap; return the new key and that time (UTC).
+
+        Raises ThumbwheelError for a key that is not in the store, or does not go on for ever any more.
+        """
+        created = key_store.rotate(self._engine, key_id, overlap, by)
         self.refresh()
-        return done.rowcount == 1
+        return created
+
+    def revoke_key(self, key_id: str, *, by: str = "thumbwheel") -> bool:
+        """Revoke a key; False when there is none of that id. Other processes notice within the cache time."""
+        done = key_store.revoke(self._engine, key_id, by)
+        self.refresh()
+        return done
+
+    def list_key_changes(self, project: str) -> list[KeyChange]:
+        """Return what happened to the keys of a project and to service keys, newest first."""
+        return key_store.list_changes(self._engine, project)
 
     def list_keys(self, project: str | None = None) -> list[Key]:
         """Return keys, oldest first, revoked ones too, and those of the mounted file."""
-        with self._engine.connect() as connection:
-            stored = {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
-        keys = (self._mounted() | stored).values()
+        keys = (self._mounted() | key_store.read_keys(self._engine)).values()
         found = [key for key in keys if project is None or key.project == project]
         return sorted(found, key=lambda key: (key.created_at, key.key_id))
 
     def find_key(self, text: str) -> Key | None:
-        """Return the key of this text unless unknown or revoked (cached; looked up by hash).
+        """Return the key of this text unless unknown, revoked or expired (cached).
 
-        Raises ControlUnavailable for an unknown one while the store is away: it may be in there.
+        The text is compared with nothing: it is hashed, and its hash looked up. How long that takes says at most how
+        a hash begins, from which nobody can tell a text. Raises ControlUnavailable for an unknown key while the store
+        is away: it may be in there.
         """
-        key_hash = _digest(text)
+        key_hash = digest(text)
         known = self._known().get(key_hash)
         if known is None:
             self._look_again(UNKNOWN_SECONDS)
             known = self._by_hash.get(key_hash)
         if known is None and (self._away or self._reading is not None):
             raise control_away()
-        return None if known is None or known.revoked else known
+        return known if known is not None and known.works(key_store.now()) else None
 
     def signing_key(self, project: str, key_id: str) -> bytes | None:
-        """Return the signing key of a key of this project, revoked ones too (their ids may still come back).
+        """Return the signing key of a key of this project, of old ones too: what they signed may still come back.
 
         None for a public key: everybody knows its text, so everybody could sign with it.
         """
@@ -204,9 +182,9 @@ class Control:
         return sorted(found | {"default"})
 
     def origins(self) -> frozenset[str]:
-        """Return every origin that some live public key lists, as written there."""
-        keys = self._known().values()
-        return frozenset(origin for key in keys if key.kind == "public" and not key.revoked for origin in key.origins)
+        """Return every origin that some working public key lists, as written there."""
+        now, keys = key_store.now(), self._known().values()
+        return frozenset(origin for key in keys if key.kind == "public" and key.works(now) for origin in key.origins)
 
     def _known(self) -> dict[str, Key]:
         if self._reading is not None or time.monotonic() - self._read_at > CACHE_SECONDS:
@@ -241,10 +219,10 @@ class Control:
         """Read all keys again; raises sqlalchemy's errors, and what is known stays."""
         with self._lock:
             if not self._tables_made:
-                make_tables(self._engine, _metadata)
+                for metadata in (key_store.metadata, _metadata):
+                    make_tables(self._engine, metadata)
                 self._tables_made = True
-            with self._engine.connect() as connection:
-                self._stored = {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
+            self._stored = key_store.read_keys(self._engine)
             if self._away:
                 log.warning("The control store is back.")
             self._take(away=False)
@@ -271,7 +249,9 @@ class Control:
         with self._engine.begin() as connection:
             connection.execute(_users.delete().where(_users.c.name == name))
             connection.execute(
-                _users.insert().values(name=name, password=hash_password(password), role=role, created_at=_now())
+                _users.insert().values(
+                    name=name, password=hash_password(password), role=role, created_at=key_store.now()
+                )
             )
         return User(name, role)
 
@@ -290,10 +270,10 @@ class Control:
     def create_session(self, user: User) -> str:
         """Return a new session token; only its hash is stored."""
         token = secrets.token_urlsafe(32)
-        expires = _now() + timedelta(days=SESSION_DAYS)
+        expires = key_store.now() + timedelta(days=SESSION_DAYS)
         with self._engine.begin() as connection:
-            connection.execute(_sessions.delete().where(_sessions.c.expires_at < _now()))
-            connection.execute(_sessions.insert().values(token_hash=_digest(token), user=user.name, expires_at=expires))
+            connection.execute(_sessions.delete().where(_sessions.c.expires_at < key_store.now()))
+            connection.execute(_sessions.insert().values(token_hash=digest(token), user=user.name, expires_at=expires))
         return token
 
     def find_session(self, token: str) -> User | None:
@@ -301,7 +281,7 @@ class Control:
         query = (
             sa.select(_users.c.name, _users.c.role)
             .join(_sessions, _sessions.c.user == _users.c.name)
-            .where(_sessions.c.token_hash == _digest(token), _sessions.c.expires_at > _now())
+            .where(_sessions.c.token_hash == digest(token), _sessions.c.expires_at > key_store.now())
         )
         with self._engine.connect() as connection:
             row = connection.execute(query).first()
@@ -310,28 +290,16 @@ class Control:
     def end_session(self, token: str) -> None:
         """Log out."""
         with self._engine.begin() as connection:
-            connection.execute(_sessions.delete().where(_sessions.c.token_hash == _digest(token)))
+            connection.execute(_sessions.delete().where(_sessions.c.token_hash == digest(token)))
 
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
 
 
-def _now() -> datetime:
-    return datetime.now(UTC).replace(tzinfo=None)
-
-
 def _reason(error: sa.exc.SQLAlchemyError) -> str:
     """Return the first line of what the database said."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-
-
-def _key(row: sa.Row[tuple[object, ...]]) -> Key:
-    return Key(
-        key_id=row.key_id, project=row.project, kind=row.kind, name=row.name,
-        origins=tuple(row.origins.split("\n")) if row.origins else (), signing_key=row.signing_key,
-        created_at=row.created_at, revoked=row.revoked_at is not None,
-    )  # fmt: skip
 
 
 _NOBODY = hash_password(secrets.token_hex(8))

@@ -68,15 +68,28 @@ def _wrong(why: str, hint: str) -> SettingsError:
 
 
 def make_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Create the tables that are missing; any number of processes may do so at once. Raises sqlalchemy's errors."""
+    """Create the tables, and the columns that later releases added to them, where missing.
+
+    Any number of processes may do so at once. Raises sqlalchemy's errors.
+    """
     for attempt in range(_TABLES_TRIES):
         try:
             with engine.begin() as connection:
                 if engine.dialect.name == "postgresql":
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TABLES_LOCK)))
                 metadata.create_all(connection)
+                _add_columns(connection, metadata)
             return
         except sa.exc.OperationalError as error:
             # SQLite: another process made one between the look and the making; the rest may still be missing.
-            if "already exists" not in str(error) or attempt == _TABLES_TRIES - 1:
+            made = "already exists" in str(error) or "duplicate column" in str(error)
+            if not made or attempt == _TABLES_TRIES - 1:
                 raise
+
+
+def _add_columns(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    for table in metadata.tables.values():
+        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+        for column in (column for column in table.columns if column.name not in there):
+            kind = column.type.compile(connection.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

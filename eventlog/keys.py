@@ -6,7 +6,7 @@ The file is a JSON list; no key's text is in it, but its signing keys are secret
       "origins": [], "name": "shop backend"}]
 
 `key_sha256` is the SHA-256 of the key's text, `signing_key` is `eventlog.signing.signing_key` of it (a public key
-needs none). A service key is of every project.
+needs none). A service key is of every project. `expires_at` (RFC 3339) may be there too: the key then works until then.
 """
 
 from __future__ import annotations
@@ -40,6 +40,17 @@ class Key:
     signing_key: bytes
     created_at: datetime
     revoked: bool
+    expires_at: datetime | None = None
+
+    def works(self, now: datetime) -> bool:
+        """Say whether the key is neither revoked nor expired at this time (UTC, naive)."""
+        return not self.revoked and (self.expires_at is None or now < self.expires_at)
+
+    def state(self, now: datetime) -> str:
+        """Return live, expiring (rotated, still working), expired or revoked."""
+        if self.revoked or not self.works(now):
+            return "revoked" if self.revoked else "expired"
+        return "live" if self.expires_at is None else "expiring"
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -50,6 +61,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     signing_key: Annotated[str, msgspec.Meta(pattern="^([0-9a-fA-F]{64})?$")] = ""
     origins: tuple[str, ...] = ()
     name: str = ""
+    expires_at: Annotated[datetime, msgspec.Meta(tz=True)] | None = None
 
 
 class KeysFile:
@@ -95,7 +107,7 @@ class KeysFile:
     def _wrong(self, why: str) -> SettingsError:
         return SettingsError(
             "keys_file", f"THUMBWHEEL_KEYS={self.path} cannot be used: {why}.",
-            "It is a JSON list of keys with key_id, project, kind, key_sha256, signing_key, origins, name.",
+            "It is a JSON list of keys with key_id, project, kind, key_sha256, signing_key, origins, name, expires_at.",
             "THUMBWHEEL_KEYS",
         )  # fmt: skip
 
@@ -104,5 +116,5 @@ def _key(entry: _Entry, read_at: datetime) -> Key:
     return Key(
         key_id=entry.key_id, project=EVERY_PROJECT if entry.kind == "service" else entry.project, kind=entry.kind,
         name=entry.name, origins=entry.origins, signing_key=bytes.fromhex(entry.signing_key), created_at=read_at,
-        revoked=False,
+        revoked=False, expires_at=entry.expires_at and entry.expires_at.astimezone(UTC).replace(tzinfo=None),
     )  # fmt: skip

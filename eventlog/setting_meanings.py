@@ -37,9 +37,9 @@ ABOUT: dict[str, About] = {
     ),
     "keys": About(
         "a mounted JSON file of key hashes, read beside the control store: a list of `{key_id, project, kind, "
-        "key_sha256, signing_key, origins, name}`, hashes and signing keys as 64 hex digits",
-        "挂载的密钥哈希 JSON 文件，与控制库一并读取：`{key_id, project, kind, key_sha256, signing_key, origins, name}` "
-        "的列表，哈希与签名密钥为 64 位十六进制",
+        "key_sha256, signing_key, origins, name, expires_at}`, hashes and signing keys as 64 hex digits",
+        "挂载的密钥哈希 JSON 文件，与控制库一并读取：`{key_id, project, kind, key_sha256, signing_key, origins, name, "
+        "expires_at}` 的列表，哈希与签名密钥为 64 位十六进制",
         "none", "无",
     ),
     "service_key": About(

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import getpass
+import re
+from datetime import timedelta
+
 import click
 
 from cli.context import Context, pass_context, shared_options
 from eventlog.control import KINDS, ROLES, Control
 from eventlog.errors import ThumbwheelError
+from eventlog.key_store import now, written
 
 
 @click.group()
@@ -26,7 +31,7 @@ def create_key(context: Context, kind: str, origins: tuple[str, ...], name: str)
     """Create a key; its text is shown once."""
     if kind == "public" and not origins:
         raise ThumbwheelError("no_origin", "A public key needs an origin.", "Add --origin https://shop.example.")
-    made = _control(context).create_key(context.project, kind, origins, name)
+    made = _control(context).create_key(context.project, kind, origins, name, by=_whoever())
     context.result({"key": made.key, "key_id": made.key_id, "project": context.project, "kind": kind})
 
 
@@ -37,13 +42,25 @@ def list_keys(context: Context) -> None:
     """List keys; their texts are not stored."""
     rows = [
         {"key_id": k.key_id, "kind": k.kind, "project": k.project, "name": k.name, "origins": " ".join(k.origins),
-         "created_at": k.created_at.isoformat(timespec="seconds"), "state": "revoked" if k.revoked else "live"}
+         "created_at": written(k.created_at), "state": k.state(now()),
+         "expires_at": k.expires_at and written(k.expires_at)}
         for k in _control(context).list_keys() if k.project in (context.project, "*")
     ]  # fmt: skip
     context.table(
-        rows, ("key_id", "kind", "project", "name", "state", "created_at", "origins"),
+        rows, ("key_id", "kind", "project", "name", "state", "created_at", "expires_at", "origins"),
         "No keys yet. Create one: thumbwheel keys create secret",
     )  # fmt: skip
+
+
+@keys.command("rotate")
+@click.argument("key_id")
+@click.option("--overlap", default="24h", show_default=True, help="How long the old key goes on working: 90s, 24h, 7d.")
+@shared_options
+@pass_context
+def rotate_key(context: Context, key_id: str, overlap: str) -> None:
+    """Create a key like this one, and let this one expire after the overlap."""
+    made, expires = _control(context).rotate_key(key_id, read_overlap(overlap), by=_whoever())
+    context.result({"key": made.key, "key_id": made.key_id, "replaces": key_id, "old_expires_at": written(expires)})
 
 
 @keys.command("revoke")
@@ -52,9 +69,38 @@ def list_keys(context: Context) -> None:
 @pass_context
 def revoke_key(context: Context, key_id: str) -> None:
     """Revoke a key; running services notice within seconds."""
-    if not _control(context).revoke_key(key_id):
+    if not _control(context).revoke_key(key_id, by=_whoever()):
         raise ThumbwheelError("unknown_key", f"There is no live key {key_id}.", "thumbwheel keys list shows them.")
     context.result({"revoked": key_id}, f"Revoked {key_id}.")
+
+
+@keys.command("audit")
+@shared_options
+@pass_context
+def audit_keys(context: Context) -> None:
+    """List what happened to the project's keys, newest first."""
+    rows = [change.as_dict() for change in _control(context).list_key_changes(context.project)]
+    context.table(
+        rows, ("at", "action", "key_id", "kind", "project", "name", "changed_by", "successor", "expires_at"),
+        "No key of this project was ever created here.",
+    )  # fmt: skip
+
+
+def read_overlap(text: str) -> timedelta:
+    """Return `90s`, `30m`, `24h` or `7d` as a duration; raises ThumbwheelError."""
+    found = re.fullmatch(r"(\d{1,6})([smhd])", text)
+    if found is None:
+        raise ThumbwheelError("overlap", f"The overlap {text!r} is no duration.", "Write 90s, 30m, 24h or 7d.")
+    unit = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}[found[2]]
+    return timedelta(**{unit: int(found[1])})
+
+
+def _whoever() -> str:
+    """Return who runs this command, for the audit log."""
+    try:
+        return f"command line: {getpass.getuser()}"
+    except (OSError, KeyError):
+        return "command line: a user without a name"  # A container's user id that /etc/passwd does not know.
 
 
 @click.group()

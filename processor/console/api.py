@@ -11,7 +11,7 @@ from flask import json as flask_json
 
 from eventlog.errors import ThumbwheelError
 from eventlog.keys import EVERY_PROJECT
-from processor.console.access import known_projects
+from processor.console.access import known_projects, needs
 from processor.console.services import datasets, project, reading, services
 from processor.queries import facts, interactions, overview, pairs, rejected
 from processor.queries.lineage import lineage
@@ -185,6 +185,13 @@ def get_visible() -> Response:
     if len(wanted) > MAX_VISIBLE:
         raise ThumbwheelError("too_many", f"{len(wanted)} event ids.", f"Ask for at most {MAX_VISIBLE}.", "event_id")
     return read(lambda cursor: {"missing": interactions.missing_events(cursor, project(), wanted)})
+
+
+@blueprint.get("/keys/audit")
+@needs("admin")
+def get_key_changes() -> Response:
+    """What happened to the project's keys, newest first: created, rotated, revoked, by whom, when."""
+    return answer({"items": [change.as_dict() for change in services().control.list_key_changes(project())]})
 
 
 @blueprint.route("/<path:rest>", methods=["GET", "POST"])

@@ -72,6 +72,31 @@ def test_a_printed_key_works_until_it_is_revoked(run: Any, home: Path) -> None:
     assert run("keys", "revoke", made["key_id"]).exit_code == 1
 
 
+def test_a_key_is_rotated_with_an_overlap_and_the_audit_log_says_who_did_it(run: Any, home: Path) -> None:
+    old = json.loads(run("keys", "create", "secret", "--name", "backend", "--json").output)
+    new = json.loads(run("keys", "rotate", old["key_id"], "--overlap", "2h", "--json").output)
+    assert new["replaces"] == old["key_id"] and new["key"].startswith("tw_sec_")
+    control = Control.open(f"sqlite:///{home / 'control.db'}")
+    assert control.find_key(old["key"]) is not None and control.find_key(new["key"]) is not None
+    listed = {row["key_id"]: row for row in json.loads(run("keys", "list", "--json").output)}
+    assert (listed[old["key_id"]]["state"], listed[new["key_id"]]["state"]) == ("expiring", "live")
+    assert listed[old["key_id"]]["expires_at"] == new["old_expires_at"]
+    assert run("keys", "revoke", old["key_id"]).exit_code == 0
+    audit = json.loads(run("keys", "audit", "--json").output)
+    assert [row["action"] for row in audit] == ["revoked", "rotated", "created"]
+    assert all(row["changed_by"].startswith("command line: ") for row in audit)
+    said = run("keys", "audit").output
+    assert "rotated" in said and not any(made["key"] in said for made in (old, new))
+
+
+@pytest.mark.parametrize("overlap", ["", "24", "1.5h", "-1h", "soon"])
+def test_an_overlap_that_is_no_duration_rotates_nothing(run: Any, overlap: str) -> None:
+    made = json.loads(run("keys", "create", "secret", "--json").output)
+    said = run("keys", "rotate", made["key_id"], "--overlap", overlap)
+    assert said.exit_code == 1 and "24h" in said.output
+    assert [row["state"] for row in json.loads(run("keys", "list", "--json").output)] == ["live"]
+
+
 def test_a_public_key_needs_an_origin(run: Any) -> None:
     said = run("keys", "create", "public")
     assert said.exit_code == 1 and "--origin" in said.output

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -37,6 +38,7 @@ TABLE: list[tuple[int, str, dict[str, Any]]] = [
     (401, "invalid_key", {"headers": {"Authorization": "Basic dTpw"}}),
     (401, "invalid_key", {"key": "tw_sec_nobody-has-this-one"}),
     (401, "invalid_key", {"key": "REVOKED"}),
+    (401, "invalid_key", {"key": "EXPIRED"}),
     (401, "invalid_key", {"key": "SERVICE"}),
     (403, "origin_not_allowed", {"key": "PUBLIC", "headers": {"Origin": "https://evil.example"}}),
     (403, "origin_not_allowed", {"key": "PUBLIC"}),
@@ -69,6 +71,10 @@ def test_a_refused_request_says_why_and_stores_nothing(
     if key == "REVOKED":
         created = bench.control.create_key("default", "secret")
         bench.control.revoke_key(created.key_id)
+        key = created.key
+    elif key == "EXPIRED":
+        created = bench.control.create_key("default", "secret")
+        bench.control.rotate_key(created.key_id, timedelta(0))
         key = created.key
     elif key == "SERVICE":
         key = bench.control.create_key("default", "service").key

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 
 from flask.testing import FlaskClient
 
@@ -112,3 +113,30 @@ def test_a_session_reads_the_data_api_of_any_project(bench: Bench, login: Login)
     client = login("vic")
     assert client.get("/api/v1/overview?project=other").get_json()["project"] == "other"
     assert client.get("/api/v1/datasets/../../x").status_code == 404
+
+
+def test_only_an_admin_sees_what_happened_to_the_keys(bench: Bench, login: Login) -> None:
+    made = bench.control.create_key("default", "public", ["https://shop.example"], by="ada")
+    newer, _ = bench.control.rotate_key(made.key_id, timedelta(hours=1), by="ada")
+    bench.control.create_key("other", "secret", by="eve")
+    assert login("rei").get("/api/v1/keys/audit").status_code == 403
+    seen = login("ada").get("/api/v1/keys/audit")
+    latest = seen.get_json()["items"][0]
+    assert (latest["action"], latest["key_id"], latest["successor"]) == ("rotated", made.key_id, newer.key_id)
+    assert latest["changed_by"] == "ada" and "eve" not in seen.get_data(as_text=True)
+    assert "tw_pub_" not in seen.get_data(as_text=True)
+    assert bench.get("keys/audit")["items"][0] == latest
+
+
+def test_a_key_reads_the_data_api_until_it_expires_and_a_public_key_never(bench: Bench) -> None:
+    public = bench.control.create_key("default", "public", ["https://shop.example"]).key
+    paths = sorted({rule.rule for rule in bench.app.url_map.iter_rules() if rule.rule.startswith("/api/v1/")})
+    assert len(paths) > 15
+    for path in paths:
+        asked = path.replace("<path:rest>", "x").replace("<path:subject>", "x").replace("<", "").replace(">", "")
+        answer = bench.app.test_client().get(asked, headers={"Authorization": f"Bearer {public}"})
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (403, "key_kind"), path
+    secret = bench.control.create_key("default", "secret")
+    assert "items" in bench.get("rejected", secret.key)
+    bench.control.rotate_key(secret.key_id, timedelta(0))
+    assert bench.get("rejected", secret.key)["error"]["code"] == "unknown_key"

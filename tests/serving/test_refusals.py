@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -117,7 +118,7 @@ def test_keys_that_may_not_are_refused(gateway: Gateway, path: str) -> None:
         if key:
             assert key not in json.dumps(content)
     assert send(gateway, "/v1/models", b"", "tw_sec_unknown", "GET")[0] == 401
-    gateway.control.revoke_key(gateway.secret.key_id)
+    gateway.control.rotate_key(gateway.secret.key_id, timedelta(0))
     assert send(gateway, path, {"messages": HELLO})[0] == 401
 
 
