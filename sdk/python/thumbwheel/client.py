@@ -12,16 +12,19 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 from urllib.parse import urlsplit
 
 from thumbwheel.campaigns import Campaigns, decide
 from thumbwheel.fields import ActorLike, Event, NotKept, build, encode
-from thumbwheel.outbox import Item, Outbox
+from thumbwheel.journal import Item
+from thumbwheel.outbox import Outbox
 from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, Result, Stats
 from thumbwheel.sender import Sender, send_now
 from thumbwheel.signing import sign
+from thumbwheel.spool import Spool, prepare
 from thumbwheel.transport import Transport
 
 if TYPE_CHECKING:
@@ -35,6 +38,11 @@ log = logging.getLogger("thumbwheel")
 CAMPAIGNS_PATH = "/v1/campaigns"
 # How long a shutdown waits for an idle connection to be closed.
 CLOSE_SECONDS = 0.5
+
+LEFT = {
+    "spool_full": Problem("spool_full", "Processes that are gone left too many events behind."),
+    "spool_unreadable": Problem("spool_unreadable", "An event in the spool is damaged."),
+}
 
 # What a call returns: the event's id (None when it was not kept), or with sync=True a Result.
 Sent = Union[str, Result, None]
@@ -75,13 +83,15 @@ class Client:
         source: str | None = None, labels: Sequence[str] | None = None, context: Mapping[str, Any] | None = None,
         conversation_id: str | None = None, before_send: BeforeSend | None = None, on_error: OnError | None = None,
         max_events: int = 10_000, max_bytes: int = 16 * 1024 * 1024, timeout: float = 10.0,
-        exit_timeout: float = 2.0, key_id: str | None = None, project: str = "default",
+        exit_timeout: float = 2.0, spool: str | os.PathLike[str] | None = None, key_id: str | None = None,
+        project: str = "default",
     ) -> None:  # fmt: skip
         """Make a client; raises ValueError that names a wrong setting. Nothing is connected to yet.
 
         `before_send` sees every event and returns it, changed or not, or None to drop it. `max_events` and `max_bytes`
         bound what waits (the oldest goes first). `timeout` in seconds holds for one request, and in sync mode for all
-        tries of a call; `exit_timeout` for what still waits at exit. `key_id` and `project` are for `sign`.
+        tries of a call; `exit_timeout` for what still waits at exit. `spool` is a folder where what waits outlasts the
+        process; processes may share it. `key_id` and `project` are for `sign`.
         """
         _check_settings(url, key, actor, consent, path, max_events, max_bytes, timeout, exit_timeout)
         self._address = url.rstrip("/") + path
@@ -100,9 +110,11 @@ class Client:
         self._exit_timeout = exit_timeout
         self._key_id = key_id
         self._project = project
+        self._folder = None if spool is None else _prepared(spool, sync)
         self._start_empty()
         _living.add(self)
         _hook_process()
+        self._send_left()
 
     def _start_empty(self) -> None:
         """Begin without events, threads, locks or sockets of another process."""
@@ -111,10 +123,20 @@ class Client:
         self._sync_accepted = 0
         self._sync_retries = 0
         self._transport = Transport(self._address, self._key, self._timeout)
-        self._outbox = Outbox(*self._bounds)
+        self._outbox = Outbox(*self._bounds, self._make_spool(), self._allowed)
         self._reports = Reports()
         self._sender = Sender(self._transport, self._outbox, self._reports, self._lose)
         self._campaigns = Campaigns(Transport(self._campaigns_address, self._key, self._timeout))
+
+    def _make_spool(self) -> Spool | None:
+        if self._folder is None:
+            return None
+        return Spool(self._folder, f"{self._address}\n{self._key}", *self._bounds, self._lose_left)
+
+    def _send_left(self) -> None:
+        """Begin with what processes that are gone left behind."""
+        if self._outbox.left:
+            self._sender.wake()
 
     # -- calls
 
@@ -212,11 +234,13 @@ class Client:
         return self._sender.finish(timeout)
 
     def shutdown(self, timeout: float = 5.0) -> bool:
-        """Flush, then take nothing more; what is left is counted as dropped. Say whether all was sent."""
+        """Flush, then take nothing more. Say whether all was sent.
+
+        What is left stays in the spool for the next process; without one it is counted as dropped.
+        """
         empty = self.flush(timeout)
         self._closed = True
-        self._outbox.close()
-        left = [item.event_id for item in self._outbox.clear()]
+        left = self._outbox.leave()
         if left:
             self._lose(Problem("shutdown", "The event could not be sent before the end."), left)
         if empty:
@@ -226,12 +250,13 @@ class Client:
 
     def opt_in(self) -> None:
         """Keep and send from now on."""
-        self._allowed = True
+        self._allowed = self._outbox.adopting = True
+        self._send_left()
 
     def opt_out(self) -> None:
-        """Forget what waits and keep nothing from now on."""
-        self._allowed = False
-        waiting = [item.event_id for item in self._outbox.clear()]
+        """Forget what waits, in the spool too, and keep nothing from now on."""
+        self._allowed = self._outbox.adopting = False
+        waiting = self._outbox.clear()
         if waiting:
             self._lose(Problem("consent", "Feedback was turned off."), waiting)
 
@@ -297,6 +322,9 @@ class Client:
         for event_id in event_ids:
             self._tell(problem, event_id)
 
+    def _lose_left(self, reason: str, event_ids: Sequence[str | None]) -> None:
+        self._lose(LEFT[reason], event_ids)
+
     def _tell(self, problem: Problem, event_id: str | None) -> None:
         if self._on_error is None:
             return
@@ -328,7 +356,19 @@ def _at_exit() -> None:
 def _after_fork() -> None:
     """Leave what waited to the parent, which sends it once; the child starts empty."""
     for client in list(_living):
+        client._outbox.abandon()
         client._start_empty()
+
+
+def _prepared(spool: str | os.PathLike[str], sync: bool) -> Path:
+    if sync:
+        raise ValueError(
+            "thumbwheel: spool is for what waits; with sync=True nothing does, the Result says what to repeat"
+        )
+    try:
+        return prepare(spool)
+    except (OSError, TypeError, ValueError) as error:
+        raise ValueError(f"thumbwheel: spool={spool!r} cannot hold files ({error})") from None
 
 
 def _check_settings(

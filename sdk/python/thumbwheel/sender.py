@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from thumbwheel.outbox import Item, Outbox
+from thumbwheel.journal import Item
+from thumbwheel.outbox import Outbox
 from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, problem_from
 from thumbwheel.transport import Answer, Transport
@@ -128,14 +129,15 @@ class Sender:
         """Send one batch and pause if it has to be sent again; False when there is nothing left to do."""
         batch = self._outbox.take(self._limit, BATCH_BYTES, wait)
         if not batch:
-            return False
+            return self._outbox.refill() or (wait and not self._outbox.closed)
         again: list[Item] = list(batch)
         asked: float | None = 0.0
         try:
             left = None if deadline is None else deadline - time.monotonic()
             again, asked = self._read(batch, post(self._transport, self._reports, batch, left))
         finally:
-            kept = [item for item in again if time.monotonic() - item.made_at < GIVE_UP_SECONDS]
+            lasting, now = self._outbox.lasting, time.monotonic()
+            kept = [item for item in again if lasting or now - item.made_at < GIVE_UP_SECONDS]
             ids = {item.event_id for item in kept}
             self._outbox.settle([item for item in batch if item.event_id not in ids], kept)
         if len(kept) < len(again):
