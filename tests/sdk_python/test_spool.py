@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 from thumbwheel import AsyncClient, Client
 
-from .conftest import KEY, Answer, Stub, eventually
+from .stub import KEY, Answer, Stub, eventually
 from .test_client import CHILD, SDK, THUMB
 
 Connect = Callable[..., Client]

@@ -121,11 +121,11 @@ class Campaigns:
         try:
             self._fetch(None)
         finally:
-            self._transport.close()
             self._fetching.release()
 
     def _fetch(self, timeout: float | None) -> None:
         answer = self._transport.get(timeout)
+        self._transport.close()
         found = answer.body.get("campaigns")
         self._ever = True
         if answer.status != 200 or not isinstance(found, list):
