@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
+from typing import Any
 
 import msgspec
 
@@ -35,11 +36,16 @@ APPEND_SECONDS = 8.0
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """One event of a batch: the entry to append, and why it was rejected, if it was."""
+    """One event of a batch: the entry to append, and why it was rejected, if it was.
+
+    Keeps what an error says, not the error: that holds the frames it went through, which hold the batch, which holds
+    it; and what is kept out of Python's search for such circles (`gc=False`) would stay for ever.
+    """
 
     event_id: str | None
     entry: Entry
-    error: ThumbwheelError | None = None
+    code: str | None = None
+    error: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +116,7 @@ def _judge(
         if event.type not in allowed:
             raise not_allowed_type(event.type)
     except ThumbwheelError as error:
-        return Judged(event_id_of(raw), rejected_entry(raw, key, error, now), error)
+        return Judged(event_id_of(raw), rejected_entry(raw, key, error, now), error.code, error.as_dict())
     return _stamped(event, key, now, sent_at, find)
 
 
@@ -142,12 +148,12 @@ def _answer(judged: list[Judged], positions: Sequence[object | None]) -> Answer:
     counts = {ACCEPTED: 0, REJECTED: 0, RETRY: 0}
     results = []
     for one, position in zip(judged, positions, strict=False):
-        status = REJECTED if one.error else RETRY if position is None else ACCEPTED
+        status = REJECTED if one.code else RETRY if position is None else ACCEPTED
         counts[status] += 1
-        result = {"event_id": one.event_id, "status": status}
-        if one.error is not None:
-            count_rejected(one.error.code, position is not None)
-            result |= one.error.as_dict()
+        result: dict[str, Any] = {"event_id": one.event_id, "status": status}
+        if one.code and one.error:
+            count_rejected(one.code, position is not None)
+            result |= one.error
         results.append(result)
     given = {status: count for status, count in counts.items() if count}
     count_events(given)

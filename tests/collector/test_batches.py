@@ -5,6 +5,7 @@ Every body's answers and stored bytes are compared with those worked out the lon
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
+from eventlog.errors import EventError
 
 from .conftest import SHOP, Bench, interaction, thumb
 from .oracle import Door
@@ -79,3 +82,13 @@ def test_a_time_outside_the_calendar_is_rejected_and_costs_its_neighbour_nothing
     assert [one["status"] for one in reply.answer["results"]] == ["rejected", "accepted", "rejected"]
     assert reply.answer["results"][0]["error"]["field"] == "occurred_at"
     door.check(reply)
+
+
+def test_rejected_events_leave_no_memory_behind_however_seldom_python_looks_for_it(bench: Bench) -> None:
+    gc.collect()
+    gc.disable()
+    try:
+        assert bench.post([thumb(value="sideways"), thumb()] * 20).status_code == 207
+        assert [one for one in gc.get_objects() if isinstance(one, EventError)] == []
+    finally:
+        gc.enable()

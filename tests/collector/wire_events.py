@@ -137,14 +137,14 @@ def batch_of(raws: list[bytes], head: bytes = b"") -> bytes:
     return b"{" + head + b'"events":[' + b",".join(raws) + b"]}"
 
 
-HEADS = st.sampled_from([
+HEADS = [
     b"", b'"sent_at":"2026-01-31T12:00:00Z",', b'"sent_at":null,', b'"unknown":{"deep":[[1]]},', b'"key":null,',
     b'"dropped":{"event_id":"0190a1b2-0000-7000-8000-000000000001","counts":{"queue_full":3}},', b'"dropped":7,',
     b'"sent_at":7,', b'"sent_at":"0001-01-01T00:00:00+23:59",', b'"sent_at":"2026-01-31T12:00:00","key":"",',
     b'"events":[],', b'"dropped":"\\ud83d",', b'"x":"\\u0000",', b'"dropped":"\xff",',
-])  # fmt: skip
+]  # fmt: skip
 
 
 def bodies() -> Json:
     """Whole requests of valid and damaged events, mixed."""
-    return st.builds(batch_of, st.lists(encoded(events()) | damaged(), min_size=1, max_size=5), HEADS)
+    return st.builds(batch_of, st.lists(encoded(events()) | damaged(), min_size=1, max_size=5), st.sampled_from(HEADS))
