@@ -4,6 +4,7 @@
  * The rule is the same for an actor and an interaction wherever and whenever it is evaluated, so that a backend that
  * prepares two replies and the page that shows them agree, and a reload changes nothing.
  */
+import type { Slot } from "./slot.js";
 import type { Campaign, Question } from "./wire.js";
 
 /** Used where the collector does not say how long its answer holds, and after an attempt that failed. */
@@ -37,35 +38,28 @@ function matches(campaign: Campaign, asked: Question): boolean {
 }
 
 /** Whom a campaign asked last, and about what: campaign and actor, interaction, time in ms. */
-type Asked = [key: string, interaction: string, at: number];
+export type Asked = [key: string, interaction: string, at: number];
 
 export class Campaigns {
   private list: Campaign[] = [];
+  /** By performance.now(): a clock that is set anew changes nothing. */
   private freshUntil = 0;
   private fetching: Promise<void> | null = null;
-  private asked: Asked[] | null = null;
 
   constructor(
     private readonly url: string,
     private readonly key: string,
-    private readonly place: string,
-    private readonly storage: Storage | null,
+    private readonly asked: Slot<Asked[]>,
   ) {}
 
   /** The first campaign, in the collector's order, that asks this actor about this interaction. */
   async decide(question: Question, actor: string): Promise<Campaign | null> {
-    if (Date.now() >= this.freshUntil) await (this.fetching ??= this.fetch());
+    if (performance.now() >= this.freshUntil) await (this.fetching ??= this.fetch());
     const id = question.interaction_id;
     for (const one of this.list) {
       if (matches(one, question) && share(one.campaign_id, actor, id) < one.rate && this.may(one, actor, id)) return one;
     }
     return null;
-  }
-
-  /** Forgets who was asked. */
-  forget(): void {
-    this.asked = [];
-    this.storage?.removeItem(this.place);
   }
 
   private async fetch(): Promise<void> {
@@ -84,34 +78,19 @@ export class Campaigns {
       // Without an answer nobody is asked for more than was known.
     }
     clearTimeout(timer);
-    this.freshUntil = Date.now() + fresh * 1000;
+    this.freshUntil = performance.now() + fresh * 1000;
     this.fetching = null;
   }
 
   /** Whether the actor may be asked, remembered. What was asked once may be asked again. */
   private may(campaign: Campaign, actor: string, interaction: string): boolean {
     const key = campaign.campaign_id + "\n" + actor;
-    const known = this.remembered();
+    const found = this.asked.read();
+    const known = Array.isArray(found) ? found.filter(Array.isArray) : [];
     const last = known.find((one) => one[0] === key);
     if (last?.[1] === interaction) return true;
     if (last && Date.now() - last[2] < (campaign.cooldown_s ?? 0) * 1000) return false;
-    this.asked = [...known.filter((one) => one !== last), [key, interaction, Date.now()] as Asked].slice(-MAX_REMEMBERED);
-    try {
-      this.storage?.setItem(this.place, JSON.stringify(this.asked));
-    } catch {
-      // Full or forbidden: remembered until the page goes.
-    }
+    this.asked.write([...known.filter((one) => one !== last), [key, interaction, Date.now()] as Asked].slice(-MAX_REMEMBERED));
     return true;
-  }
-
-  private remembered(): Asked[] {
-    try {
-      const text = this.storage?.getItem(this.place);
-      const found = text ? JSON.parse(text) : null;
-      if (Array.isArray(found)) return found.filter(Array.isArray) as Asked[];
-    } catch {
-      // What another release or a stranger wrote there is nothing to us.
-    }
-    return this.asked ?? [];
   }
 }

@@ -1,8 +1,9 @@
 /** The client a host page or server holds. Nothing here throws into the host: problems go to `onError`. */
-import { Campaigns, fnv } from "./campaigns.js";
+import { type Asked, Campaigns, fnv } from "./campaigns.js";
 import { byteLength, findStorage, Queue } from "./queue.js";
-import { Reports } from "./reports.js";
+import { Reports, type Untold } from "./reports.js";
 import { Sender } from "./sender.js";
+import { Slot } from "./slot.js";
 import { uuid7 } from "./uuid.js";
 import type {
   Actor, Campaign, Choice, Delivery, Edit, EventType, FeedbackEvent, Fields, Interaction, Pick, Problem, Question, Retract,
@@ -46,11 +47,14 @@ export class Client {
   private readonly storage = findStorage();
   private readonly queue: Queue;
   private readonly sender: Sender;
-  private readonly reports = new Reports();
   private readonly campaigns: Campaigns;
-  private readonly consentKey: string;
+  private readonly consent: Slot<string>;
+  private readonly untold: Slot<Untold>;
+  private readonly asked: Slot<Asked[]>;
+  private readonly reports: Reports;
   private readonly listeners = new Set<(delivery: Delivery) => void>();
-  private allowed: boolean;
+  /** Whether feedback may be kept and sent: the consent in force. */
+  allowed: boolean;
   private closed = false;
 
   constructor(private readonly options: Options) {
@@ -58,12 +62,14 @@ export class Client {
     const url = host + (options.path ?? "/v1/events");
     // Keeps the entries of two projects on one site apart.
     const scope = fnv(url + options.key).toString(36);
-    this.consentKey = `thumbwheel.consent.${scope}`;
+    const slot = <T>(name: string): Slot<T> => new Slot(this.storage, `thumbwheel.${name}.${scope}`);
+    this.consent = slot("consent");
+    this.reports = new Reports((this.untold = slot("dropped")));
     const prefix = `thumbwheel.1.${scope}.`;
     this.queue = new Queue(prefix, this.storage, options.maxEvents ?? 1000, options.maxBytes ?? 512 * 1024);
     this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, (delivery) => this.settle(delivery));
-    this.campaigns = new Campaigns(host + "/v1/campaigns", options.key, `thumbwheel.asked.${scope}`, this.storage);
-    this.allowed = (this.readConsent() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
+    this.campaigns = new Campaigns(host + "/v1/campaigns", options.key, (this.asked = slot("asked")));
+    this.allowed = (this.consent.read() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
     if (this.usable()) this.listen("addEventListener");
     if (this.usable() && this.allowed && this.queue.all().length) this.sender.wake();
   }
@@ -142,7 +148,8 @@ export class Client {
   optOut(): void {
     this.setConsent(false);
     this.queue.clear();
-    guarded(() => this.campaigns.forget());
+    this.asked.write(null);
+    this.untold.write(null);
     this.sender.stop();
   }
 
@@ -212,9 +219,9 @@ export class Client {
     for (const listener of this.listeners) guarded(() => listener(delivery));
   }
 
-  /** A secret key in a page would be readable by everyone: such a client does nothing. */
+  /** A secret key in a page or its workers would be readable by everyone: such a client does nothing. */
   private usable(): boolean {
-    return typeof window === "undefined" || !String(this.options.key).startsWith("tw_sec_");
+    return typeof location === "undefined" || !String(this.options.key).startsWith("tw_sec_");
   }
 
   private readonly onHide = (event: Event): void => {
@@ -233,17 +240,9 @@ export class Client {
     document[change]("visibilitychange", this.onHide);
   }
 
-  private readConsent(): string | null {
-    try {
-      return this.storage?.getItem(this.consentKey) ?? null;
-    } catch {
-      return null;
-    }
-  }
-
   private setConsent(granted: boolean): void {
     this.allowed = granted;
-    guarded(() => this.storage?.setItem(this.consentKey, granted ? "granted" : "denied"));
+    this.consent.write(granted ? "granted" : "denied");
     if (granted && this.usable()) this.sender.wake();
   }
 }

@@ -8,14 +8,16 @@ import { byteLength, type Queue, type Waiting } from "./queue.js";
 import type { Reports } from "./reports.js";
 import type { Delivery, Problem } from "./wire.js";
 
-/** Browsers allow 64 KiB of keepalive bodies in flight per page; the rest is left to the host. */
+/** Browsers allow 64 KiB of keepalive bodies in flight per page; what is over that waits for the next visit. */
 const CHUNK_BYTES = 48_000;
 const CHUNK_EVENTS = 100;
 const TIMEOUT_MS = 15_000;
 /** Browsers tell a tab of another tab's writes to localStorage a moment later. */
 const STORAGE_LAG_MS = 150;
-/** Events of other tabs and visits are left to their owner for so long; then whoever sees them sends them. */
+/** Events of other tabs and visits are left to their owner for so long; then whoever sees them first sends them. */
 const ADOPT_MS = 3_000;
+/** Drawn on top, so that tabs without Web Locks (plain http) do not all see them first. */
+const ADOPT_SPREAD_MS = 1_000;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 300_000;
 const RETRY_AFTER_MAX_MS = 600_000;
@@ -151,7 +153,7 @@ export class Sender {
     const left = pending.filter(({ id }) => now - this.seen.get(id)! >= ADOPT_MS);
     if (!left.length) {
       clearTimeout(this.adoption);
-      this.adoption = idle(setTimeout(() => this.wake(), ADOPT_MS + 20));
+      this.adoption = idle(setTimeout(() => this.wake(), ADOPT_MS + 20 + Math.random() * ADOPT_SPREAD_MS));
     }
     return left;
   }

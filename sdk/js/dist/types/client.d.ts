@@ -31,11 +31,14 @@ export declare class Client {
     private readonly storage;
     private readonly queue;
     private readonly sender;
-    private readonly reports;
     private readonly campaigns;
-    private readonly consentKey;
+    private readonly consent;
+    private readonly untold;
+    private readonly asked;
+    private readonly reports;
     private readonly listeners;
-    private allowed;
+    /** Whether feedback may be kept and sent: the consent in force. */
+    allowed: boolean;
     private closed;
     constructor(options: Options);
     /** Each call returns the event's id, or null when it was not kept; `dropped` and `onError` say why. */
@@ -67,11 +70,10 @@ export declare class Client {
     private drop;
     private lose;
     private tell;
-    /** A secret key in a page would be readable by everyone: such a client does nothing. */
+    /** A secret key in a page or its workers would be readable by everyone: such a client does nothing. */
     private usable;
     private readonly onHide;
     private readonly onOnline;
     private listen;
-    private readConsent;
     private setConsent;
 }

@@ -4,13 +4,13 @@ import { uuid7 } from "../uuid.js";
 import type { Client } from "../client.js";
 import type { Delivery, Fields, Problem, Retract } from "../wire.js";
 import { adopt, button, h } from "./dom.js";
-import { type Shown, readInteraction } from "./interaction.js";
-import { composing, type KeyList, keysOn, keysPanel, modifier, typing } from "./keys.js";
+import { fill, type Shown, readInteraction } from "./interaction.js";
+import { type KeyList, keysOn, keysPanel, listenToKeys, modifier } from "./keys.js";
 import { type Label, LABELS, language } from "./labels.js";
 import { BASE_CSS } from "./styles.js";
 
 /** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
-export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe">>;
+export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe" | "allowed">>;
 
 type Kind = "thumb" | "choice" | "pick";
 /** An event as an element hands it to the host: without actor and sdk, which the client adds. */
@@ -19,7 +19,7 @@ export type Submitted = Fields[Kind] & { type: Kind; event_id: string; occurred_
 const Host = typeof HTMLElement === "undefined" ? (class {} as typeof HTMLElement) : HTMLElement;
 
 export abstract class FeedbackElement extends Host {
-  static observedAttributes = ["lang", "keys", "loading"];
+  static observedAttributes = ["lang", "loading"];
 
   protected readonly body: HTMLElement = h("div", { part: "body", class: "body" });
   private readonly box = h("div", { part: "box", class: "box", tabindex: "-1" });
@@ -30,6 +30,8 @@ export abstract class FeedbackElement extends Host {
   private undoButton: HTMLButtonElement | null = null;
   private ownClient: FeedbackClient | null = null;
   private shown: Shown | null = null;
+  /** Of the interaction and the replies on the screen. */
+  private ids = "";
   private unsubscribe: (() => void) | undefined;
   private last: { event: Submitted; shown: Shown; restore: () => void } | null = null;
   private readonly awaited = new Map<string, Submitted>();
@@ -43,10 +45,13 @@ export abstract class FeedbackElement extends Host {
     this.bar.append(this.status);
     this.box.append(this.body, this.bar, this.alert, this.help);
     root.append(this.box);
-    root.addEventListener("keydown", (event) => this.keydown(event as KeyboardEvent));
-    for (const name of ["keyup", "keypress"]) {
-      root.addEventListener(name, (event) => typing(event) && event.stopPropagation());
-    }
+    listenToKeys(root, {
+      active: () => this.getAttribute("keys") !== "off" && keysOn(),
+      key: (key) => (key === "?" ? this.toggleHelp() : this.onKey(key)),
+      submit: () => this.onSubmitKey(),
+      undo: () => this.undo(),
+      escape: () => (this.help.hidden ? this.onEscape() : this.toggleHelp()),
+    });
   }
 
   protected abstract get keyList(): KeyList;
@@ -80,9 +85,36 @@ export abstract class FeedbackElement extends Host {
 
   set interaction(value: unknown) {
     const before = this.shown?.interaction_id;
+    const ids = this.ids;
     this.shown = readInteraction(value);
+    this.ids = [this.shown?.interaction_id, ...(this.shown?.candidates ?? []).map((one) => one.candidate_id)].join("\n");
     if (this.shown?.interaction_id !== before) this.changed();
-    if (this.isConnected) this.render();
+    if (this.isConnected) this.paint(this.ids === ids && !!this.shown);
+  }
+
+  /** Shows what there is; `more` when only more of the same replies has arrived. A value that cannot be shown is said. */
+  protected paint(more = false): void {
+    try {
+      more ? this.arrive() : this.render();
+    } catch (error) {
+      this.fail({ code: "failed", message: String(error) });
+    }
+  }
+
+  /** Takes in more of the replies on the screen: nothing is rebuilt, so focus, caret and selection stay. */
+  protected arrive(): void {
+    this.body.querySelectorAll(".content").forEach((place, index) => this.fill(place, index));
+  }
+
+  /** The place of a reply's content. */
+  protected content(index: number): HTMLElement {
+    const place = h("div", { class: "content" });
+    this.fill(place, index);
+    return place;
+  }
+
+  private fill(place: Element, index: number): void {
+    fill(place, this.shown!.candidates[index]!.content, this.say("reply", index + 1), this.say("broken"));
   }
 
   /** Called before the first render of another interaction. */
@@ -102,7 +134,9 @@ export abstract class FeedbackElement extends Host {
   }
 
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
-    if (this.isConnected && before !== after) name === "lang" ? this.relabel() : this.render();
+    if (!this.isConnected || before === after) return;
+    if (name === "lang") this.relabel();
+    else if (name !== "loading" || !this.shown) this.paint();
   }
 
   override focus(options?: FocusOptions): void {
@@ -242,29 +276,6 @@ export abstract class FeedbackElement extends Host {
     });
   }
 
-  private keydown(event: KeyboardEvent): void {
-    const inText = typing(event);
-    const modified = event.ctrlKey || event.metaKey;
-    let handled = false;
-    if (composing(event)) handled = false;
-    else if (modified && event.key === "Enter") handled = event.repeat || this.onSubmitKey();
-    else if (modified && !event.shiftKey && event.key.toLowerCase() === "z") handled = !inText && (event.repeat || this.undo());
-    else if (event.key === "Escape") handled = this.escape();
-    else if (!modified && !event.altKey && !inText && this.keysActive()) {
-      handled = event.key === "?" ? this.toggleHelp() : this.onKey(event.key.length === 1 ? event.key.toLowerCase() : event.key);
-    }
-    if (handled) event.preventDefault();
-    if (handled || (inText && event.key !== "Tab")) event.stopPropagation();
-  }
-
-  private keysActive(): boolean {
-    return this.getAttribute("keys") !== "off" && keysOn();
-  }
-
-  private escape(): boolean {
-    return this.help.hidden ? this.onEscape() : this.toggleHelp();
-  }
-
   private toggleHelp(): true {
     const list: KeyList = [...this.keyList, [[`${modifier()} Z`], "keyUndo"], [["Esc"], "keyClose"], [["?"], "keyHelp"]];
     this.help.replaceChildren(keysPanel(list, this.say));
@@ -274,7 +285,7 @@ export abstract class FeedbackElement extends Host {
 
   private relabel(): void {
     this.box.lang = this.locale;
-    this.render();
+    this.paint();
     if (this.last) this.showUndo(this.last.event.type === "thumb" ? "thanks" : "submitted");
   }
 

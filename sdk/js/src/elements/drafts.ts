@@ -1,8 +1,14 @@
-/** Work not yet submitted, kept over a reload: one localStorage entry per interaction, the newest twenty. */
+/** Work not yet submitted, kept over a reload: one localStorage entry per interaction, the newest, within a cap. */
 import { findStorage } from "../queue.js";
 
 const PREFIX = "thumbwheel.draft.";
 const KEPT = 20;
+/** Of all drafts together; localStorage holds some five million characters for the whole site. */
+const KEPT_CHARS = 250_000;
+
+interface Kept {
+  saved: number;
+}
 
 export function saveDraft(interactionId: string, draft: object): void {
   const storage = findStorage();
@@ -31,9 +37,13 @@ export function dropDraft(interactionId: string): void {
 }
 
 function forgetOldest(storage: Storage): void {
-  const keys = Object.keys(storage).filter((key) => key.startsWith(PREFIX));
-  if (keys.length <= KEPT) return;
-  const age = (key: string): number => readDraft<{ saved: number }>(key.slice(PREFIX.length))?.saved ?? 0;
-  keys.sort((a, b) => age(a) - age(b));
-  for (const key of keys.slice(0, keys.length - KEPT)) storage.removeItem(key);
+  const drafts = Object.keys(storage)
+    .filter((key) => key.startsWith(PREFIX))
+    .map((key) => ({ key, chars: storage.getItem(key)!.length, saved: readDraft<Kept>(key.slice(PREFIX.length))?.saved ?? 0 }))
+    .sort((a, b) => b.saved - a.saved);
+  let chars = 0;
+  drafts.forEach((draft, i) => {
+    chars += draft.chars;
+    if (i >= KEPT || chars > KEPT_CHARS) storage.removeItem(draft.key);
+  });
 }

@@ -30,7 +30,13 @@ export class Editor {
   /** Shows `text` as an edit of `original`; an empty original is a reply of one's own, which has no changes to show. */
   open(original: string, text: string): void {
     this.original = original;
-    if (this.field.value !== text) this.field.value = text;
+    const { field } = this;
+    if (field.value !== text) {
+      const { selectionStart, selectionEnd } = field;
+      const written = (field.getRootNode() as ShadowRoot).activeElement === field && field.value;
+      field.value = text;
+      if (written) field.setSelectionRange(selectionStart, selectionEnd);
+    }
     this.compare();
   }
 

@@ -12,41 +12,41 @@ export interface Shown {
 }
 
 interface Completion {
-  id: string;
-  choices: { candidate_id?: string; message?: { content?: Content } }[];
+  id?: string;
+  choices?: ({ candidate_id?: string; message?: { content?: Content } } | null)[];
 }
 
-/** Reads either form; null when there is nothing to show. */
+/** Reads either form; null when there is nothing to show, as in the JSON of an error. */
 export function readInteraction(value: unknown): Shown | null {
-  if (!value || typeof value !== "object") return null;
-  if ("choices" in value) {
-    const { id, choices } = value as Completion;
+  const { id, choices } = (value ?? {}) as Completion;
+  if (id && Array.isArray(choices)) {
     const candidates = choices.map((choice, i) => ({
-      candidate_id: choice.candidate_id ?? `${id}.${i}`,
-      content: choice.message?.content ?? "",
+      candidate_id: choice?.candidate_id ?? `${id}.${i}`,
+      content: choice?.message?.content ?? "",
     }));
     return { interaction_id: id, candidates };
   }
-  const shown = value as Shown;
-  return shown.interaction_id && Array.isArray(shown.candidates) ? shown : null;
+  const { interaction_id, candidates } = (value ?? {}) as Shown;
+  const whole = interaction_id && Array.isArray(candidates) && candidates.every((one) => one?.candidate_id);
+  return whole ? (value as Shown) : null;
 }
 
 /** The text of a content; images count for nothing. */
 export function plainText(content: Content | undefined): string {
   if (typeof content === "string") return content;
-  return (content ?? []).map((part) => part.text ?? "").join("");
+  return Array.isArray(content) ? content.map((part) => part?.text ?? "").join("") : "";
 }
 
-function imageUrl(part: ContentPart): string {
-  const url = typeof part.image_url === "string" ? part.image_url : (part.image_url?.url ?? part.url ?? "");
+function imageUrl(part: ContentPart | null): string {
+  const url = typeof part?.image_url === "string" ? part.image_url : (part?.image_url?.url ?? part?.url ?? "");
   return /^(https?:|blob:|data:image\/)/i.test(url) || /^\/(?!\/)/.test(url) ? url : "";
 }
 
 /** Nodes for a content. `broken` is said in place of an image that cannot be loaded. */
-export function contentNodes(content: Content | undefined, alt: string, broken: string): Node[] {
+function contentNodes(content: Content | undefined, alt: string, broken: string): Node[] {
   if (!Array.isArray(content)) return [h("div", { class: "text", dir: "auto", part: "text" }, plainText(content))];
   return content.map((part) => {
-    if (typeof part.text === "string") return h("div", { class: "text", dir: "auto", part: "text" }, part.text);
+    if (typeof part?.text === "string") return h("div", { class: "text", dir: "auto", part: "text" }, part.text);
     const missing = (): HTMLElement => h("div", { class: "broken", part: "broken-image" }, broken);
     const url = imageUrl(part);
     if (!url) return missing();
@@ -54,4 +54,20 @@ export function contentNodes(content: Content | undefined, alt: string, broken: 
     image.addEventListener("error", () => image.replaceWith(missing()), { once: true });
     return image;
   });
+}
+
+const drawn = new WeakMap<Element, string>();
+
+/** Brings a place in line with its content. A text that only grew keeps its node, and with it what a person selected. */
+export function fill(place: Element, content: Content | undefined, alt: string, broken: string): void {
+  const now = JSON.stringify(content ?? "");
+  const before = drawn.get(place);
+  if (now === before) return;
+  drawn.set(place, now);
+  const text = before?.startsWith('"') && place.firstChild?.firstChild;
+  if (text instanceof Text && typeof content === "string" && content.startsWith(text.data)) {
+    text.appendData(content.slice(text.length));
+  } else {
+    place.replaceChildren(...contentNodes(content, alt, broken));
+  }
 }

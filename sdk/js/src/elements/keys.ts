@@ -38,6 +38,48 @@ function setKeys(on: boolean): void {
   }
 }
 
+/** What the keys do; each says whether the key meant something. */
+export interface KeyActions {
+  /** Whether single keys act. */
+  active(): boolean;
+  key(key: string): boolean;
+  submit(): boolean;
+  undo(): boolean;
+  escape(): boolean;
+}
+
+/** Acts on keys inside `root`. A key that means something here, or writes text here, does not reach the host page. */
+export function listenToKeys(root: ShadowRoot, act: KeyActions): void {
+  /** Keys that acted and are not released yet, by `code`. */
+  const down = new Set<string>();
+  root.addEventListener("keydown", (found) => {
+    const event = found as KeyboardEvent;
+    const inText = typing(event);
+    const handled = handle(event, inText, act);
+    if (handled) {
+      event.preventDefault();
+      down.add(event.code);
+    }
+    if (handled || (inText && event.key !== "Tab")) event.stopPropagation();
+  });
+  for (const name of ["keyup", "keypress"]) {
+    root.addEventListener(name, (event) => {
+      if (down.delete((event as KeyboardEvent).code) || typing(event)) event.stopPropagation();
+    });
+  }
+}
+
+function handle(event: KeyboardEvent, inText: boolean, act: KeyActions): boolean {
+  if (composing(event)) return false;
+  const { key } = event;
+  if (event.ctrlKey || event.metaKey) {
+    if (key === "Enter") return event.repeat || act.submit();
+    return !event.shiftKey && key.toLowerCase() === "z" && !inText && (event.repeat || act.undo());
+  }
+  if (key === "Escape") return act.escape();
+  return !event.altKey && !inText && act.active() && act.key(key.length === 1 ? key.toLowerCase() : key);
+}
+
 export type KeyList = [keys: string[], meaning: Label][];
 
 export const modifier = (): string => (onMac() ? "⌘" : "Ctrl");

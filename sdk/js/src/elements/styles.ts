@@ -25,6 +25,7 @@ export const BASE_CSS = /* css */ `
 :host([hidden]), [hidden] { display: none !important; }
 :host([theme="light"]) { color-scheme: light; }
 :host([theme="dark"]) { color-scheme: dark; }
+:host([theme="system"]) { color-scheme: light dark; }
 * { box-sizing: border-box; }
 .box { outline: none; }
 h2 { width: fit-content; margin: 0 0 .6em; font: inherit; font-weight: 600; }
@@ -56,7 +57,7 @@ textarea {
 }
 label > span { display: block; margin-bottom: .25em; color: var(--muted); font-size: .9em; }
 .row { display: flex; flex-wrap: wrap; gap: .5em; align-items: center; }
-.text { white-space: pre-wrap; overflow-wrap: anywhere; }
+.text, .diff { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 .bar { color: var(--muted); font-size: .9em; }
 .alert { color: var(--bad); }
 .alert:not(:empty) { margin-top: .5em; padding: .4em .75em; border-inline-start: 3px solid var(--bad); background: var(--raised); }
@@ -77,8 +78,9 @@ const CARDS_CSS = /* css */ `
 .card.chosen { border-color: var(--accent); box-shadow: inset 0 0 0 1px var(--accent); }
 .card.dim .content { color: var(--muted); }
 .content { flex: 1; min-width: 0; }
-.content img { display: block; width: 100%; max-height: 22em; object-fit: contain; border-radius: calc(var(--radius) - 2px); background: var(--raised); }
-.broken { padding: 2.5em 1em; text-align: center; color: var(--muted); background: var(--raised); border-radius: calc(var(--radius) - 2px); }
+.content img, .broken { width: 100%; max-height: 22em; aspect-ratio: var(--thumbwheel-image-ratio, 4 / 3); border-radius: calc(var(--radius) - 2px); background: var(--raised); }
+.content img { display: block; object-fit: contain; }
+.broken { display: grid; place-items: center; text-align: center; color: var(--muted); }
 .choose { align-self: stretch; }
 .keys-button { margin-inline-start: auto; }
 .bar { min-height: 2em; display: flex; align-items: center; gap: .5em; }
@@ -111,7 +113,7 @@ export const WORKBENCH_CSS = `${CARDS_CSS}
 .edit { margin-bottom: .75em; padding: .9em 1em; border: 1px solid var(--border); border-radius: var(--radius); background: var(--raised); }
 .edit .legend { margin-top: .6em; color: var(--muted); font-size: .85em; }
 .legend del, .legend ins { color: var(--text); }
-.diff { margin-top: .25em; white-space: pre-wrap; overflow-wrap: anywhere; max-height: 14em; overflow: auto; }
+.diff { margin-top: .25em; max-height: 14em; overflow: auto; }
 del { background: var(--del); }
 ins { background: var(--ins); }
 .idle { padding: 3em 1em; text-align: center; color: var(--muted); border: 1px dashed var(--border); border-radius: var(--radius); }

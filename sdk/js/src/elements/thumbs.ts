@@ -35,6 +35,8 @@ export class ThumbwheelThumbs extends FeedbackElement {
   private panelOpen = false;
   private chosen = new Set<string>();
   private comment = "";
+  /** The thumb that was taken back last. */
+  private restored: Value | null = null;
   private ownReasons = REASONS;
 
   constructor() {
@@ -52,7 +54,7 @@ export class ThumbwheelThumbs extends FeedbackElement {
 
   set reasons(reasons: Partial<Record<Value, Reason[]>>) {
     this.ownReasons = { ...REASONS, ...reasons };
-    if (this.isConnected) this.render();
+    if (this.isConnected) this.paint();
   }
 
   /** The thumb shown as given, such as one of an earlier visit. */
@@ -66,7 +68,7 @@ export class ThumbwheelThumbs extends FeedbackElement {
   }
 
   protected override changed(): void {
-    this.value = null;
+    this.value = this.restored = null;
     this.clear();
   }
 
@@ -108,7 +110,7 @@ export class ThumbwheelThumbs extends FeedbackElement {
         reason.label ?? this.reasonLabel(reason.value),
       ),
     );
-    const field = h("textarea", { rows: "2", part: "comment", "data-key": "comment", maxlength: "2000" });
+    const field = h("textarea", { rows: "2", part: "comment", dir: "auto", "data-key": "comment", maxlength: "2000" });
     field.value = this.comment;
     field.addEventListener("input", () => (this.comment = field.value));
     return h(
@@ -141,7 +143,8 @@ export class ThumbwheelThumbs extends FeedbackElement {
       this.undo();
       return;
     }
-    this.clear();
+    if (this.restored !== value) this.clear();
+    this.restored = null;
     this.value = value;
     this.panelOpen = true;
     this.submit("thumb", { candidate_id: this.candidateId(), value }, "", this.restore);
@@ -162,7 +165,9 @@ export class ThumbwheelThumbs extends FeedbackElement {
     this.render();
   }
 
+  /** What was said with the thumb stays: the next thumb brings it back. */
   private readonly restore = (): void => {
+    this.restored = this.value;
     this.value = null;
     this.panelOpen = false;
     this.render();

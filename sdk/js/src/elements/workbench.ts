@@ -5,7 +5,7 @@ import { button, h } from "./dom.js";
 import { dropDraft, readDraft, saveDraft } from "./drafts.js";
 import { Dwell } from "./dwell.js";
 import { Editor } from "./editor.js";
-import { contentNodes, plainText } from "./interaction.js";
+import { plainText } from "./interaction.js";
 import { type KeyList, modifier } from "./keys.js";
 import { WORKBENCH_CSS } from "./styles.js";
 
@@ -80,6 +80,11 @@ export class ThumbwheelWorkbench extends FeedbackElement {
     this.arrived = false;
   }
 
+  protected override arrive(): void {
+    super.arrive();
+    this.update();
+  }
+
   private headline(): string {
     return this.getAttribute("heading") ?? this.say("pickHeading");
   }
@@ -94,14 +99,14 @@ export class ThumbwheelWorkbench extends FeedbackElement {
   }
 
   private card(index: number): HTMLElement {
-    const { candidate_id, content } = this.interaction!.candidates[index]!;
+    const { candidate_id } = this.interaction!.candidates[index]!;
     const name = this.say("reply", index + 1);
     const pick = button(this.say("pick"), String(index + 1), "choose", () => this.pick(candidate_id));
     pick.setAttribute("data-key", String(index + 1));
     const card = h(
       "article",
       { part: "candidate", class: "card", "aria-label": name, "data-candidate": candidate_id },
-      h("div", { class: "content" }, ...contentNodes(content, name, this.say("broken"))),
+      this.content(index),
       pick,
     );
     card.addEventListener("focusin", () => (this.focused = candidate_id));
@@ -152,6 +157,8 @@ export class ThumbwheelWorkbench extends FeedbackElement {
   }
 
   private keepDraft(): void {
+    // Without consent nothing is stored.
+    if (this.client?.allowed === false) return;
     saveDraft(this.interaction!.interaction_id, { ...this.draft, dwell: this.dwell.read() });
   }
 

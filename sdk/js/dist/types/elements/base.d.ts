@@ -4,7 +4,7 @@ import { type Shown } from "./interaction.js";
 import { type KeyList } from "./keys.js";
 import { type Label } from "./labels.js";
 /** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
-export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe">>;
+export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe" | "allowed">>;
 type Kind = "thumb" | "choice" | "pick";
 /** An event as an element hands it to the host: without actor and sdk, which the client adds. */
 export type Submitted = Fields[Kind] & {
@@ -27,6 +27,8 @@ export declare abstract class FeedbackElement extends Host {
     private undoButton;
     private ownClient;
     private shown;
+    /** Of the interaction and the replies on the screen. */
+    private ids;
     private unsubscribe;
     private last;
     private readonly awaited;
@@ -46,6 +48,13 @@ export declare abstract class FeedbackElement extends Host {
     /** The JSON of `/v1/candidates`, or a chat completion. */
     get interaction(): Shown | null;
     set interaction(value: unknown);
+    /** Shows what there is; `more` when only more of the same replies has arrived. A value that cannot be shown is said. */
+    protected paint(more?: boolean): void;
+    /** Takes in more of the replies on the screen: nothing is rebuilt, so focus, caret and selection stay. */
+    protected arrive(): void;
+    /** The place of a reply's content. */
+    protected content(index: number): HTMLElement;
+    private fill;
     /** Called before the first render of another interaction. */
     protected changed(): void;
     connectedCallback(): void;
@@ -74,9 +83,6 @@ export declare abstract class FeedbackElement extends Host {
     private send;
     private lost;
     private listen;
-    private keydown;
-    private keysActive;
-    private escape;
     private toggleHelp;
     private relabel;
     /** A property set before the element was defined shadows the accessor: set it again. */

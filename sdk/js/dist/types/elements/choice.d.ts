@@ -11,6 +11,10 @@ export declare class ThumbwheelChoice extends FeedbackElement {
     protected render(): void;
     private card;
     private whole;
+    /** Brings the cards and buttons in line with the decision. */
+    private update;
+    private press;
     private decide;
+    private settle;
     protected onKey(key: string): boolean;
 }

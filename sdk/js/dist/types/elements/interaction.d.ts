@@ -8,9 +8,9 @@ export interface Shown {
     campaign?: string;
     messages?: Message[];
 }
-/** Reads either form; null when there is nothing to show. */
+/** Reads either form; null when there is nothing to show, as in the JSON of an error. */
 export declare function readInteraction(value: unknown): Shown | null;
 /** The text of a content; images count for nothing. */
 export declare function plainText(content: Content | undefined): string;
-/** Nodes for a content. `broken` is said in place of an image that cannot be loaded. */
-export declare function contentNodes(content: Content | undefined, alt: string, broken: string): Node[];
+/** Brings a place in line with its content. A text that only grew keeps its node, and with it what a person selected. */
+export declare function fill(place: Element, content: Content | undefined, alt: string, broken: string): void;

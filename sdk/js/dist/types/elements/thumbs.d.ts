@@ -13,6 +13,8 @@ export declare class ThumbwheelThumbs extends FeedbackElement {
     private panelOpen;
     private chosen;
     private comment;
+    /** The thumb that was taken back last. */
+    private restored;
     private ownReasons;
     constructor();
     protected get keyList(): KeyList;
@@ -32,6 +34,7 @@ export declare class ThumbwheelThumbs extends FeedbackElement {
     private give;
     private sendReasons;
     private toggle;
+    /** What was said with the thumb stays: the next thumb brings it back. */
     private readonly restore;
     private close;
     private clear;

@@ -13,6 +13,7 @@ export declare class ThumbwheelWorkbench extends FeedbackElement {
     disconnectedCallback(): void;
     protected changed(): void;
     protected render(): void;
+    protected arrive(): void;
     private headline;
     private idle;
     private card;
