@@ -24,7 +24,7 @@ from typing import IO, Any
 import apsw
 
 from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from eventlog.settings import Settings, without_secrets
 
 INDEX = "backup.json"
 LOG, CONTROL = "log.db", "control.db"
@@ -60,7 +60,7 @@ def back_up(settings: Settings, target: Path, progress: Progress = lambda name: 
             for name, url in ((LOG, settings.log_url), (CONTROL, settings.control_url)):
                 copied = _copy_database(url, Path(folder) / name)
                 if copied is None:
-                    left_out.append(f"{name.removesuffix('.db')}: {url.split('@')[-1]} is backed up where it lives")
+                    left_out.append(f"{name.removesuffix('.db')}: {without_secrets(url)} is backed up where it lives")
                 else:
                     digests[name] = _add(archive, name, copied)
                     progress(name)

@@ -17,6 +17,7 @@ from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPart
 from kafka.net.compat import KafkaNetClient
 
 from eventlog.errors import LogUnavailable, SettingsError
+from eventlog.kafka_connect import TLS_OPTIONS, TLS_PROTOCOLS, network, quiet, reason_of, tls_context
 from eventlog.topics import EVENTS, REJECTED, REJECTED_RETENTION_MS, RUNS, TOPICS
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,12 @@ SETTLE_SECONDS = 3.0
 DEFAULT_PARTITIONS = 12
 REPLICAS = 3
 MIN_IN_SYNC = 2
+# No record of ours is larger.
+MAX_RECORD_BYTES = 900 * 1024
 
 # Passed to kafka-python as they are. Its documentation says what each means.
 _TEXT_OPTIONS = frozenset({
-    "security_protocol", "ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_crlfile", "ssl_ciphers",
-    "sasl_mechanism", "sasl_plain_username", "sasl_plain_password", "sasl_kerberos_service_name",
+    "security_protocol", "sasl_mechanism", "sasl_plain_username", "sasl_plain_password", "sasl_kerberos_service_name",
     "sasl_kerberos_domain_name", "proxy_url",
 })  # fmt: skip
 _SWITCHES = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
@@ -55,8 +57,16 @@ class Cluster:
         self.servers = servers
         self.allow_unsafe = False
         self._settings: dict[str, Any] = {}
+        self._tls: dict[str, str] = {}
+        self._check_hostname = True
         for name, text in options.items():
             self._take(name, text)
+        if self._settings.get("security_protocol", "") in TLS_PROTOCOLS:
+            self._settings["ssl_context"] = tls_context(self._tls, self._check_hostname)
+        elif self._tls:
+            raise SettingsError(
+                "log_option", f"THUMBWHEEL_LOG: {min(self._tls)} needs TLS.", "Add security_protocol=SASL_SSL or SSL."
+            )
         kafka_log = logging.getLogger("kafka")
         if kafka_log.level == logging.NOTSET:
             # Its INFO lines tell of every connection.
@@ -65,13 +75,14 @@ class Cluster:
     def _take(self, name: str, text: str) -> None:
         if name in _TEXT_OPTIONS:
             self._settings[name] = text
-        elif name in ("ssl_check_hostname", "allow_unsafe") and text.lower() in _SWITCHES:
-            if name == "allow_unsafe":
-                self.allow_unsafe = _SWITCHES[text.lower()]
-            else:
-                self._settings[name] = _SWITCHES[text.lower()]
+        elif name in TLS_OPTIONS:
+            self._tls[name] = text
+        elif name == "ssl_check_hostname" and text.lower() in _SWITCHES:
+            self._check_hostname = _SWITCHES[text.lower()]
+        elif name == "allow_unsafe" and text.lower() in _SWITCHES:
+            self.allow_unsafe = _SWITCHES[text.lower()]
         else:
-            known = ", ".join(sorted(_TEXT_OPTIONS | {"ssl_check_hostname", "allow_unsafe"}))
+            known = ", ".join(sorted(_TEXT_OPTIONS | TLS_OPTIONS | {"ssl_check_hostname", "allow_unsafe"}))
             raise SettingsError(
                 "log_option", f"THUMBWHEEL_LOG: the option {name!r} is unknown or malformed.", f"Known: {known}."
             )
@@ -80,23 +91,24 @@ class Cluster:
         """Return a connected client of this kind; raises LogUnavailable that names the address."""
         opened: list[KafkaNetClient] = []
 
-        def network(**config: Any) -> KafkaNetClient:
-            opened.append(KafkaNetClient(**config))
+        def open_network(**config: Any) -> KafkaNetClient:
+            opened.append(network(**config))
             return opened[-1]
 
         try:
-            return kind(
-                bootstrap_servers=self.servers.split(","), kafka_client=network,
-                bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS, reconnect_backoff_max_ms=1000,
-                **{"request_timeout_ms": REQUEST_TIMEOUT_MS, **self._settings, **settings},
-            )  # fmt: skip
+            with quiet():
+                return kind(
+                    bootstrap_servers=self.servers.split(","), kafka_client=open_network,
+                    bootstrap_timeout_ms=BOOTSTRAP_TIMEOUT_MS, reconnect_backoff_max_ms=1000,
+                    **{"request_timeout_ms": REQUEST_TIMEOUT_MS, **self._settings, **settings},
+                )  # fmt: skip
         except (KafkaError, OSError, ValueError) as error:
+            refused: dict[Any, Exception] = {}
             for client in opened:
+                refused |= client._manager.refused
                 client.close()
-            raise LogUnavailable(
-                f"Kafka at {self.servers} cannot be reached: {error or type(error).__name__}",
-                "Check the address and that the broker runs; a wrong user, password or TLS setting looks the same.",
-            ) from error
+            reason, hint = reason_of(error, refused)
+            raise LogUnavailable(f"Kafka at {self.servers} cannot be reached: {reason}.", hint) from error
 
     def admin(self) -> KafkaAdminClient:
         """Return an admin client; thread-safe, it has its own I/O thread."""
@@ -106,8 +118,7 @@ class Cluster:
 def prepare_topics(admin: KafkaAdminClient, partitions: int | None, allow_unsafe: bool) -> dict[str, Topic]:
     """Create the topics that are missing, check all, and return them.
 
-    Raises SettingsError when the number of partitions is not the one asked for, or when a topic that cannot be
-    rebuilt is kept for a limited time only, or on fewer replicas than the cluster allows.
+    Raises SettingsError when the number of partitions is not the one asked for, or when a topic is `unsafe`.
     """
     brokers = len(admin.describe_cluster()["brokers"])
     found = _describe(admin)
@@ -138,7 +149,7 @@ def _inspect(admin: KafkaAdminClient, partitions: int | None, brokers: int) -> t
     topics = {
         name: Topic(*found[name], min_in_sync=int(configs[name].get("min.insync.replicas", 1))) for name in TOPICS
     }
-    return topics, _problems(topics, configs, brokers)
+    return topics, unsafe(topics, configs, brokers)
 
 
 def _wanted_partitions(found: Mapping[str, tuple[int, int]], partitions: int | None) -> int:
@@ -200,17 +211,32 @@ def _check_partitions(found: Mapping[str, tuple[int, int]], partitions: int | No
             )  # fmt: skip
 
 
-def _problems(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[str, str]], brokers: int) -> list[str]:
+def unsafe(topics: Mapping[str, Topic], configs: Mapping[str, Mapping[str, str]], brokers: int) -> list[str]:
+    """Return what could lose acknowledged records, or refuse valid ones, one sentence each; empty where nothing can.
+
+    The rejected topic may forget: it is evidence for a person, not data.
+    """
     problems = []
     for name in (EVENTS, RUNS):
-        kept = configs[name].get("retention.ms", "-1")
-        if kept != "-1" or "compact" in configs[name].get("cleanup.policy", "delete"):
-            problems.append(f"{name} does not keep every record (retention.ms={kept}, or compacted).")
-        if brokers >= REPLICAS and (topics[name].replicas < REPLICAS or topics[name].min_in_sync < MIN_IN_SYNC):
+        topic, config = topics[name], configs[name]
+        kept = {limit: config.get(limit, "-1") for limit in ("retention.ms", "retention.bytes")}
+        if set(kept.values()) != {"-1"} or "compact" in config.get("cleanup.policy", "delete"):
+            limits = ", ".join(f"{limit}={value}" for limit, value in kept.items())
+            problems.append(f"{name} does not keep every record ({limits}, or compacted).")
+        if brokers >= REPLICAS and (topic.replicas < REPLICAS or topic.min_in_sync < MIN_IN_SYNC):
             problems.append(
-                f"{name} has {topics[name].replicas} replicas and min.insync.replicas={topics[name].min_in_sync}"
+                f"{name} has {topic.replicas} replicas and min.insync.replicas={topic.min_in_sync}"
                 f" on {brokers} brokers; one broker's loss can lose records or lock writers out."
             )
+        elif topic.min_in_sync > max(1, topic.replicas - 1):
+            problems.append(
+                f"{name} has {topic.replicas} replicas and min.insync.replicas={topic.min_in_sync}; "
+                "one broker's loss locks writers out."
+            )
+        if config.get("unclean.leader.election.enable", "false") == "true":
+            problems.append(f"{name} has unclean.leader.election.enable=true; a stale replica can drop records.")
+        if (largest := int(config.get("max.message.bytes", MAX_RECORD_BYTES))) < MAX_RECORD_BYTES:
+            problems.append(f"{name} refuses valid records (max.message.bytes={largest}, {MAX_RECORD_BYTES} needed).")
     return problems
 
 

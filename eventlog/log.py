@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.events import Event, encode
+from eventlog.settings import without_secrets
 from eventlog.topics import topic_for
 
 
@@ -98,7 +99,9 @@ def open_log(url: str, partitions: int | None = None) -> Log:
 
         return KafkaLog(parts.netloc, options=dict(parse_qsl(parts.query)), partitions=partitions)
     raise SettingsError(
-        "log_url", f"THUMBWHEEL_LOG={url!r} is not a log address.", "Use sqlite:///path or kafka://host:9092."
+        "log_url",
+        f"THUMBWHEEL_LOG={without_secrets(url)!r} is not a log address.",
+        "Use sqlite:///path or kafka://host:9092.",
     )
 
 

@@ -149,10 +149,16 @@ def parse_bind(text: str) -> Bind:
     return Bind(host, int(port))
 
 
+def without_secrets(address: str) -> str:
+    """Return an address as it may be shown: without user, password and options."""
+    scheme, found, rest = address.partition("?")[0].partition("://")
+    return f"{scheme}{found}{rest.rpartition('@')[2]}"
+
+
 def _check(settings: Settings) -> None:
     if settings.log and not settings.log.startswith(("sqlite:///", "kafka://")):
         raise SettingsError(
-            "malformed_setting", f"THUMBWHEEL_LOG={settings.log!r} is malformed.",
+            "malformed_setting", f"THUMBWHEEL_LOG={without_secrets(settings.log)!r} is malformed.",
             "Use sqlite:///path or kafka://host:9092.", "THUMBWHEEL_LOG",
         )  # fmt: skip
     if not re.fullmatch(r"(/[A-Za-z0-9._~-]+)+", settings.collector_path):

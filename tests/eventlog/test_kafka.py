@@ -26,7 +26,6 @@ from tests.eventlog.writers import Writers
 from tests.kafka_broker import Broker, apache_kafka, free_port
 
 pytestmark = pytest.mark.kafka
-LOGIN = {"security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": "PLAIN", "sasl_plain_username": "thumbwheel"}
 
 
 @pytest.fixture
@@ -115,36 +114,6 @@ def test_an_unknown_option_is_named(option: str) -> None:
     assert "sasl_plain_password" in caught.value.hint
 
 
-SASL = """listeners=SASL_PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=SASL_PLAINTEXT://127.0.0.1:{port}
-listener.security.protocol.map=SASL_PLAINTEXT:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=SASL_PLAINTEXT
-sasl.mechanism.inter.broker.protocol=PLAIN
-sasl.enabled.mechanisms=PLAIN
-listener.name.sasl_plaintext.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \
-username="admin" password="adminpw" user_admin="adminpw" user_thumbwheel="secret";"""
-
-
-@pytest.mark.faults
-def test_a_password_is_used_and_a_wrong_one_is_hinted_at(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not apache_kafka():
-        pytest.skip("needs Apache Kafka in ../shared/kafka and Java 17")
-    port = free_port(2)
-    broker = Broker.apache(tmp_path / "node", 1, [port], SASL.format(port=port, controller=port + 1)).start()
-    try:
-        broker.wait(**LOGIN, sasl_plain_password="secret")
-        log = KafkaLog(broker.address, LOGIN | {"sasl_plain_password": "secret"}, 1)
-        assert None not in log.append(entries("a"))
-        assert [record.value for record in read(log, 1)] == [b"a"]
-        log.close()
-        monkeypatch.setattr(kafka_client, "BOOTSTRAP_TIMEOUT_MS", 2000)
-        with pytest.raises(LogUnavailable, match=broker.address) as caught:
-            KafkaLog(broker.address, LOGIN | {"sasl_plain_password": "guess-4711"}, 1)
-        assert "wrong user, password" in caught.value.hint and "guess-4711" not in caught.value.line()
-    finally:
-        broker.kill()
-
-
 # -- topics
 
 
@@ -172,13 +141,20 @@ def test_processes_that_start_at_once_share_the_topics(empty: Broker) -> None:
         log.close()
 
 
-@pytest.mark.parametrize("settings", [{"retention_ms": "604800000"}, {"cleanup_policy": "compact"}])
-def test_a_topic_that_forgets_is_refused_unless_accepted(
-    log: KafkaLog, empty: Broker, settings: dict[str, str]
+@pytest.mark.parametrize(("settings", "why"), [
+    ({"retention_ms": "604800000"}, "does not keep every record"),
+    ({"retention_bytes": "1000000"}, "does not keep every record"),
+    ({"cleanup_policy": "compact"}, "does not keep every record"),
+    ({"unclean_leader_election_enable": "true"}, "can drop records"),
+    ({"max_message_bytes": "100000"}, "refuses valid records"), ({"min_insync_replicas": "2"}, "locks writers out"),
+])  # fmt: skip
+def test_an_unsafe_topic_is_refused_unless_accepted(
+    log: KafkaLog, empty: Broker, settings: dict[str, str], why: str
 ) -> None:
     alter(empty, EVENTS, **settings)
-    with pytest.raises(SettingsError, match="does not keep every record") as caught:
+    with pytest.raises(SettingsError, match=why) as caught:
         KafkaLog(empty.address)
+    assert EVENTS in caught.value.message
     assert "allow_unsafe=true" in caught.value.hint
     KafkaLog(empty.address, {"allow_unsafe": "true"}).close()
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.errors import SettingsError
-from eventlog.settings import Bind, Settings, load_settings, parse_bind
+from eventlog.settings import Bind, Settings, load_settings, parse_bind, without_secrets
 
 
 def refusal(folder: Path, **env: str) -> SettingsError:
@@ -57,6 +57,18 @@ def test_an_unknown_name_in_the_file_is_named(tmp_path: Path) -> None:
 ])  # fmt: skip
 def test_a_malformed_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     assert f"THUMBWHEEL_{name}" in refusal(tmp_path, **{name: value}).message
+
+
+@pytest.mark.parametrize(("address", "shown"), [
+    ("sqlite:////srv/log.db", "sqlite:////srv/log.db"), ("postgresql://tw:secret@host:5432/db", "postgresql://host:5432/db"),
+    ("kafka://h1:9092,h2:9092?sasl_plain_password=secret", "kafka://h1:9092,h2:9092"), ("secret?", "secret"),
+])  # fmt: skip
+def test_an_address_is_shown_without_what_is_secret_in_it(address: str, shown: str) -> None:
+    assert without_secrets(address) == shown
+
+
+def test_a_malformed_log_address_is_refused_without_its_password(tmp_path: Path) -> None:
+    assert "secret" not in refusal(tmp_path, LOG="kafak://h:9092?sasl_plain_password=secret").line()
 
 
 @pytest.mark.parametrize("content", ["home = [1]", "home", "[table]\na = 1", "home = 'a'\nhome = 'b'"])

@@ -1,0 +1,170 @@
+"""How a connection to Kafka is secured, and why one was refused.
+
+kafka-python 3.0.12 tries a broker that refused the login, or whose certificate is not trusted, again until its
+time-out, and then says "Unable to bootstrap". Here the refusals are kept, and when every address has refused for a
+reason that no further try can mend, the reason is the answer, at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, NamedTuple
+
+from kafka.errors import (
+    IllegalSaslStateError,
+    KafkaError,
+    SaslAuthenticationFailedError,
+    UnsupportedSaslMechanismError,
+)
+from kafka.net.compat import KafkaNetClient
+from kafka.net.connection import KafkaConnection
+from kafka.net.manager import KafkaConnectionManager
+from kafka.net.selector import NetworkSelector
+
+from eventlog.errors import SettingsError
+
+TLS_PROTOCOLS = frozenset({"SSL", "SASL_SSL"})
+TLS_OPTIONS = frozenset({"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_crlfile", "ssl_ciphers"})
+_GENERAL_HINT = "Check the address and that the broker runs; a wrong user, password or TLS setting may look the same."
+
+
+class _Refusal(NamedTuple):
+    """What a refusal's text holds, what it means and what to do; a final one is the same at every further try."""
+
+    text: str
+    meaning: str
+    hint: str
+    final: bool = True
+
+
+_REFUSALS = (
+    _Refusal("Hostname mismatch", "its certificate is for another name", "Use a name that the certificate has."),
+    _Refusal("IP address mismatch", "its certificate is for another address", "Use a name that the certificate has."),
+    _Refusal(
+        "CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted",
+        "Name the authority that signed it: ssl_cafile=/path/ca.pem.",
+    ),
+    _Refusal("WRONG_VERSION_NUMBER", "it speaks no TLS at this port", "Use the TLS port, or no TLS."),
+    _Refusal("CERTIFICATE_REQUIRED", "it asks for a certificate of ours", "Name it: ssl_certfile and ssl_keyfile."),
+    # A broker that is being stopped may do so too.
+    _Refusal("UNEXPECTED_EOF", "it ended the TLS handshake", "Does this port speak TLS? Use the TLS port.", False),
+    _Refusal("ECONNREFUSED", "nothing listens there", _GENERAL_HINT, False),
+)  # fmt: skip
+
+
+def tls_context(options: Mapping[str, str], check_hostname: bool) -> ssl.SSLContext:
+    """Return the TLS settings of a log address; raises SettingsError for a file that cannot be used."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.check_hostname = check_hostname
+    used = ""
+    try:
+        if used := options.get("ssl_cafile", ""):
+            context.load_verify_locations(used)
+        else:
+            context.load_default_certs()
+        if used := options.get("ssl_certfile", ""):
+            context.load_cert_chain(used, options.get("ssl_keyfile"), options.get("ssl_password"))
+        if used := options.get("ssl_crlfile", ""):
+            context.load_verify_locations(used)
+            context.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+        if used := options.get("ssl_ciphers", ""):
+            context.set_ciphers(used)
+    except (OSError, ValueError) as error:
+        why = str(error.args[-1]).rstrip(".")
+        raise SettingsError(
+            "log_option", f"THUMBWHEEL_LOG: {used} cannot be used for TLS: {why}.",
+            "ssl_cafile, ssl_certfile, ssl_keyfile and ssl_crlfile name PEM files, ssl_ciphers an OpenSSL list.",
+        ) from error  # fmt: skip
+    return context
+
+
+class Connections(KafkaConnectionManager):  # type: ignore[misc]
+    """kafka-python's connections; remembers why each address refused us before the first one let us in."""
+
+    def __init__(self, net: NetworkSelector, **config: Any) -> None:
+        super().__init__(net, **config)
+        self.refused: dict[Any, Exception] = {}
+
+    def get_connection(self, node_id: Any, **options: Any) -> KafkaConnection:
+        """As its parent; raises what the brokers said once all have refused for good."""
+        if self.bootstrapped:
+            return super().get_connection(node_id, **options)
+        addresses = [broker.node_id for broker in self.cluster.bootstrap_brokers()]
+        if addresses and all(_is_final(self.refused.get(address)) for address in addresses):
+            raise self.refused[addresses[0]]
+        connection = super().get_connection(node_id, **options)
+        connection.init_future.add_errback(partial(self._remember, node_id))
+        close = connection.close
+
+        def close_and_remember(error: Exception | None = None) -> None:
+            # A broker refuses a login and hangs up: the refusal comes here, behind the hanging up.
+            if error is not None:
+                self._remember(node_id, error)
+            close(error)
+
+        connection.close = close_and_remember
+        return connection
+
+    async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
+        """As its parent; what came before the end of the stream is read, not dropped: often it says why."""
+        transport = await super()._build_transport(node, timeout_at=timeout_at)
+        receive = transport._sock_recv
+
+        def receive_before_end() -> tuple[bytes, Exception | None]:
+            data, error = receive()
+            return data, None if data else error  # The end is still there at the next look.
+
+        transport._sock_recv = receive_before_end
+        return transport
+
+    def _remember(self, node_id: Any, error: Exception) -> None:
+        if not _is_final(self.refused.get(node_id)):
+            self.refused[node_id] = error
+
+
+def network(**config: Any) -> KafkaNetClient:
+    """Return kafka-python's network client over `Connections`."""
+    net = NetworkSelector(**config)
+    return KafkaNetClient(net, Connections(net, **config))
+
+
+def _is_final(error: Exception | None) -> bool:
+    if isinstance(error, SaslAuthenticationFailedError | UnsupportedSaslMechanismError | IllegalSaslStateError):
+        return True
+    return error is not None and any(one.final and one.text in str(error) for one in _REFUSALS)
+
+
+def reason_of(error: Exception, refused: Mapping[Any, Exception]) -> tuple[str, str]:
+    """Return why the brokers let nobody in, in words, and a hint. Never holds a password."""
+    told = next(iter(refused.values()), error)
+    if isinstance(told, SaslAuthenticationFailedError):
+        return "it refused the user or the password", "Check sasl_plain_username and sasl_plain_password."
+    if isinstance(told, UnsupportedSaslMechanismError | IllegalSaslStateError):
+        return f"it does not take this login ({_text(told)})", "Set sasl_mechanism to one that it offers."
+    for one in _REFUSALS:
+        if one.text in str(told):
+            return one.meaning, one.hint
+    return _text(told), _GENERAL_HINT
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Keep kafka-python's connections from reporting every try; whoever connects reports the outcome once."""
+    lines = logging.getLogger("kafka.net")
+    before = lines.level
+    lines.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        lines.setLevel(before)
+
+
+def _text(error: Exception) -> str:
+    text = str(error) or type(error).__name__
+    name = type(error).__name__
+    return text.removeprefix(f"{name}: ") if isinstance(error, KafkaError) else text
