@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union
 
 import msgspec
 from msgspec import UNSET, Meta, Struct
+from msgspec.structs import replace
 
 from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
 from eventlog.envelope import CandidateText, Envelope, Label, Message, WireId
@@ -240,23 +241,18 @@ def stamp(
 
     Under a public key a candidate's `model` is dropped; a `trial` stays only when the gateway says so.
     """
-    changes: dict[str, Any] = {
-        "received_at": received_at or datetime.now(UTC),
-        "project": project,
-        "key_id": key_id,
-        "via": via,
-        "verified": verified,
-        "sent_at": sent_at or UNSET,
-    }
     candidates = getattr(event, "candidates", None)
     if via == "public" and candidates:
-        changes["candidates"] = [msgspec.structs.replace(c, model=None) for c in candidates]
+        event = replace(event, candidates=[replace(candidate, model=None) for candidate in candidates])
     if via != "gateway" and getattr(event, "trial", None) is not None:
-        changes["trial"] = None
+        event = replace(event, trial=None)
     if event.occurred_at.tzinfo is not UTC:
-        changes["occurred_at"] = event.occurred_at.astimezone(UTC)
+        event = replace(event, occurred_at=event.occurred_at.astimezone(UTC))
     if not _CANONICAL_UUID.match(event.event_id):
-        changes["event_id"] = str(uuid.UUID(event.event_id))
+        event = replace(event, event_id=str(uuid.UUID(event.event_id)))
     if isinstance(event, Retract):
-        changes["target"] = str(uuid.UUID(event.target))
-    return msgspec.structs.replace(event, **changes)
+        event = replace(event, target=str(uuid.UUID(event.target)))
+    return replace(
+        event, received_at=received_at or datetime.now(UTC), project=project, key_id=key_id, via=via, verified=verified,
+        sent_at=sent_at or UNSET,
+    )  # fmt: skip

@@ -8,13 +8,17 @@ from __future__ import annotations
 import gc
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import inspect
 
 from eventlog.errors import EventError
+from eventlog.events import STRUCTS
+from eventlog.topics import SECRET_TYPES
 
 from .conftest import SHOP, Bench, interaction, thumb
 from .oracle import Door
@@ -92,3 +96,52 @@ def test_rejected_events_leave_no_memory_behind_however_seldom_python_looks_for_
         assert [one for one in gc.get_objects() if isinstance(one, EventError)] == []
     finally:
         gc.enable()
+
+
+def id_places(kind: inspect.Type, place: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where ids stand in values of this type."""
+    match kind:
+        case inspect.StructType():
+            for one in kind.fields:
+                yield from id_places(one.type, (*place, one.encode_name))
+        case inspect.Metadata():
+            yield from id_places(kind.type, place)
+        case inspect.UnionType():
+            for inner in kind.types:
+                yield from id_places(inner, place)
+        case inspect.ListType():
+            yield from id_places(kind.item_type, (*place, 0))
+        case inspect.StrType() if kind.pattern:
+            yield place
+
+
+def complete(kind: str) -> dict[str, Any]:
+    """A valid event of this type with each of its ids given."""
+    candidates = [{"candidate_id": "c-1", "content": "a"}, {"candidate_id": "c-2", "content": "b"}]
+    given = {
+        "conversation_id": "v-1", "campaign": "k-1", "candidate_id": "c-1", "shown": ["c-1", "c-2"], "chosen": "c-1",
+        "outcome": "chosen", "value": "up", "text": "a", "target": thumb()["event_id"], "candidates": candidates,
+        "messages": [{"role": "user", "content": "a"}], "order": ["c-1", "c-2"],
+    }  # fmt: skip
+    return thumb() | {"type": kind} | {k: v for k, v in given.items() if k in STRUCTS[kind].__struct_fields__}
+
+
+@pytest.mark.parametrize("kind", sorted(SECRET_TYPES))
+def test_an_id_with_other_than_visible_characters_is_rejected_wherever_it_stands(
+    bench: Bench, door: Door, kind: str
+) -> None:
+    own = {name: value for name, value in complete(kind).items() if name in (*STRUCTS[kind].__struct_fields__, "type")}
+    assert door.send(json.dumps({"events": [own]}).encode(), bench.secret).status == 202
+    for *path, last in id_places(inspect.type_info(STRUCTS[kind])):
+        for odd in ("a b", "a\n", "\x7f", "\u00e9", "", "a" * 129):
+            bad = deepcopy(own)
+            # Without inline candidates a feedback event is decoded with its neighbours.
+            if kind != "interaction" and "candidates" not in path:
+                del bad["candidates"]
+            where: Any = bad
+            for step in path:
+                where = where[step]
+            where[last] = odd
+            reply = door.send(json.dumps({"events": [thumb(), bad]}).encode(), bench.secret)
+            assert [one["status"] for one in reply.answer["results"]] == ["accepted", "rejected"], (path, last, odd)
+    door.logged()
