@@ -252,7 +252,9 @@ def test_a_closed_log_refuses_appends_and_has_answered_those_before(log: Log) ->
     threads = [threading.Thread(target=write) for _ in range(4)]
     for thread in threads:
         thread.start()
-    time.sleep(0.3)
+    deadline = time.monotonic() + 30.0
+    while len(answers) <= 8 and time.monotonic() < deadline:
+        time.sleep(0.01)
     log.close()
     for thread in threads:
         thread.join(10)
