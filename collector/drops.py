@@ -16,8 +16,8 @@ from collector.rejected import rejected_entry
 from eventlog.control import Key
 from eventlog.errors import ThumbwheelError
 from eventlog.log import Entry
+from eventlog.rejected import CLIENT_DROPPED
 
-CODE = "client_dropped"
 MAX_REASONS = 32
 MAX_REPORT_BYTES = 4096
 _Reason = Annotated[str, Meta(pattern="^[a-z0-9_]{1,64}$")]
@@ -44,5 +44,5 @@ def report_entry(raw: bytes, key: Key, now: datetime) -> tuple[Entry, int]:
     total = sum(report.counts.values())
     reasons = ", ".join(f"{name} {count}" for name, count in sorted(report.counts.items()))
     events = "1 event" if total == 1 else f"{total} events"
-    problem = ThumbwheelError(CODE, f"An SDK gave up {events} before they could be sent: {reasons}.", "")
+    problem = ThumbwheelError(CLIENT_DROPPED, f"An SDK gave up {events} before they could be sent: {reasons}.", "")
     return rejected_entry(raw, key, problem, now), total

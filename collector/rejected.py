@@ -13,14 +13,15 @@ from eventlog.checks import MAX_EVENT_BYTES
 from eventlog.control import Key
 from eventlog.errors import ThumbwheelError
 from eventlog.log import Entry
+from eventlog.rejected import Rejected
 from eventlog.topics import REJECTED as REJECTED_TOPIC
 
 
 def rejected_entry(raw: bytes, key: Key, error: ThumbwheelError, now: datetime) -> Entry:
     """Return the record a rejected event is kept as: its bytes up to 256 KiB with length and digest, and the reason."""
-    body = {
-        "project": key.project, "key_id": key.key_id, "received_at": now, "code": error.code, "message": error.message,
-        "field": error.field, "event_id": event_id_of(raw), "length": len(raw),
-        "digest": hashlib.sha256(raw).hexdigest(), "raw": b64encode(raw[:MAX_EVENT_BYTES]).decode(),
-    }  # fmt: skip
-    return Entry(REJECTED_TOPIC, str(body["digest"]), msgspec.json.encode(body))
+    kept = Rejected(
+        project=key.project, key_id=key.key_id, received_at=now, code=error.code, message=error.message,
+        field=error.field, event_id=event_id_of(raw), length=len(raw), digest=hashlib.sha256(raw).hexdigest(),
+        raw=b64encode(raw[:MAX_EVENT_BYTES]).decode(),
+    )  # fmt: skip
+    return Entry(REJECTED_TOPIC, kept.digest, msgspec.json.encode(kept))

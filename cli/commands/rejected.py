@@ -1,0 +1,137 @@
+"""rejected list, show and retry: what could not be taken in, why, and bringing it in after all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from typing import Any
+
+import click
+
+from cli.api import data_api
+from cli.context import Context, pass_context, shared_options
+from eventlog.errors import EventError, ThumbwheelError
+
+SHOWN_BYTES = 4000
+
+
+@click.group()
+def rejected() -> None:
+    """Rejected events: refused by the collector, or not understood by the processor."""
+
+
+@rejected.command("list")
+@click.option("--code", default=None, help="Only those rejected for this reason.")
+@click.option("--limit", type=click.IntRange(1, 10_000), default=50, show_default=True, help="At most so many.")
+@shared_options
+@pass_context
+def list_rejected(context: Context, code: str | None, limit: int) -> None:
+    """List rejected events, newest first, with reason and position."""
+    rows = list(islice(_rows(context, code), limit))
+    columns = ("position", "received_at", "code", "message", "key_id", "event_id")
+    context.table(rows, columns, "No event was rejected.")
+
+
+@rejected.command("show")
+@click.argument("position")
+@shared_options
+@pass_context
+def show(context: Context, position: str) -> None:
+    """Show one rejected event: what was sent, why it was refused, and whether a retry would bring it in."""
+    from eventlog.rejected import Place, read_record, read_rejected
+
+    place = Place.parse(position)
+    with _opened(context) as (log, control):
+        record = read_record(log, place)
+        kept = read_rejected(record)
+        found: dict[str, Any] = {"position": str(place)}
+        if kept is not None:
+            found |= {name: getattr(kept, name) for name in kept.__struct_fields__ if name != "raw"}
+        found["retry"] = _outlook(record, control)
+    raw = kept.body() if kept is not None else record.value
+    found["raw"] = raw[:SHOWN_BYTES].decode("utf-8", "replace")
+    context.result(found)
+
+
+@rejected.command("retry")
+@click.argument("positions", nargs=-1)
+@click.option("--code", default=None, help="Every one rejected for this reason.")
+@click.option("--all", "every", is_flag=True, help="Every one.")
+@shared_options
+@pass_context
+def retry(context: Context, positions: tuple[str, ...], code: str | None, every: bool) -> None:
+    """Append rejected events again that today's rules accept; the rest stay as they are, each with its reason."""
+    from eventlog.rejected import Place
+
+    if bool(positions) + (code is not None) + every != 1:
+        raise ThumbwheelError("which", "Say which to retry.", "Give positions, or --code CODE, or --all.")
+    wanted = positions or tuple(row["position"] for row in _rows(context, code))
+    places = [Place.parse(text) for text in dict.fromkeys(wanted)]
+    with _opened(context) as (log, control):
+        results = [_retry(log, control, place) for place in places]
+    done = sum(result["retried"] for result in results)
+    lines = [f"{done} of {len(results)} appended again."]
+    lines += [f"{result['position']}: {result['why']}" for result in results if not result["retried"]]
+    context.result({"retried": done, "results": results}, "\n".join(lines))
+
+
+def _rows(context: Context, code: str | None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of the data API, page by page, each with its position."""
+    api, cursor = data_api(context.settings, context.project), None
+    while True:
+        page = api.get("/api/v1/rejected", code=code, limit=500, cursor=cursor)
+        for row in page["items"]:
+            yield {"position": f"{row['topic']}/{row['partition']}/{row['offset']}", **row}
+        if not (cursor := page.get("next")):
+            return
+
+
+@contextmanager
+def _opened(context: Context) -> Iterator[tuple[Any, Any]]:
+    from eventlog.control import Control
+    from eventlog.log import open_log
+
+    log = open_log(context.settings.log_url, context.settings.partitions or None)
+    try:
+        control = Control.open(context.settings.control_url, context.settings.keys)
+        try:
+            yield log, control
+        finally:
+            control.close()
+    finally:
+        log.close()
+
+
+def _revive(record: Any, control: Any) -> Any:
+    from eventlog.rejected import revive
+
+    keys = {key.key_id: key for key in control.list_keys()}
+    return revive(record, keys.get, control.signing_key)
+
+
+def _outlook(record: Any, control: Any) -> str:
+    try:
+        _revive(record, control)
+    except ThumbwheelError as error:
+        return error.line()
+    return "possible: it is taken today"
+
+
+def _retry(log: Any, control: Any, place: Any) -> dict[str, Any]:
+    """Retry one; an event that is still refused is a result, a log that is away is an error."""
+    from eventlog.log import append_all
+    from eventlog.rejected import read_record
+
+    try:
+        event = _revive(read_record(log, place), control)
+    except ThumbwheelError as error:
+        if not isinstance(error, EventError) and error.code not in ("not_retryable", "not_there"):
+            raise
+        return {"position": str(place), "retried": False, "why": error.line()}
+    [position] = append_all(log, [event])
+    to = f"{position.topic}/{position.partition}/{position.offset}"
+    return {"position": str(place), "retried": True, "event_id": event.event_id, "appended_at": to}
+
+
+COMMANDS = (rejected,)

@@ -1,0 +1,152 @@
+"""Rejected records: where one is, what is kept of it, and how it is tried again.
+
+Two kinds: what the collector refused is kept in the rejected topic, base64 beside its reason; what the processor could
+not interpret (poison) stays where it was in the log. Both become rows of `rejected`. A retry appends a copy; the
+original stays, so nothing is lost when the copy is refused again, and the event's id makes a second retry harmless.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable
+from datetime import datetime
+from typing import NamedTuple
+
+import msgspec
+
+from eventlog.errors import EventError, ThumbwheelError
+from eventlog.events import STAMPED_FIELDS, Event, decode_event, decode_stored, named_candidates, stamp
+from eventlog.keys import Key
+from eventlog.log import Log, Record
+from eventlog.signing import FindSigningKey, verify_candidate
+from eventlog.topics import PUBLIC_TYPES, REJECTED, SECRET_TYPES, TOPICS
+
+READ_SECONDS = 10.0
+# The code of a report of what a client gave up, kept beside the rejected events.
+CLIENT_DROPPED = "client_dropped"
+
+FindKey = Callable[[str], Key | None]
+
+
+class Place(NamedTuple):
+    """Where a record is; written TOPIC/PARTITION/OFFSET."""
+
+    topic: str
+    partition: int
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.topic}/{self.partition}/{self.offset}"
+
+    @classmethod
+    def parse(cls, text: str) -> Place:
+        """Read TOPIC/PARTITION/OFFSET; raises ThumbwheelError."""
+        topic, _, rest = text.partition("/")
+        partition, _, offset = rest.partition("/")
+        if topic not in TOPICS or not all(part.isascii() and part.isdigit() for part in (partition, offset)):
+            raise ThumbwheelError(
+                "bad_position", f"{text!r} is no position.", f"It looks like {REJECTED}/0/17: see the list."
+            )
+        return cls(topic, int(partition), int(offset))
+
+
+class Rejected(msgspec.Struct, frozen=True, kw_only=True):
+    """A rejected event as the collector keeps it; `raw` is base64, its first 256 KiB."""
+
+    project: str
+    key_id: str
+    received_at: datetime
+    code: str
+    message: str
+    field: str | None = None
+    event_id: str | None = None
+    length: int
+    digest: str
+    raw: str
+
+    def body(self) -> bytes:
+        """Return what was sent, as far as it is kept."""
+        try:
+            return base64.b64decode(self.raw, validate=True)
+        except (binascii.Error, ValueError) as error:
+            raise not_retryable("Its bytes are not kept") from error
+
+    def whole(self) -> bytes:
+        """Return what was sent; raises ThumbwheelError when only a part is kept."""
+        body = self.body()
+        if len(body) != self.length or hashlib.sha256(body).hexdigest() != self.digest:
+            raise not_retryable(f"Only {len(body)} of its {self.length} bytes are kept")
+        return body
+
+
+def read_record(log: Log, place: Place) -> Record:
+    """Return the record at a place; raises ThumbwheelError when the log holds none there."""
+    gone = ThumbwheelError("not_there", f"The log holds nothing at {place}.", "It was never there, or has expired.")
+    where = (place.topic, place.partition)
+    if place.partition >= log.partitions(place.topic):
+        raise gone
+    if not log.start_offset(*where) <= place.offset < log.end_offset(*where):
+        raise gone
+    reader = log.reader({where: place.offset})
+    try:
+        found = reader.poll(1, READ_SECONDS)
+    finally:
+        reader.close()
+    if not found or found[0].offset != place.offset:
+        raise gone
+    return found[0]
+
+
+def read_rejected(record: Record) -> Rejected | None:
+    """Return what the collector wrote about an event it refused; None for a record it did not write."""
+    if record.topic != REJECTED:
+        return None
+    try:
+        return msgspec.json.decode(record.value, type=Rejected)
+    except (msgspec.MsgspecError, UnicodeError):
+        return None
+
+
+def revive(record: Record, find_key: FindKey, find_signing_key: FindSigningKey) -> Event:
+    """Return the event of a rejected record, ready to be appended; raises ThumbwheelError that says why it cannot.
+
+    It is judged by today's rules: what is still wrong is refused with the reason. `find_key(key_id)` returns the key
+    it came under, a revoked one too.
+    """
+    if record.topic != REJECTED:
+        return _of_poison(record)
+    kept = read_rejected(record)
+    if kept is None:
+        raise not_retryable("The collector did not write it")
+    if kept.code == CLIENT_DROPPED:
+        raise not_retryable("It reports what a client gave up; no event is in it")
+    key = find_key(kept.key_id)
+    if key is None:
+        raise not_retryable(f"Its key {kept.key_id} is unknown")
+    event = decode_event(kept.whole())
+    if event.type not in (SECRET_TYPES if key.kind == "secret" else PUBLIC_TYPES):
+        raise not_retryable(f"Its key may not write {event.type!r} events")
+    interaction_id: str = event.interaction_id  # type: ignore[union-attr]
+    named = named_candidates(event)
+    verified = [verify_candidate(find_signing_key, kept.project, interaction_id, candidate) for candidate in named]
+    return stamp(
+        event, project=kept.project, key_id=kept.key_id, via="secret" if key.kind == "secret" else "public",
+        received_at=kept.received_at, verified=bool(named) and all(verified),
+    )  # fmt: skip
+
+
+def _of_poison(record: Record) -> Event:
+    event = decode_stored(record.value)
+    for name in STAMPED_FIELDS[:4]:
+        if getattr(event, name) is msgspec.UNSET:
+            raise EventError("not_stamped", f"The record has no {name}.", "Append through eventlog only.", name)
+    if event.type.startswith("request."):
+        raise not_retryable("It is a wish, and its moment has passed; make it again")
+    return event
+
+
+def not_retryable(why: str) -> ThumbwheelError:
+    """Return the error for a record that no retry can bring in."""
+    return ThumbwheelError("not_retryable", f"{why}.", "It stays among the rejected events.")
