@@ -11,6 +11,8 @@ import shutil
 import sys
 from typing import Any
 
+from collector.buckets import forget_all
+from collector.limits import rates_folder
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
@@ -27,16 +29,16 @@ def make_app() -> Any:
     from collector.app import create_app
     from collector.metrics import forget_worker
 
-    settings = load_settings()
     try:
+        settings = load_settings()
         log = open_log(settings.log_url, settings.partitions or None)
         control = Control.open(settings.control_url, settings.keys)
+        app = create_app(settings, log, control)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)
     at_worker_exit(forget_worker, priority=5)
     at_worker_exit(log.close)
-    app = create_app(settings, log, control)
     collect_rarely()
     return app
 
@@ -68,6 +70,7 @@ def main() -> int:
         print(error.line(), file=sys.stderr)
         return 2
     share_metrics(settings)
+    forget_all(rates_folder(settings))
     serve(make_app, settings.collector_bind, workers=settings.collector_workers, threads=THREADS)
     return 0
 

@@ -18,7 +18,7 @@ from collector.deadline import Deadline, cut_connections
 from collector.errors import Refused
 from collector.events import EventsRoute
 from collector.intake import Intake
-from collector.limits import Rates, Slots
+from collector.limits import Slots, open_rates
 from collector.openapi import document
 from eventlog.control import Control
 from eventlog.errors import LogUnavailable
@@ -31,10 +31,13 @@ _CODES = {404: "not_found", 405: "method_not_allowed"}
 def create_app(
     settings: Settings, log: Log, control: Control, *, slots: Slots | None = None, deadline: Deadline | None = None
 ) -> Flask:
-    """Return the collector's WSGI app. The log and the control store are opened and closed by the caller."""
+    """Return the collector's WSGI app. The log and the control store are opened and closed by the caller.
+
+    Raises SettingsError where the home cannot be written.
+    """
     app = Flask("thumbwheel-collector", static_folder=None)
     cors = Cors(control)
-    rates = Rates(settings.collector_rate)
+    rates = open_rates(settings)
     app.register_blueprint(sdk_files.blueprint())
     app.register_blueprint(campaigns.blueprint(control, rates))
     app.register_error_handler(Refused, _refuse)
@@ -59,7 +62,7 @@ def create_app(
         return response
 
     app.wsgi_app = EventsRoute(  # type: ignore[method-assign]
-        app.wsgi_app, path, Intake(log, control), control, cors, rates, slots or Slots(),
+        app.wsgi_app, path, Intake(log, control, rates), control, cors, rates, slots or Slots(),
         deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
     )  # fmt: skip
     return app

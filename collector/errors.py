@@ -101,6 +101,11 @@ def fault() -> Refused:
     return Refused("internal_error", "The collector failed.", "Look at the collector's log.", status=500)
 
 
+def actor_too_fast() -> EventError:
+    """Per event, beside `retry`: its actor sends too much for a person."""
+    return EventError("actor_rate_limited", "This actor sends too much.", "Wait as Retry-After says.", "actor")
+
+
 def not_allowed_type(kind: str) -> EventError:
     """Per event: this kind of key may not write this type."""
     return EventError(

@@ -27,7 +27,6 @@ StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
-_RETRY_AFTER = ("Retry-After", "1")
 
 
 class EventsRoute:
@@ -76,7 +75,8 @@ class EventsRoute:
             metrics.count_refused("internal_error")
             return 500, [], msgspec.json.encode(fault().as_dict())
         statuses = answer.statuses
-        return 202 if statuses == {ACCEPTED} else 207, [_RETRY_AFTER] if RETRY in statuses else [], answer.body
+        later = [("Retry-After", str(answer.retry_after))] if RETRY in statuses else []
+        return 202 if statuses == {ACCEPTED} else 207, later, answer.body
 
     def _take(self, environ: Environ) -> Answer:
         body = read_body(

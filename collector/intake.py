@@ -7,10 +7,11 @@ event.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import cache
 from typing import Any
@@ -21,8 +22,9 @@ from collector.access import allowed_types
 from collector.body import Batch, event_id_of, parse
 from collector.decode import TYPE_OF, Decoded, decode, decode_batch
 from collector.drops import report_entry
-from collector.errors import not_allowed_type
-from collector.metrics import count_events, count_given_up, count_rejected, observe_append
+from collector.errors import actor_too_fast, not_allowed_type
+from collector.limits import Rates
+from collector.metrics import count_events, count_given_up, count_held_back, count_rejected, observe_append
 from collector.rejected import rejected_entry
 from eventlog.control import Control, Key
 from eventlog.errors import LogUnavailable, ThumbwheelError
@@ -37,7 +39,9 @@ APPEND_SECONDS = 8.0
 
 
 class Judged(msgspec.Struct, frozen=True, gc=False):
-    """One event of a batch: the entry to append, and why it was rejected, if it was.
+    """One event of a batch: the entry to append, and why it was rejected (`code`), if it was.
+
+    An `error` without a code is why it is to be sent again. `actor` is whom it is from, of a good event.
 
     Keeps what an error says, not the error: that holds the frames it went through, which hold the batch, which holds
     it; and what is kept out of Python's search for such circles (`gc=False`) would stay for ever.
@@ -47,14 +51,16 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
     entry: Entry
     code: str | None = None
     error: dict[str, Any] | None = None
+    actor: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The results of a batch as JSON, and which statuses are among them."""
+    """The results of a batch as JSON, which statuses are among them, and when to send again what is `retry`."""
 
     body: bytes
     statuses: frozenset[str]
+    retry_after: int = 1
 
 
 def read_batch(body: bytes) -> Decoded | Batch:
@@ -65,9 +71,10 @@ def read_batch(body: bytes) -> Decoded | Batch:
 class Intake:
     """Takes batches; thread-safe."""
 
-    def __init__(self, log: Log, control: Control) -> None:
+    def __init__(self, log: Log, control: Control, rates: Rates) -> None:
         self._log = log
         self._control = control
+        self._rates = rates
 
     def take(self, batch: Decoded | Batch, body: bytes, key: Key) -> Answer:
         """Return `{"event_id", "status", "error"?}` per event, in order; `accepted` means durable.
@@ -85,12 +92,24 @@ class Intake:
             judged = [_stamped(event, key, now, sent_at, find) for event in batch.events]
         else:
             judged = [_judge(bytes(raw), key, allowed, now, sent_at, find) for raw in batch.events]
-        entries = [one.entry for one in judged]
+        waits = self._hold_back(judged, key)
+        entries = [one.entry for one in judged if one.actor not in waits]
         if report := bytes(batch.dropped):
             entries += _reported(report, key, now)
-        return _answer(judged, self._append(entries))
+        positions = self._append(entries)
+        if waits:
+            return _answer_rest(judged, positions, waits)
+        return _answer(judged, positions)
+
+    def _hold_back(self, judged: list[Judged], key: Key) -> dict[str, float]:
+        """Return the actors of pages who send too much, and their waits; a server answers for its own."""
+        if key.kind != "public":
+            return {}
+        return self._rates.hold_back(key.project, Counter([one.actor for one in judged if one.code is None]))
 
     def _append(self, entries: list[Entry]) -> Sequence[object | None]:
+        if not entries:
+            return []
         started = time.perf_counter()
         try:
             positions = self._log.append(entries, APPEND_SECONDS)
@@ -131,7 +150,7 @@ def _stamped(event: Event, key: Key, now: datetime, sent_at: datetime | None, fi
         event, project=key.project, key_id=key.key_id, via="secret" if key.kind == "secret" else "public",
         received_at=now, verified=verified, sent_at=sent_at,
     )  # fmt: skip
-    return Judged(event.event_id, Entry(EVENTS, interaction_id, encode(stamped)))
+    return Judged(event.event_id, Entry(EVENTS, interaction_id, encode(stamped)), actor=event.actor.id)
 
 
 def _reported(report: bytes, key: Key, now: datetime) -> list[Entry]:
@@ -144,6 +163,15 @@ def _reported(report: bytes, key: Key, now: datetime) -> list[Entry]:
     return [entry]
 
 
+def _answer_rest(judged: list[Judged], positions: Sequence[object | None], waits: Mapping[str, float]) -> Answer:
+    """Return the answers where the events of some actors were not appended: those are to be sent again, later."""
+    appended, held = iter(positions), actor_too_fast().as_dict()
+    marked = [msgspec.structs.replace(one, error=held) if one.actor in waits else one for one in judged]
+    answer = _answer(marked, [None if one.actor in waits else next(appended) for one in judged])
+    count_held_back(sum(one.actor in waits for one in judged))
+    return replace(answer, retry_after=max(1, math.ceil(max(waits.values()))))
+
+
 def _answer(judged: list[Judged], positions: Sequence[object | None]) -> Answer:
     """Return the answers in input order; a rejected event is rejected even while the log is away."""
     statuses = [
@@ -152,13 +180,14 @@ def _answer(judged: list[Judged], positions: Sequence[object | None]) -> Answer:
     ]
     given = Counter(statuses)
     count_events(given)
-    if REJECTED not in given and len(given) == 1:
+    if len(given) == 1 and not any([one.error for one in judged]):
         return Answer(_alike(judged, statuses[0]), frozenset(given))
     results = []
     for one, position, status in zip(judged, positions, statuses, strict=False):
         result: dict[str, Any] = {"event_id": one.event_id, "status": status}
-        if one.code and one.error:
+        if one.code:
             count_rejected(one.code, position is not None)
+        if one.error:
             result |= one.error
         results.append(result)
     return Answer(msgspec.json.encode({"results": results}), frozenset(given))

@@ -1,45 +1,68 @@
-"""How much: a rate per key, and how many requests may be in flight."""
+"""How much: a rate per key and per actor, and how many requests may be in flight."""
 
 from __future__ import annotations
 
 import math
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
+from collector.buckets import Buckets
 from collector.errors import busy, too_many
+from eventlog.errors import SettingsError
+from eventlog.settings import Settings
 
-# Events a second of one key, averaged, and how many at once, in seconds of that. It stops a loop, not a product.
-RATE = 2_000.0
+# A limit stops a loop, not a product: it is an average over so many seconds, which may all come at once.
 BURST_SECONDS = 10.0
+# How many keys, and actors, are told apart at a time; each takes 24 bytes a worker.
+KEYS = 4_096
+ACTORS = 65_536
 # Each waits for one durable write. Fewer than the server has threads, so that there is one left to say 503.
 MAX_IN_FLIGHT = 96
 
 
 class Rates:
-    """A token bucket per key (Tanenbaum, Computer Networks, section 5.3), per process; a rate of 0 is no limit."""
+    """Token buckets (Tanenbaum, Computer Networks, section 5.3) of keys and actors, shared by a collector's workers."""
 
-    def __init__(self, rate: float = RATE, burst: float | None = None) -> None:
-        """`rate` in events a second; `burst` in events (default: ten seconds' worth)."""
+    def __init__(self, folder: Path, rate: float, actor_rate: float = 0.0, burst_s: float = BURST_SECONDS) -> None:
+        """Rates in events a second; 0 is no limit, and without one for keys there is none for actors. Raises OSError.
+
+        `burst_s`: how many seconds of its rate may come at once.
+        """
         self._rate = rate
-        self._burst = rate * BURST_SECONDS if burst is None else burst
-        self._left: dict[str, tuple[float, float]] = {}
-        self._lock = threading.Lock()
+        self._actor_rate = actor_rate if rate > 0 else 0.0
+        self._keys = Buckets(folder / "keys", KEYS, burst_s) if self._rate > 0 else None
+        self._actors = Buckets(folder / "actors", ACTORS, burst_s) if self._actor_rate > 0 else None
 
     def take(self, key_id: str, events: int) -> None:
         """Count events; raises 429 with the wait when the key has used up its rate."""
-        if self._rate <= 0:
-            return
-        now = time.monotonic()
-        with self._lock:
-            left, at = self._left.get(key_id, (self._burst, now))
-            left = min(self._burst, left + (now - at) * self._rate)
-            # A batch larger than the whole bucket goes when the bucket is full.
-            lacking = min(events, self._burst) - left
-            self._left[key_id] = (left if lacking > 0 else left - events, now)
-        if lacking > 0:
-            raise too_many(max(1, math.ceil(lacking / self._rate)))
+        if self._keys is not None and (lacking := self._keys.take({key_id: events / self._rate})):
+            raise too_many(max(1, math.ceil(lacking[key_id])))
+
+    def hold_back(self, project: str, events: Mapping[str, int]) -> dict[str, float]:
+        """Count events by actor; return the actors who sent too many, none of whose events counts, and their waits."""
+        if self._actors is None:
+            return {}
+        names = {f"{project}\0{actor}": actor for actor in events}
+        lacking = self._actors.take({name: events[actor] / self._actor_rate for name, actor in names.items()})
+        return {names[name]: seconds for name, seconds in lacking.items()}
+
+
+def rates_folder(settings: Settings) -> Path:
+    """Return where the workers of a collector share what was taken."""
+    return settings.home / "run" / f"collector-{settings.collector_bind.port}-rates"
+
+
+def open_rates(settings: Settings) -> Rates:
+    """Return the rates of the settings; raises SettingsError where the home cannot be written."""
+    try:
+        return Rates(rates_folder(settings), settings.collector_rate, settings.collector_actor_rate)
+    except OSError as error:
+        raise SettingsError(
+            "home_unwritable", f"The rate limits cannot be kept under {settings.home}: {error.strerror or error}.",
+            "Make THUMBWHEEL_HOME writable, or set THUMBWHEEL_COLLECTOR_RATE=0.", "THUMBWHEEL_HOME",
+        ) from error  # fmt: skip
 
 
 class Slots:

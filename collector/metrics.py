@@ -19,6 +19,7 @@ _BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 _EVENTS = Counter("thumbwheel_collector_events_total", "Events answered, by outcome", ["outcome"])
 _REJECTED = Counter("thumbwheel_collector_rejected_total", "Rejected events, by reason", ["code"])
 _UNKEPT = Counter("thumbwheel_collector_rejected_unkept_total", "Rejected events that the log did not take")
+_HELD_BACK = Counter("thumbwheel_collector_held_back_total", "Events to be sent again as their actor sends too much")
 _GIVEN_UP = Counter("thumbwheel_collector_given_up_total", "Events that SDKs report they could not send")
 _REFUSED = Counter("thumbwheel_collector_refused_total", "Refused requests, by reason", ["code"])
 _SECONDS = Histogram(
@@ -50,6 +51,11 @@ def count_rejected(code: str, kept: bool) -> None:
     _REJECTED.labels(code).inc()
     if not kept:
         _UNKEPT.inc()
+
+
+def count_held_back(events: int) -> None:
+    """Count events that were answered `retry` because their actor sends too much."""
+    _HELD_BACK.inc(events)
 
 
 def count_given_up(events: int) -> None:

@@ -72,8 +72,12 @@ ABOUT: dict[str, About] = {
         "接收事件的路径；广告拦截器会匹配路径，SDK 可用 `path` 设置",
     ),
     "collector_rate": About(
-        "events a second of one key and worker, averaged over ten seconds; 0 is no limit",
-        "每个密钥、每个工作进程每秒的事件数，按十秒平均；0 表示不限",
+        "events a second of one key, averaged over ten seconds, whatever the number of workers; 0 is no limit",
+        "每个密钥每秒的事件数，按十秒平均，与工作进程数无关；0 表示不限",
+    ),
+    "collector_actor_rate": About(
+        "events a second of one actor under public keys, averaged over ten seconds; 0, or none for keys, is no limit",
+        "公钥下每个 actor 每秒的事件数，按十秒平均；为 0 或密钥不限时，不限",
     ),
     "train_min_pairs": About("train when this many new pairs have come in", "新增这么多偏好对时训练"),
     "train_every_days": About("or when this many days have passed", "或经过这么多天后训练"),

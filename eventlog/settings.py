@@ -62,6 +62,7 @@ class Settings:
     collector_workers: int = 1
     collector_path: str = "/v1/events"
     collector_rate: float = 2000.0
+    collector_actor_rate: float = 50.0
     train_min_pairs: int = 300
     train_every_days: float = 7.0
     promote_min_rate: float = 0.55

@@ -24,10 +24,14 @@ from .conftest import Bench, Process, events, thumb
 HEAD = "POST /v1/events HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nAuthorization: Bearer {key}\r\n"
 
 
-def post(running: Process, sent: list[dict[str, Any]]) -> tuple[int, dict[str, Any]]:
+def post(
+    running: Process, sent: list[dict[str, Any]], key: str = "", more: dict[str, str] | None = None
+) -> tuple[int, dict[str, Any]]:
     connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=15)
     try:
-        headers = {"Authorization": f"Bearer {running.secret}", "Content-Type": "application/json"}
+        headers = {"Authorization": f"Bearer {key or running.secret}", "Content-Type": "application/json"} | (
+            more or {}
+        )
         connection.request("POST", "/v1/events", json.dumps({"events": sent}), headers)
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -96,8 +97,8 @@ def test_past_its_rate_a_key_is_told_how_long_to_wait(bench: Bench) -> None:
     assert bench.post([thumb()], other).status_code == 202
 
 
-def test_a_batch_larger_than_the_whole_allowance_still_goes_once_it_is_full() -> None:
-    rates = Rates(rate=1.0, burst=2.0)
+def test_a_batch_larger_than_the_whole_allowance_still_goes_once_it_is_full(tmp_path: Path) -> None:
+    rates = Rates(tmp_path, rate=1.0, burst_s=2.0)
     rates.take("k", 500)
     with pytest.raises(Exception, match="too much"):
         rates.take("k", 1)
