@@ -1,4 +1,4 @@
-# make run | test | lint | bench | clean. Needs Python 3.11, 3.12 or 3.13 and make; everything else is set up in .venv.
+# make run | test | lint | bench | faults | soak | clean. Needs Python 3.11, 3.12 or 3.13 and make; everything else is set up in .venv.
 # THUMBWHEEL_PYTHON names a Python, THUMBWHEEL_TORCH_INDEX where torch's CPU build comes from.
 
 SHELL := /bin/sh
@@ -13,7 +13,7 @@ FIND_PYTHON = for name in "$$THUMBWHEEL_PYTHON" python3.11 python3.12 python3.13
 	&& { python="$$name"; break; }; done; \
 	[ -n "$$python" ] || { echo "error: Python 3.11, 3.12 or 3.13 was not found.  hint: install one, or name it: THUMBWHEEL_PYTHON=/path/to/python3.11 make $@" >&2; exit 1; }
 
-.PHONY: run setup setup-test test test-all-marked lint check-js bench lock reference clean
+.PHONY: run setup setup-test test test-all-marked faults soak lint check-js bench lock reference clean
 
 run: setup
 	@exec $(BIN)/thumbwheel up
@@ -30,6 +30,14 @@ test: setup-test
 
 test-all-marked: setup-test
 	@$(BIN)/python -m pytest -q -m "not ($(FAST))" $(TEST_ARGS)
+
+# The fault scenarios in full: every kill 50 times. Takes hours; FAULTS_SEED=N repeats a run.
+faults: setup-test
+	@FAULTS_ROUNDS=$${FAULTS_ROUNDS:-50} $(BIN)/python -m pytest -q -s -m faults tests/faults $(TEST_ARGS)
+
+# An hour of mixed load with random faults. SOAK_ARGS="--minutes 5 --kafka" for another one.
+soak: setup-test
+	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
 
 lint: setup-test
 	@$(BIN)/ruff check .

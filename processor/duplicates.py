@@ -25,6 +25,7 @@ from eventlog.topics import EVENTS
 from processor import metrics
 from processor.embedder import Embedder, find_embedder
 from processor.neighbours import Neighbours
+from processor.runner import records_behind
 from processor.store import Store, insert, uuid_array
 from processor.verifier import disagreement
 
@@ -146,8 +147,8 @@ class Follower:
         if self._stage is not None and self._unsaved >= SAVE_EVERY:
             self._stage.save(self._folder)
             self._unsaved = 0
-        behind = sum(self._log.end_offset(*place) - offset for place, offset in positions.items())
-        metrics.EMBEDDING_LAG.set(max(0, behind))
+        if (behind := records_behind(self._log, positions)) is not None:
+            metrics.EMBEDDING_LAG.set(sum(behind.values()))
 
 
 class Stage:

@@ -11,12 +11,13 @@ import logging
 import queue
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
+from eventlog.errors import LogUnavailable
 from eventlog.events import decode_stored
 from eventlog.log import Log, Reader, Record
 from eventlog.topics import EVENTS, REJECTED, TOPICS
@@ -24,7 +25,7 @@ from processor import metrics
 from processor.steps import decode, derive, fold
 from processor.steps.batch import Batch, Copy, Key, Known
 from processor.steps.decode import copy_of, refusal
-from processor.store import Store, delete_keys, insert, uuid_array
+from processor.store import Position, Store, delete_keys, insert, uuid_array
 from processor.tables import REPLACED_BY, arrow_table
 
 log_lines = logging.getLogger("processor.runner")
@@ -150,9 +151,17 @@ class Runner:
             store_records(self._store, *item)
 
     def _show_lag(self) -> None:
-        for (topic, partition), next_offset in self._store.offsets().items():
-            behind = self._log.end_offset(topic, partition) - next_offset
-            metrics.LAG.labels(topic, partition).set(max(0, behind))
+        for (topic, partition), behind in (records_behind(self._log, self._store.offsets()) or {}).items():
+            metrics.LAG.labels(topic, partition).set(behind)
+
+
+def records_behind(log: Log, positions: Mapping[Position, int]) -> dict[Position, int] | None:
+    """Return how many records lie after these next offsets; None while the log is away."""
+    try:
+        return {place: max(0, log.end_offset(*place) - offset) for place, offset in positions.items()}
+    except LogUnavailable as error:
+        log_lines.warning("How far the processor is behind is not known: %s", error.message)
+        return None
 
 
 def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> None:

@@ -64,14 +64,15 @@ class Store:
             if not path.exists():
                 _create(path)
             connection = duckdb.connect(str(path))
+            connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
+            connection.execute("SET autoinstall_known_extensions = false")
+            if had_wal:
+                connection.execute("CHECKPOINT")
+            store = cls(connection, path)
+            store._migrate()
         except duckdb.Error as error:
+            # A file that was cut off opens; only reading it fails.
             raise _refused(path, error) from error
-        connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
-        connection.execute("SET autoinstall_known_extensions = false")
-        if had_wal:
-            connection.execute("CHECKPOINT")
-        store = cls(connection, path)
-        store._migrate()
         return store
 
     def __enter__(self) -> Store:
@@ -226,7 +227,11 @@ def _refused(path: Path, error: duckdb.Error) -> StoreError:
         return StoreError(
             "store_locked", f"Another process has {path} open.", "Stop that process, or ask it over the data API."
         )
-    return StoreError("store_unusable", f"{path} cannot be opened: {_first_line(error)}", "Move it aside and replay.")
+    full = "no space" in str(error).lower()
+    return StoreError(
+        "store_unusable", f"{path} cannot be opened: {_first_line(error)}",
+        "Free some disk space." if full else "Move it aside: the next start makes it again from the log.",
+    )  # fmt: skip
 
 
 def _first_line(error: BaseException) -> str:

@@ -1,0 +1,21 @@
+"""How far the fault scenarios go: a short list of seeds unless told otherwise (`make faults` runs them in full)."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+SEED = int(os.environ.get("FAULTS_SEED", "20261126"))
+# How often each kill or fault is repeated, and events per scenario.
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "2"))
+EVENTS = int(os.environ.get("FAULTS_EVENTS", "50000"))
+
+
+@pytest.fixture
+def rng(request: pytest.FixtureRequest) -> random.Random:
+    """The scenario's own random numbers; the seed is printed."""
+    seed = f"{SEED}-{request.node.name}"
+    print("seed", seed)
+    return random.Random(seed)

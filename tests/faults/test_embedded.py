@@ -1,0 +1,259 @@
+"""Faults on the embedded log: what clients were told is accepted is in the tables once, whatever happened."""
+
+from __future__ import annotations
+
+import os
+import random
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from eventlog.log import Entry, open_log
+from eventlog.topics import EVENTS as TOPIC
+from tests.faults.conftest import EVENTS, ROUNDS
+from tests.faults.load import Load
+from tests.faults.system import Program, System, running
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+COLLECTOR_POINTS = ("parsed", "before-append", "mid-append", "synced")
+PROCESSOR_POINTS = ("mid-transaction", "committed")
+HOLD = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print(1, flush=True); time.sleep(60)"
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    with running(tmp_path / "home") as started:
+        yield started
+
+
+@pytest.fixture
+def seed(rng: random.Random) -> int:
+    return rng.randrange(2**32)
+
+
+def load_on(system: System, seed: int, **options: float) -> Load:
+    return Load(system.collector.port, system.secret, seed, **options)  # type: ignore[arg-type]
+
+
+def arm_in_turn(points: tuple[str, ...], rng: random.Random, most: int) -> Callable[[], Mapping[str, str]]:
+    """Return what arms each start with the next point, at a random pass."""
+    starts = iter([point for _ in range(ROUNDS) for point in points])
+
+    def arm() -> Mapping[str, str]:
+        point = next(starts, None)
+        return {"FAULT_POINT": point, "FAULT_AFTER": str(rng.randrange(1, most))} if point else {}
+
+    return arm
+
+
+def restart_armed(program: Program, points: tuple[str, ...], rng: random.Random, most: int) -> int:
+    """End the program so that it starts armed; return how many ends to wait for."""
+    program.arm = arm_in_turn(points, rng, most)
+    program.signal(signal.SIGKILL)
+    return program.ended + 1 + ROUNDS * len(points)
+
+
+def wait_for_ends(program: Program, ends: int, load: Load, seconds: float) -> None:
+    """Wait until so many starts have ended at their point."""
+    deadline = time.monotonic() + seconds
+    while program.ended < ends:
+        assert time.monotonic() < deadline, f"{program.ended} of {ends} ends, {load.accepted} accepted"
+        time.sleep(0.1)
+
+
+def test_killed_at_every_point_of_an_event_s_way(system: System, rng: random.Random, seed: int) -> None:
+    with load_on(system, seed, rate=4000) as load:
+        load.wait_for(2000)
+        collector = restart_armed(system.collector, COLLECTOR_POINTS, rng, 40)
+        processor = restart_armed(system.processor, PROCESSOR_POINTS, rng, 20)
+        wait_for_ends(system.collector, collector, load, 60 + 15 * ROUNDS * len(COLLECTOR_POINTS))
+        wait_for_ends(system.processor, processor, load, 60 + 15 * ROUNDS * len(PROCESSOR_POINTS))
+        load.wait_for(EVENTS)
+    assert system.settle(load.ledger).clean
+    assert system.differing_after_replay() == ()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_stopped_at_random_moments(system: System, rng: random.Random, seed: int, number: signal.Signals) -> None:
+    with load_on(system, seed) as load:
+        for _ in range(2 * ROUNDS):
+            for program in rng.sample(list(system.programs.values()), 2):
+                time.sleep(rng.uniform(0.0, 1.0))
+                program.signal(number)
+            system.wait_ready()
+        load.wait_for(EVENTS)
+    assert system.settle(load.ledger).clean
+
+
+def test_a_build_that_commits_offsets_before_rows_is_caught(system: System, rng: random.Random, seed: int) -> None:
+    """The ledger's own check: what this suite looks for, it sees."""
+    system.processor.arm = lambda: {"FAULT_POINT": "offsets-first", "FAULT_AFTER": str(rng.randrange(2, 10))}
+    system.processor.signal(signal.SIGKILL)
+    with load_on(system, seed) as load:
+        wait_for_ends(system.processor, 3, load, 90)
+        load.wait_for(10_000)
+    assert system.settle(load.ledger, seconds=10).lost > 0
+
+
+def test_every_event_delivered_twice(system: System, seed: int) -> None:
+    with load_on(system, seed, rate=20_000, twice=True) as load:
+        load.wait_for(EVENTS)
+    assert system.settle(load.ledger).clean
+    # Doubled in the log itself, too: its first records again.
+    log = open_log(system.settings.log_url)
+    reader = log.reader({(TOPIC, 0): 0})
+    log.append([Entry(TOPIC, one.key, one.value) for one in reader.poll(5000, 5.0)])
+    reader.close()
+    log.close()
+    assert system.differing_after_replay() == ("offsets",), "the log is longer, nothing else changed"
+
+
+def test_poison_at_the_head_of_a_partition(tmp_path: Path, seed: int) -> None:
+    home = tmp_path / "home"
+    log = open_log(f"sqlite:///{home / 'log' / 'events.db'}")
+    poison = [b"", b"\xff\xfe", b"{}", b'{"type":"thumb"}', b"[" * 100_000, b'{"type":"forget"}']
+    log.append([Entry(TOPIC, "i-0", raw) for raw in poison])
+    log.close()
+    with running(home) as system:
+        with load_on(system, seed, rate=20_000) as load:
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+        with duckdb.connect(str(system.database), read_only=True) as db:
+            kept = db.execute('SELECT "offset", raw FROM rejected ORDER BY "offset"').fetchall()
+    assert kept == list(enumerate(poison))
+
+
+def test_a_batch_that_takes_long(system: System, seed: int) -> None:
+    system.processor.arm = lambda: {"FAULT_POINT": "slow-batch", "FAULT_AFTER": str(10 * ROUNDS)}
+    system.processor.signal(signal.SIGKILL)
+    with load_on(system, seed, rate=20_000) as load:
+        load.wait_for(EVENTS)
+    assert system.settle(load.ledger).clean
+
+
+@contextmanager
+def small_disk(place: Path, megabytes: int) -> Iterator[Path]:
+    """Mount a disk of its own at `place`; skip where that is not allowed."""
+    place.mkdir(parents=True, exist_ok=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("needs the right to mount a small disk")
+    try:
+        yield place
+    finally:
+        subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    """Fill the disk and return the file that does."""
+    ballast = place / "ballast"
+    with ballast.open("wb", buffering=0) as file:
+        try:
+            while file.write(b"\0" * 65536):
+                continue
+        except OSError:
+            pass
+    return ballast
+
+
+@pytest.mark.parametrize("folder", ["log", "processor"])
+def test_a_full_disk(tmp_path: Path, rng: random.Random, seed: int, folder: str) -> None:
+    with small_disk(tmp_path / "home" / folder, 400) as disk, running(tmp_path / "home") as system:
+        with load_on(system, seed, rate=4000) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(load.accepted + rng.randrange(1000, 5000))
+                ballast = fill(disk)
+                time.sleep(rng.uniform(1.0, 4.0))
+                ballast.unlink()
+                system.wait_ready()
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+        assert folder == "processor" or load.ledger.answers["retry"] > 0
+
+
+def test_the_database_is_deleted_or_cut_off(system: System, rng: random.Random, seed: int) -> None:
+    with load_on(system, seed) as load:
+        load.wait_for(EVENTS // 2)
+        system.processor.stop()
+        for file in system.database.parent.glob(f"{system.database.name}*"):
+            file.unlink()
+        system.processor.start()
+        system.processor.wait_ready()
+        load.wait_for(EVENTS)
+        system.processor.stop()
+        size = system.database.stat().st_size
+        os.truncate(system.database, rng.randrange(1, size // 2))
+        before = system.database.read_bytes()
+        ended = system.processor.ended
+        system.processor.start()
+        wait_for_ends(system.processor, ended + 1, load, 30)
+        system.processor.stop()
+        assert "Move it aside" in system.processor.said()
+        assert system.database.read_bytes() == before, "a file nobody can read is left as it is"
+        shutil.move(system.database, system.database.with_suffix(".aside"))
+        system.processor.start()
+    assert system.settle(load.ledger).clean
+
+
+def test_a_database_that_another_process_holds(system: System, seed: int) -> None:
+    with load_on(system, seed) as load:
+        load.wait_for(EVENTS // 2)
+        system.processor.stop()
+        holder = subprocess.Popen([sys.executable, "-c", HOLD, str(system.database)], stdout=subprocess.PIPE)
+        assert holder.stdout and holder.stdout.readline()
+        ended = system.processor.ended
+        system.processor.start()
+        wait_for_ends(system.processor, ended + 2, load, 60)
+        assert "Another process has" in system.processor.said()
+        holder.kill()
+        holder.wait()
+        load.wait_for(EVENTS)
+    assert system.settle(load.ledger).clean
+
+
+def test_a_log_cut_off_before_the_processor_read_it(system: System, seed: int) -> None:
+    with load_on(system, seed, rate=20_000) as load:
+        load.wait_for(EVENTS // 2)
+        system.processor.stop()
+        load.wait_for(EVENTS)
+    with closing(sqlite3.connect(system.settings.home / "log" / "events.db")) as db:
+        db.execute("DELETE FROM log_0_0 WHERE position < (SELECT max(position) FROM log_0_0)")
+        db.commit()
+    ended = system.processor.ended
+    system.processor.start()
+    wait_for_ends(system.processor, ended + 1, load, 30)
+    system.processor.stop()
+    assert "does not hold the next offset" in system.processor.said()
+    assert "thumbwheel replay" in system.processor.said()
+
+
+@pytest.mark.skipif(not FAKETIME.exists(), reason="needs Debian's faketime")
+def test_the_clock_jumps(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    clock = tmp_path / "clock"
+    clock.write_text("+0\n")
+    extra = {
+        "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_CACHE_DURATION": "1",
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }  # fmt: skip
+    with running(tmp_path / "home", extra=extra) as system:
+        with load_on(system, seed) as load:
+            for _ in range(3 * ROUNDS):
+                load.wait_for(load.accepted + rng.randrange(500, 3000))
+                aside = tmp_path / "next"
+                aside.write_text(f"{rng.choice((-90_000, -3600, -5, 5, 3600, 90_000)):+d}\n")
+                aside.replace(clock)
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+        assert system.differing_after_replay() == ()

@@ -1,0 +1,200 @@
+"""Faults on Apache Kafka: brokers that die, freeze, are cut off or lost; what was accepted is in the tables once."""
+
+from __future__ import annotations
+
+import random
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import EVENTS, ROUNDS
+from tests.faults.system import System, running
+from tests.faults.test_embedded import load_on, restart_armed, wait_for_ends
+from tests.kafka_broker import Broker, apache_kafka, free_port
+
+pytestmark = [
+    pytest.mark.slow, pytest.mark.faults, pytest.mark.kafka,
+    pytest.mark.skipif(not apache_kafka(), reason="needs Apache Kafka in ../shared/kafka and Java 17"),
+]  # fmt: skip
+COLLECTOR_POINTS = ("parsed", "before-append", "sent", "acknowledged")
+PROCESSOR_POINTS = ("mid-transaction", "committed")
+PARTITIONS = {"THUMBWHEEL_PARTITIONS": "4"}
+# Longer than the producer's delivery time-out (10 s), which a wedged client would not survive.
+FREEZE_S = 14.0
+
+
+@contextmanager
+def on_one_broker(folder: Path, broker: Broker | None = None) -> Iterator[tuple[System, Broker]]:
+    """Yield a system and the one broker it is on."""
+    broker = broker or Broker.apache(folder / "kafka")
+    broker.start().wait()
+    try:
+        with running(folder / "home", f"kafka://{broker.address}", PARTITIONS) as system:
+            yield system, broker
+    finally:
+        broker.kill()
+
+
+@pytest.fixture
+def seed(rng: random.Random) -> int:
+    return rng.randrange(2**32)
+
+
+def test_killed_at_every_point_of_an_event_s_way(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    with on_one_broker(tmp_path) as (system, _):
+        with load_on(system, seed, rate=3000) as load:
+            load.wait_for(2000)
+            collector = restart_armed(system.collector, COLLECTOR_POINTS, rng, 40)
+            processor = restart_armed(system.processor, PROCESSOR_POINTS, rng, 20)
+            wait_for_ends(system.collector, collector, load, 60 + 20 * ROUNDS * len(COLLECTOR_POINTS))
+            wait_for_ends(system.processor, processor, load, 60 + 20 * ROUNDS * len(PROCESSOR_POINTS))
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+        assert system.differing_after_replay() == ()
+
+
+def test_a_broker_killed_and_started_again(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    with on_one_broker(tmp_path) as (system, broker):
+        with load_on(system, seed) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(load.accepted + rng.randrange(500, 5000))
+                broker.kill()
+                time.sleep(rng.uniform(0.0, 2.0))
+                broker.start()
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+        ends = {name: program.ended for name, program in system.programs.items()}
+        assert ends == {"collector": 0, "processor": 0}, "nothing of ours had to be started again"
+
+
+def test_a_broker_frozen_past_every_time_out(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    with on_one_broker(tmp_path) as (system, broker):
+        with load_on(system, seed) as load:
+            load.wait_for(rng.randrange(1000, 10_000))
+            broker.freeze()
+            time.sleep(FREEZE_S * max(1, ROUNDS // 10))
+            broker.thaw()
+            thawed, before = time.monotonic(), load.accepted
+            load.wait_for(before + 1000, 30)
+            print(f"the first thousand events {time.monotonic() - thawed:.1f} s after the thaw")
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+        assert load.ledger.answers["retry"] > 0
+
+
+def test_a_processor_frozen_while_the_broker_goes_on(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    with on_one_broker(tmp_path) as (system, broker):
+        with load_on(system, seed, rate=8000) as load:
+            load.wait_for(5000)
+            system.processor.signal(signal.SIGSTOP)
+            load.wait_for(EVENTS // 2)
+            broker.kill()
+            time.sleep(rng.uniform(0.5, 2.0))
+            broker.start()
+            load.wait_for(EVENTS)
+            system.processor.signal(signal.SIGCONT)
+        assert system.settle(load.ledger).clean
+
+
+def test_three_brokers_with_one_lost_and_with_two_lost(tmp_path: Path, seed: int) -> None:
+    first = free_port(6)
+    ports = [first, first + 2, first + 4]
+    brokers = [Broker.apache(tmp_path / f"kafka-{node}", node, ports).start() for node in (1, 2, 3)]
+    try:
+        for broker in brokers:
+            broker.wait()
+        servers = ",".join(broker.address for broker in brokers)
+        with running(tmp_path / "home", f"kafka://{servers}", PARTITIONS) as system:
+            with load_on(system, seed) as load:
+                load.wait_for(5000)
+                brokers[0].kill()
+                load.wait_for(load.accepted + 5000)
+                brokers[1].kill()
+                time.sleep(12.0)
+                stuck = load.accepted
+                time.sleep(3.0)
+                assert load.accepted == stuck, "with two of three lost, nothing can be accepted"
+                assert load.ledger.answers["retry"] > 0
+                for broker in brokers[:2]:
+                    broker.start()
+                load.wait_for(EVENTS)
+            assert system.settle(load.ledger).clean
+    finally:
+        for broker in brokers:
+            broker.kill()
+
+
+class Wire:
+    """Passes bytes between clients and a broker; `cut` drops what the broker answers, then the connections."""
+
+    def __init__(self, port: int, to: int) -> None:
+        self._to = to
+        self._cutting = threading.Event()
+        self._server = socket.create_server(("127.0.0.1", port))
+        self._open: list[socket.socket] = []
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._server.accept()
+            except OSError:
+                return
+            try:
+                broker = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                client.close()
+                continue
+            self._open += [client, broker]
+            threading.Thread(target=self._pass, args=(client, broker, False), daemon=True).start()
+            threading.Thread(target=self._pass, args=(broker, client, True), daemon=True).start()
+
+    def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
+        try:
+            while data := source.recv(65536):
+                if answers and self._cutting.is_set():
+                    break
+                target.sendall(data)
+        except OSError:
+            pass
+        for one in (source, target):
+            one.close()
+
+    def cut(self, seconds: float) -> None:
+        """Requests arrive, answers do not, for so long."""
+        self._cutting.set()
+        time.sleep(seconds)
+        self._cutting.clear()
+
+    def close(self) -> None:
+        """End every connection."""
+        self._server.close()
+        for one in self._open:
+            one.close()
+
+
+def test_acknowledgements_lost_on_the_way_back(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    behind, front = free_port(2), free_port()
+    listeners = "\n".join((
+        f"listeners=PLAINTEXT://127.0.0.1:{behind},CONTROLLER://127.0.0.1:{behind + 1}",
+        f"advertised.listeners=PLAINTEXT://127.0.0.1:{front}",
+    ))  # fmt: skip
+    wire = Wire(front, behind)
+    broker = Broker.apache(tmp_path / "kafka", ports=[behind], extra=listeners)
+    broker.address = f"127.0.0.1:{front}"
+    try:
+        with on_one_broker(tmp_path, broker) as (system, _):
+            with load_on(system, seed) as load:
+                for _ in range(3 * ROUNDS):
+                    load.wait_for(load.accepted + rng.randrange(500, 3000))
+                    wire.cut(rng.uniform(0.05, 1.0))
+                load.wait_for(EVENTS)
+            assert system.settle(load.ledger).clean
+    finally:
+        wire.close()
