@@ -50,9 +50,9 @@ check-js:
 	cd sdk/js && { [ -d node_modules/esbuild ] || npm ci --silent --no-audit --no-fund; } \
 	&& npm run --silent typecheck && npm run --silent check-dist && npm test --silent
 
-# Short ones first; the last two use the demo model and take minutes.
+# Short ones first; `rivals` installs what it compares with the first time; the last two use the demo model and take minutes.
 bench: setup-test
-	@for program in log_append log_writers collector processor candidates raters trainer_overhead; do \
+	@for program in log_append log_writers collector rivals processor candidates raters trainer_overhead; do \
 		[ -f bench/$$program.py ] || continue; \
 		printf '\n== bench.%s\n' $$program; $(BIN)/python -m bench.$$program || failed="$$failed $$program"; \
 	done; [ -z "$$failed" ] || { echo "Failed or below target:$$failed" >&2; exit 1; }

@@ -23,6 +23,7 @@ from typing import Any
 
 import apsw
 
+from bench.machine import disk_rate
 from eventlog.log import Entry
 from eventlog.sqlite import SqliteLog
 from eventlog.topics import EVENTS
@@ -126,11 +127,12 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="log-append-", dir=options.folder))
     try:
+        disk = disk_rate(folder)
         written, seconds = measure(folder, options.seconds, rows(0, options.rows, options.bytes))
     finally:
         shutil.rmtree(folder)
     log, bare = written["log"] / seconds, written["bare"] / seconds
-    print(f"{WRITERS} writers, {options.rows} rows of {options.bytes} bytes a commit, {os.cpu_count()} cores")
+    print(f"{WRITERS} writers, {options.rows} rows of {options.bytes} bytes a commit, {os.cpu_count()} cores; {disk}")
     print(f"embedded log, with 1 reader (it read {written['read']} of {written['log']}): {log:10,.0f} rows/s")
     print(f"bare SQLite inserts of the same batches: {bare:26,.0f} rows/s")
     print(f"ratio: {log / bare:.2f}")

@@ -21,27 +21,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from bench.machine import disk_rate
 from eventlog.log import Entry
 from eventlog.sqlite import SqliteLog
 from eventlog.topics import EVENTS
 
 FAST_ROWS = 20
 ROW_BYTES = 600
-
-
-def fdatasync_rate(folder: Path, seconds: float = 1.0) -> tuple[float, float]:
-    """Return 4 KiB appends + fdatasync per second, and the longest one in seconds."""
-    file = os.open(folder / "probe", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    block, count, longest = os.urandom(4096), 0, 0.0
-    until = time.perf_counter() + seconds
-    while (began := time.perf_counter()) < until:
-        os.write(file, block)
-        os.fdatasync(file)
-        longest = max(longest, time.perf_counter() - began)
-        count += 1
-    os.close(file)
-    (folder / "probe").unlink()
-    return count / seconds, longest
 
 
 @contextmanager
@@ -113,12 +99,10 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="log-writers-", dir=options.folder))
     try:
-        rate, longest = fdatasync_rate(folder)
-        print(f"disk before: {rate:,.0f} fdatasync/s, longest {longest * 1e3:.1f} ms; {os.cpu_count()} cores")
+        print(f"before, {disk_rate(folder)}; {os.cpu_count()} cores")
         for lock, title in ((True, "turns through the lock file"), (False, "SQLite's busy handler instead")):
             report(title, measure(folder, options.fast, options.pause_ms / 1e3, options.seconds, lock))
-        rate, longest = fdatasync_rate(folder)
-        print(f"disk after: {rate:,.0f} fdatasync/s, longest {longest * 1e3:.1f} ms")
+        print(f"after, {disk_rate(folder)}")
     finally:
         shutil.rmtree(folder)
 
