@@ -49,6 +49,21 @@ def test_every_link_and_picture_of_the_readme_is_there(readme: str) -> None:
         assert target.startswith("http") or (ROOT / target).exists(), target
 
 
+def test_the_elements_properties_parts_and_attributes_are_those_listed() -> None:
+    folder = ROOT / "sdk" / "js"
+    source = "\n".join(file.read_text("utf-8") for file in (folder / "src" / "elements").glob("*.ts"))
+    readme = (folder / "README.md").read_text("utf-8")
+    properties = r"--thumbwheel-[a-z]+(?:-[a-z]+)*"
+    assert set(re.findall(properties, source)) == set(re.findall(properties, readme))
+    parts = readme.partition("**Parts**")[2]
+    for part in re.findall(r'part: ["`]([a-z-]+)', source):
+        assert f"`{part}`" in parts, part
+    for attribute in re.findall(r'(?:get|has)Attribute\("((?!data-)[a-z-]+)"\)', source):
+        assert re.search(rf"`{attribute}[`=]", readme), attribute
+    for picture in re.findall(r"\]\(([^)]+)\)", readme):
+        assert (folder / picture).exists(), picture
+
+
 def test_every_setting_is_read() -> None:
     services = ("collector", "processor", "trainer", "cli", "eventlog")
     sources = "\n".join(

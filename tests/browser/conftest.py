@@ -22,6 +22,12 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "sdk" / "js" / "dist"
+REPLIES = [
+    "Your parcel is late.\nSorry about that.",
+    "Please wait two more days.",
+    "I will look into it for you.",
+    "您的包裹明天会送到。",
+]
 CHROMIUM_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -143,6 +149,44 @@ def stub() -> Iterator[Stub]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+def item(name: str = "i-1", replies: list[Any] = REPLIES) -> dict[str, Any]:
+    candidates = [{"candidate_id": f"{name}.c{n}", "content": text} for n, text in enumerate(replies, 1)]
+    return {"interaction_id": name, "conversation_id": "k-1", "candidates": candidates}
+
+
+@pytest.fixture
+def mount(page: Any, stub: Any) -> Callable[..., Any]:
+    """Opens the host page and puts one element into it; answers with the element's locator."""
+
+    def open_page(tag: str, interaction: dict[str, Any] | None = None, **attributes: str) -> Any:
+        page.goto(f"{stub.host}/page")
+        page.evaluate(
+            """([tag, url, interaction, attributes]) => {
+                window.heard = [];
+                for (const name of ["submit", "undo", "error", "skip", "back"])
+                    document.addEventListener("thumbwheel-" + name, e => heard.push([name, e.detail]));
+                document.addEventListener("keydown", e => heard.push(["host key", e.key]));
+                Thumbwheel.init({url, key: "tw_pub_test", actor: "u-1"});
+                const element = document.createElement(tag);
+                for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+                element.interaction = interaction;
+                document.querySelector("main").append(element);
+            }""",
+            [tag, stub.collector, interaction or item(), {k.replace("_", "-"): v for k, v in attributes.items()}],
+        )
+        return page.locator(tag)
+
+    return open_page
+
+
+def heard(page: Any, name: str) -> list[Any]:
+    return [detail for kind, detail in page.evaluate("heard") if kind == name]
+
+
+def show(page: Any, interaction: dict[str, Any]) -> None:
+    page.evaluate("x => { document.querySelector('main').firstChild.interaction = x }", interaction)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from tests.console.bench import PASSWORD, Bench, open_bench
 pytestmark = pytest.mark.browser
 PAGES = (
     "/", "/interactions", "/interactions/pick-4", "/interactions/hostile", "/interactions?show=orphans", "/pairs",
-    "/datasets", "/runs", "/runs/run-1", "/adapters", f"/adapters/{story.CHALLENGER}", "/rejected", "/?project=empty",
+    "/datasets", "/runs", "/runs/run-1", "/adapters", f"/adapters/{story.CHALLENGER}", "/campaigns", "/rejected",
+    "/?project=empty",
 )  # fmt: skip
 # Contrast of every text against what is behind it, by the rule of WCAG 2.2 (1.4.3); returns those below 4.5.
 _CONTRAST = """() => {

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
+
 from eventlog.events import Event, decode_event, stamp
 from eventlog.ids import derived_id
 from eventlog.log import Log, append_all, entry_for
@@ -110,7 +112,7 @@ def append_rejected(log: Log, at: float, code: str, message: str, raw: bytes, pr
         moment(at).isoformat(), "raw": raw.decode("utf-8", "replace"), "length": len(raw), "digest": "0" * 64,
     }  # fmt: skip
     entry = entry_for(event("thumb", f"rejected {at}", at, interaction_id="x", candidate_id="y", value="up"))
-    log.append([entry._replace(topic=REJECTED, key=f"r{at}", value=json.dumps(body).encode())])
+    log.append([msgspec.structs.replace(entry, topic=REJECTED, key=f"r{at}", value=json.dumps(body).encode())])
 
 
 def first_turn(rng: random.Random) -> list[Event]:

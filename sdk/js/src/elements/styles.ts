@@ -56,6 +56,7 @@ textarea {
   border: 1px solid var(--border); border-radius: var(--radius); background: var(--surface);
 }
 label > span { display: block; margin-bottom: .25em; color: var(--muted); font-size: .9em; }
+.spoken { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 .row { display: flex; flex-wrap: wrap; gap: .5em; align-items: center; }
 .text, .diff { white-space: pre-wrap; overflow-wrap: anywhere; unicode-bidi: plaintext; }
 .bar { color: var(--muted); font-size: .9em; }
@@ -83,7 +84,7 @@ const CARDS_CSS = /* css */ `
 .broken { display: grid; place-items: center; text-align: center; color: var(--muted); }
 .choose { align-self: stretch; }
 .keys-button { margin-inline-start: auto; }
-.bar { min-height: 2em; display: flex; align-items: center; gap: .5em; }
+.bar { min-height: 2em; margin-top: .4em; display: flex; align-items: center; gap: .5em; }
 `;
 
 export const THUMBS_CSS = /* css */ `
