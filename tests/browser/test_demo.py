@@ -56,7 +56,7 @@ def test_two_answers_and_a_choice(page: Any, stack: Stack, sent: Any) -> None:
     page.get_by_label("Always show two answers").check()
     page.get_by_label("Message").fill("Where is my parcel?")
     page.keyboard.press("Enter")
-    page.locator("thumbwheel-choice").get_by_role("button", name="This one: Reply 1").click()
+    page.locator("thumbwheel-choice").get_by_role("button", name="This one Reply 1").click()
     [choice] = sent(1)
     visible(stack, choice)
     assert choice["chosen"] == choice["shown"][0]

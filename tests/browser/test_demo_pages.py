@@ -80,7 +80,7 @@ def test_every_third_turn_offers_two_answers_and_the_chosen_one_goes_on(
         say(page, f"question {n}")
         page.locator("thumbwheel-thumbs").nth(n - 1).wait_for()
     say(page, "question 3")
-    page.locator("thumbwheel-choice").get_by_role("button", name="This one: Reply 2").click()
+    page.locator("thumbwheel-choice").get_by_role("button", name="This one Reply 2").click()
     event = stub.wait(1, "choice")[0]
     assert (event["chosen"], event["shown"]) == ("tw1.c3.2", ["tw1.c3.1", "tw1.c3.2"])
     say(page, "question 4")

@@ -61,7 +61,7 @@ export class ThumbwheelChoice extends FeedbackElement {
     const { candidate_id } = this.interaction!.candidates[index]!;
     const name = this.say("reply", index + 1);
     const choose = button(this.say("prefer"), String(index + 1), "choose", () => this.decide("chosen", candidate_id));
-    choose.append(h("span", { class: "spoken" }, `: ${name}`));
+    choose.append(h("span", { class: "spoken" }, name));
     choose.setAttribute("data-key", String(index + 1));
     choose.toggleAttribute("data-focus", index === 0);
     return h("article", { class: "card", "aria-label": name, "data-candidate": candidate_id }, this.content(index), choose);
