@@ -47,8 +47,10 @@ lint: setup-test
 
 check-js:
 	@command -v npm >/dev/null || { echo "Node.js is absent: the built JavaScript is not checked."; exit 0; }; \
-	cd sdk/js && { [ -d node_modules/esbuild ] || npm ci --silent --no-audit --no-fund; } \
-	&& npm run --silent typecheck && npm run --silent check-dist && npm test --silent
+	for folder in sdk/js examples/frameworks; do \
+		[ $$folder/node_modules/.package-lock.json -nt $$folder/package-lock.json ] \
+		|| (cd $$folder && npm ci --silent --no-audit --no-fund) || exit 1; \
+	done; cd sdk/js && npm run --silent typecheck && npm run --silent check-dist && npm test --silent
 
 # Short ones first; `rivals` installs what it compares with the first time; the last two use the demo model and take minutes.
 bench: setup-test
@@ -67,5 +69,6 @@ reference: setup-test
 	@$(BIN)/python deploy/reference_pages.py
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info sdk/python/*.egg-info sdk/js/node_modules
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info sdk/python/*.egg-info sdk/js/node_modules \
+		examples/frameworks/node_modules examples/frameworks/dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -9,14 +9,24 @@ import { build } from "esbuild";
 const root = dirname(fileURLToPath(import.meta.url));
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
+// The React bundle imports React and the elements' own bundle: a page has one of each.
+const besideElements = {
+  name: "beside-elements",
+  setup({ onResolve }) {
+    onResolve({ filter: /^react$/ }, ({ path }) => ({ path, external: true }));
+    onResolve({ filter: /^\.\/elements\.js$/ }, () => ({ path: "./thumbwheel-elements.js", external: true }));
+  },
+};
+
 const BUNDLES = [
   { entry: "index.ts", out: "thumbwheel.js", format: "esm" },
   { entry: "elements.ts", out: "thumbwheel-elements.js", format: "esm" },
+  { entry: "react.ts", out: "thumbwheel-react.js", format: "esm", banner: '"use client";', plugins: [besideElements] },
   { entry: "iife.ts", out: "thumbwheel.iife.js", format: "iife", globalName: "Thumbwheel" },
 ];
 
 async function buildInto(folder) {
-  for (const { entry, out, format, globalName } of BUNDLES) {
+  for (const { entry, out, format, globalName, banner, plugins } of BUNDLES) {
     await build({
       absWorkingDir: root,
       entryPoints: [join("src", entry)],
@@ -25,6 +35,8 @@ async function buildInto(folder) {
       minify: true,
       format,
       globalName,
+      plugins,
+      banner: { js: banner ?? "" },
       target: "es2020",
       charset: "utf8",
       legalComments: "none",

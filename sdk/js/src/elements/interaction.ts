@@ -11,14 +11,19 @@ export interface Shown {
   messages?: Message[];
 }
 
-interface Completion {
-  id?: string;
-  choices?: ({ candidate_id?: string; message?: { content?: Content } } | null)[];
+export interface Completion {
+  id: string;
+  choices: { candidate_id?: string; message?: { content?: Content } }[];
 }
+
+/** What an element's `interaction` takes. Thumbs need no more than the ids. */
+export type Showable =
+  | Completion
+  | (Omit<Shown, "candidates"> & { candidates: (Partial<Candidate> & Pick<Candidate, "candidate_id">)[] });
 
 /** Reads either form; null when there is nothing to show, as in the JSON of an error. */
 export function readInteraction(value: unknown): Shown | null {
-  const { id, choices } = (value ?? {}) as Completion;
+  const { id, choices } = (value ?? {}) as Partial<Completion>;
   if (id && Array.isArray(choices)) {
     const candidates = choices.map((choice, i) => ({
       candidate_id: choice?.candidate_id ?? `${id}.${i}`,

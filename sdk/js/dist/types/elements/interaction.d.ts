@@ -8,6 +8,19 @@ export interface Shown {
     campaign?: string;
     messages?: Message[];
 }
+export interface Completion {
+    id: string;
+    choices: {
+        candidate_id?: string;
+        message?: {
+            content?: Content;
+        };
+    }[];
+}
+/** What an element's `interaction` takes. Thumbs need no more than the ids. */
+export type Showable = Completion | (Omit<Shown, "candidates"> & {
+    candidates: (Partial<Candidate> & Pick<Candidate, "candidate_id">)[];
+});
 /** Reads either form; null when there is nothing to show, as in the JSON of an error. */
 export declare function readInteraction(value: unknown): Shown | null;
 /** The text of a content; images count for nothing. */

@@ -1,0 +1,30 @@
+// A page that a server rendered, hydrated under StrictMode: what the wrapper adds to the tag.
+import { ThumbwheelThumbs } from "@thumbwheel/sdk/react";
+import { createElement as h, StrictMode, useRef, useState, version } from "react";
+import { hydrateRoot } from "react-dom/client";
+
+function Page() {
+  const [turn, setTurn] = useState(1);
+  const [heard, setHeard] = useState("");
+  const thumbs = useRef(null);
+  const interaction = { interaction_id: `i-${turn}`, candidates: [{ candidate_id: "c-1" }, { candidate_id: "c-2" }] };
+  const onSubmit = (event) => {
+    event.preventDefault();
+    const { type, interaction_id, candidate_id } = event.detail.event;
+    setHeard((before) => `${before}[${turn} ${type} ${interaction_id} ${candidate_id}]`);
+  };
+  const props = { ref: thumbs, className: "mine", candidateId: "c-2", vote: "down", hidden: false, interaction, onSubmit };
+  return h(
+    "main",
+    {},
+    turn < 3 && h(ThumbwheelThumbs, props),
+    h("button", { onClick: () => setTurn(2) }, "Next"),
+    h("button", { onClick: () => setHeard((before) => `${before}[again]`) }, "Again"),
+    h("button", { onClick: () => thumbs.current.focus() }, "Focus"),
+    h("button", { onClick: () => setTurn(3) }, "Leave"),
+    h("output", {}, heard),
+  );
+}
+
+document.title = version;
+hydrateRoot(document.getElementById("app"), h(StrictMode, {}, h(Page)));
