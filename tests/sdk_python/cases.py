@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tempfile
 import time
 import uuid
 from collections import Counter
@@ -121,9 +122,32 @@ def check_campaign(case: Case, client: Client, stub: Stub) -> None:
         assert (found and found["campaign_id"]) == wanted, question
 
 
+def check_restart(case: Case, client: Client, stub: Stub) -> None:
+    client.shutdown()
+    with tempfile.TemporaryDirectory() as folder:
+        first = Client(stub.url, KEY, "u-1", spool=folder)
+        stub.answer = lambda events: Answer(
+            207, {"Retry-After": "300"}, lambda event: result(case["first"][event["candidate_id"]])
+        )
+        for call in case.get("before", []):
+            assert getattr(first, call["call"])(**expand(call["fields"])) is None
+        ids = {name: first.thumb("i-1", name, "up") for name in case["events"]}
+        first.flush(0.5)
+        first.shutdown(0)
+        assert first.dropped == case.get("dropped", {})
+        stub.bodies.clear()
+        stub.answer = None
+        again = Client(stub.url, KEY, "u-1", spool=folder)
+        assert again.flush()
+        again.shutdown()
+        assert [(e["candidate_id"], e["event_id"]) for e in stub.events] == [(n, ids[n]) for n in case["again"]]
+        told = [body["dropped"]["counts"] for body in stub.bodies if "dropped" in body]
+        assert told == case.get("reports", [])
+
+
 CHECKS = {
     "calls": check_call, "kept_back": check_kept_back, "answers": check_answer, "reports": check_report,
-    "campaigns": check_campaign,
+    "campaigns": check_campaign, "restarts": check_restart,
 }  # fmt: skip
 
 

@@ -317,6 +317,18 @@ def test_without_init_the_module_does_nothing_and_says_so(caplog: pytest.LogCapt
     assert "init() was not called" in caplog.text
 
 
+def test_the_module_takes_consent_for_the_latest_init(stub: Stub) -> None:
+    thumbwheel.init(stub.url, KEY, actor="u-1", consent="required")
+    assert thumbwheel.thumb(**THUMB) is None
+    thumbwheel.opt_in()
+    kept = thumbwheel.thumb(**THUMB)
+    assert thumbwheel.flush()
+    thumbwheel.opt_out()
+    assert thumbwheel.thumb(**THUMB) is None
+    assert [event["event_id"] for event in stub.events] == [kept]
+    thumbwheel.shutdown()
+
+
 def test_a_kept_connection_that_was_closed_meanwhile_is_opened_anew(connect: Connect) -> None:
     first, second = Stub(), None
     client = connect(url=first.url, sync=True, timeout=2.0)

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 from thumbwheel import Client
 from thumbwheel.openai import record
 
@@ -150,6 +151,28 @@ def test_the_asynchronous_client_is_recorded_too(connect: Connect, stub: Stub, p
     text = asyncio.run(talk())
     assert client.flush()
     assert [event["candidates"][0]["content"] for event in stub.events] == ["On its way.", text]
+
+
+class Place(BaseModel):
+    """What a product may ask a model to fill in."""
+
+    city: str
+
+
+def test_structured_answers_and_the_streaming_helper_are_recorded_too(
+    connect: Connect, stub: Stub, provider: Provider, model: Any
+) -> None:
+    client = connect()
+    provider.texts = ['{"city":"Leipzig"}']
+    record(model, client)
+    answer = model.chat.completions.parse(model="gpt-x", messages=MESSAGES, response_format=Place)
+    assert answer.choices[0].message.parsed == Place(city="Leipzig")
+    provider.texts = ["On its way."]
+    with model.chat.completions.stream(model="gpt-x", messages=MESSAGES) as stream:
+        assert [event.delta for event in stream if event.type == "content.delta"] == ["On ", "its ", "way. "]
+    assert client.flush()
+    assert [event["candidates"][0]["content"] for event in stub.events] == ['{"city":"Leipzig"}', "On its way. "]
+    assert answer.thumbwheel["interaction_id"] == "chatcmpl-7"
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -239,6 +239,25 @@ def test_what_dead_processes_left_is_bounded_too_and_the_oldest_goes(
     assert arrived(stub) == Counter(left[2] + left[3])
 
 
+def test_what_a_killed_process_gave_up_is_told_once_by_whoever_comes_next(
+    connect: Connect, stub: Stub, folder: Path
+) -> None:
+    away(stub)
+    code = MADE.replace("say(*ids)", "client.thumb('i-1', 'c-1', 'up', comment='x' * 300_000); say(*ids)")
+    for _ in range(2):
+        killed(stub, folder, code % 2)
+    back(stub)
+    client = connect(spool=folder)
+    assert client.flush(20)
+    for _ in range(2):
+        client.thumb(**THUMB)
+        assert client.flush()
+    told = {body["dropped"]["event_id"]: body["dropped"]["counts"] for body in stub.bodies if "dropped" in body}
+    assert list(told.values()) == [{"too_large": 1}] * 2
+    client.shutdown()
+    assert files(folder) == []
+
+
 def test_only_the_owner_reads_it_and_nothing_of_it_is_logged(
     connect: Connect, folder: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -136,3 +136,47 @@ for (const one of cases("reports")) {
       for (const id of ids) assert.match(id, V7);
     }));
 }
+
+/** What a browser keeps for a site: entries are own properties. */
+class MemoryStorage {
+  [key: string]: unknown;
+  getItem(key: string): string | null {
+    return (this[key] as string | undefined) ?? null;
+  }
+  setItem(key: string, text: string): void {
+    this[key] = text;
+  }
+  removeItem(key: string): void {
+    delete this[key];
+  }
+}
+
+for (const one of cases("restarts")) {
+  test(`after a restart: ${one.name}`, async () => {
+    const page = globalThis as { localStorage?: unknown };
+    page.localStorage = new MemoryStorage();
+    try {
+      await connected(undefined, async (first, stub) => {
+        const decide = server(Object.fromEntries(one.events.map((name: string) => [name, [one.first[name]]])));
+        stub.decide = (events) => ({ ...decide(events), headers: { "Retry-After": "300" } });
+        for (const call of one.before ?? []) assert.equal(make(first, call), null);
+        const made = (name: string) => [name, first.thumb({ interaction_id: "i-1", candidate_id: name, value: "up" })];
+        const ids = Object.fromEntries(one.events.map(made));
+        await first.flush(500);
+        await first.shutdown(0);
+        assert.deepEqual(first.dropped, one.dropped ?? {});
+        stub.bodies.length = 0;
+        stub.decide = undefined;
+        const again = new Client({ url: stub.url, key: "tw_sec_test", actor: "u-1" });
+        assert.ok(await settled(again));
+        await again.shutdown(10);
+        const arrived = stub.events.map((event) => [event.candidate_id, event.event_id]);
+        assert.deepEqual(arrived, one.again.map((name: string) => [name, ids[name]]));
+        const told = stub.bodies.flatMap((body) => (body.dropped ? [body.dropped.counts] : []));
+        assert.deepEqual(told, one.reports ?? []);
+      });
+    } finally {
+      delete page.localStorage;
+    }
+  });
+}

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AsyncClient", "Client", "Problem", "Result", "Sent", "Stats", "__version__", "campaign", "choice", "edit", "flush",
-    "init", "interaction", "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
+    "init", "interaction", "opt_in", "opt_out", "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
 ]  # fmt: skip
 
 _client: Optional[Client] = None
@@ -86,6 +86,18 @@ def retract(*args: Any, **fields: Any) -> Sent:
 def campaign(*args: Any, **fields: Any) -> Campaign | None:
     """Return the campaign that asks about an interaction, or None; see `Client.campaign`."""
     return None if _client is None else _client.campaign(*args, **fields)
+
+
+def opt_in() -> None:
+    """Keep and send from now on; see `Client.opt_in`."""
+    if _client is not None:
+        _client.opt_in()
+
+
+def opt_out() -> None:
+    """Forget what waits and keep nothing from now on; see `Client.opt_out`."""
+    if _client is not None:
+        _client.opt_out()
 
 
 def flush(timeout: float = 5.0) -> bool:

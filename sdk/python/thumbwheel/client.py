@@ -22,7 +22,7 @@ from thumbwheel.journal import Item
 from thumbwheel.outbox import Outbox
 from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, Result, Stats
-from thumbwheel.sender import Sender, send_now
+from thumbwheel.sender import SHUTDOWN, Sender, send_now
 from thumbwheel.signing import sign
 from thumbwheel.spool import Spool, prepare
 from thumbwheel.transport import Transport
@@ -123,15 +123,17 @@ class Client:
         self._sync_accepted = 0
         self._sync_retries = 0
         self._transport = Transport(self._address, self._key, self._timeout)
-        self._outbox = Outbox(*self._bounds, self._make_spool(), self._allowed)
-        self._reports = Reports()
+        spool = self._make_spool()
+        self._reports = Reports(None if spool is None else spool.write_note)
+        self._outbox = Outbox(*self._bounds, spool, self._allowed)
         self._sender = Sender(self._transport, self._outbox, self._reports, self._lose)
         self._campaigns = Campaigns(Transport(self._campaigns_address, self._key, self._timeout))
 
     def _make_spool(self) -> Spool | None:
         if self._folder is None:
             return None
-        return Spool(self._folder, f"{self._address}\n{self._key}", *self._bounds, self._lose_left)
+        scope = f"{self._address}\n{self._key}"
+        return Spool(self._folder, scope, *self._bounds, self._lose_left, self._take_over)
 
     def _send_left(self) -> None:
         """Begin with what processes that are gone left behind."""
@@ -242,9 +244,8 @@ class Client:
         self._closed = True
         left = self._outbox.leave()
         if left:
-            self._lose(Problem("shutdown", "The event could not be sent before the end."), left)
-        if empty:
-            self._sender.join(CLOSE_SECONDS)
+            self._lose(SHUTDOWN, left)
+        self._sender.end(CLOSE_SECONDS)
         self._transport.close()
         return empty
 
@@ -257,6 +258,7 @@ class Client:
         """Forget what waits, in the spool too, and keep nothing from now on."""
         self._allowed = self._outbox.adopting = False
         waiting = self._outbox.clear()
+        self._reports.clear()
         if waiting:
             self._lose(Problem("consent", "Feedback was turned off."), waiting)
 
@@ -324,6 +326,9 @@ class Client:
 
     def _lose_left(self, reason: str, event_ids: Sequence[str | None]) -> None:
         self._lose(LEFT[reason], event_ids)
+
+    def _take_over(self, name: str, note: bytes) -> None:
+        self._reports.take_over(name, note)
 
     def _tell(self, problem: Problem, event_id: str | None) -> None:
         if self._on_error is None:

@@ -2,8 +2,8 @@
 
 Each process appends to a file of its own and holds its lock (flock) while it lives. A file whose lock can be had
 belongs to nobody any more: whoever comes first takes it over and sends what it holds. A line is `+CRC EVENT` for an
-event kept and `-CRC [IDS]` for events settled; CRC is that of the rest of the line. The release of this format is in
-the name.
+event kept, `-CRC [IDS]` for events settled, and `!CRC NOTE` for what is not told yet of events given up, of which the
+last stands; CRC is that of the rest of the line. The release of this format is in the name.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ class Contents(NamedTuple):
     """What a file holds: events that are not settled, and the number of lines nobody can read."""
 
     items: dict[str, Item]
+    note: bytes
     unreadable: int
 
 
@@ -49,6 +50,7 @@ def can_lock() -> bool:
 def read_lines(text: bytes) -> Contents:
     """Read a file as a dying process may have left it; a line that is cut short or damaged costs no other."""
     items: dict[str, Item] = {}
+    note = b""
     unreadable = 0
     now = time.monotonic()
     for line in text.split(b"\n"):
@@ -61,13 +63,15 @@ def read_lines(text: bytes) -> Contents:
             told = json.loads(rest)
             if kind == b"+":
                 items[told["event_id"]] = Item(told["event_id"], rest, now)
+            elif kind == b"!":
+                note = rest if told else b""
             else:
                 for event_id in told:
                     items.pop(event_id, None)
         except (ValueError, KeyError, TypeError, RecursionError):
-            # A damaged `-` line costs nothing: its events go again, under their ids.
-            unreadable += kind != b"-"
-    return Contents(items, unreadable)
+            # A damaged line of another kind costs no event: what was settled goes again, under its id.
+            unreadable += kind not in (b"-", b"!")
+    return Contents(items, note, unreadable)
 
 
 def _line(kind: bytes, rest: bytes) -> bytes:
@@ -82,6 +86,7 @@ class Journal:
         self._file = file
         self._size = os.fstat(file).st_size
         self.items: dict[str, Item] = {}
+        self.note = b""
 
     @classmethod
     def open(cls, path: Path, create: bool = False) -> Journal | None:
@@ -105,7 +110,7 @@ class Journal:
     def read(self) -> int:
         """Load what the file holds; return how many of its lines cannot be read."""
         with os.fdopen(os.dup(self._file), "rb") as reader:
-            self.items, unreadable = read_lines(reader.read())
+            self.items, self.note, unreadable = read_lines(reader.read())
         return unreadable
 
     def keep(self, items: Iterable[Item]) -> None:
@@ -120,21 +125,32 @@ class Journal:
             self.items.pop(event_id, None)
         self._append(_line(b"-", json.dumps(event_ids).encode()))
 
+    def write_note(self, note: bytes) -> None:
+        """Replace what is not told yet of events given up: JSON, or nothing."""
+        self._append(_line(b"!", note or b"null"))
+        self.note = note
+
     def wasteful(self) -> bool:
         """Say whether most of the file is settled."""
         return self._size > SLACK_BYTES and self._size > SLACK_BYTES + 2 * self.waiting_bytes()
 
     def waiting_bytes(self) -> int:
-        """Return the size of the events that are not settled."""
-        return sum(len(item.body) for item in self.items.values())
+        """Return the size of what is not settled."""
+        return sum(len(item.body) for item in self.items.values()) + len(self.note)
 
     def close(self) -> None:
         """Give the file up: whoever finds it sends what it holds. One that holds nothing goes."""
         try:
-            if not self.items:
+            if not self.items and not self.note:
                 self.path.unlink()
         finally:
             self.abandon()
+
+    def discard(self) -> None:
+        """Give the file up and all it holds."""
+        self.items.clear()
+        self.note = b""
+        self.close()
 
     def abandon(self) -> None:
         """Close the file and nothing else, as a forked child does with its parent's."""

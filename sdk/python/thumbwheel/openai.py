@@ -29,33 +29,35 @@ _SAMPLING = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "see
 
 
 def record(model: Any, client: Client, about: Optional[About] = None) -> Any:
-    """Let `model.chat.completions.create` record what it returns; return `model`.
+    """Let `create` and `parse` of `model.chat.completions` record what they return; return `model`.
 
     `about(arguments)` may return what each interaction carries besides: actor, conversation_id, labels, context,
     source, surface. Clients made from this one with `with_options` are not recorded; pass them here too.
     """
     completions = model.chat.completions
-    create = completions.create
-    if getattr(create, "_thumbwheel", False):
-        return model
-    watch = _Recorder(client, about)
+    for name in ("create", "parse"):
+        call = getattr(completions, name, None)
+        if call is not None and not getattr(call, "_thumbwheel", False):
+            setattr(completions, name, _recorded(call, _Recorder(client, about)))
+    return model
 
-    if inspect.iscoroutinefunction(inspect.unwrap(create)):
 
-        @functools.wraps(create)
+def _recorded(call: Callable[..., Any], watch: _Recorder) -> Callable[..., Any]:
+    """Return the call as one that records its answer."""
+    if inspect.iscoroutinefunction(inspect.unwrap(call)):
+
+        @functools.wraps(call)
         async def recorded(*args: Any, **arguments: Any) -> Any:
-            answer = await create(*args, **arguments)
-            return watch.look(answer, arguments, AsyncStream)
+            return watch.look(await call(*args, **arguments), arguments, AsyncStream)
 
     else:
 
-        @functools.wraps(create)
+        @functools.wraps(call)
         def recorded(*args: Any, **arguments: Any) -> Any:
-            return watch.look(create(*args, **arguments), arguments, Stream)
+            return watch.look(call(*args, **arguments), arguments, Stream)
 
     recorded._thumbwheel = True  # type: ignore[attr-defined]
-    completions.create = recorded
-    return model
+    return recorded
 
 
 class _Recorder:

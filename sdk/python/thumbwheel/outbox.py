@@ -33,6 +33,7 @@ class Outbox:
         self._bytes = 0
         self._closed = False
         self._spool = spool
+        self._on_disk: set[str] = set()
         self._left = spool is not None and spool.anything_left()
         self.adopting = adopting
 
@@ -87,18 +88,21 @@ class Outbox:
             self._travelling += len(batch)
             return batch
 
-    def settle(self, done: Iterable[Item], again: Iterable[Item] = ()) -> None:
-        """Forget the items that are done and put the others back in front, in their order."""
-        settled = list(done)
+    def settle(self, done: Iterable[Item], again: Iterable[Item] = ()) -> list[str]:
+        """Forget the items that are done and put the others back in front, in their order.
+
+        Once nothing is taken any more, returns the ids of those others that no disk holds.
+        """
+        settled, back = list(done), list(again)
         self._forget(settled)
         with self._changed:
-            for item in settled:
-                self._travelling -= 1
-                self._bytes -= len(item.body)
-            for item in reversed(list(again)):
-                self._travelling -= 1
-                self._items.appendleft(item)
+            self._travelling -= len(settled) + len(back)
+            gone = [*settled, *back] if self._closed else settled
+            self._bytes -= sum(len(item.body) for item in gone)
+            if not self._closed:
+                self._items.extendleft(reversed(back))
             self._changed.notify_all()
+            return [item.event_id for item in back if item.event_id not in self._on_disk] if self._closed else []
 
     def refill(self) -> bool:
         """Take in some of what processes that are gone left behind; say whether there was any."""
@@ -138,12 +142,9 @@ class Outbox:
         """Take nothing more, and wake whoever waits for work; returns the ids of what waits and is not on disk."""
         with self._changed:
             self._closed = True
-            gone = [item.event_id for item in self._take_all()]
-        if self._spool is None:
-            return gone
-        lost = [event_id for event_id in gone if not self._spool.holds(event_id)]
-        self._spool.close()
-        return lost
+            if self._spool is not None:
+                self._on_disk = self._spool.close()
+            return [item.event_id for item in self._take_all() if item.event_id not in self._on_disk]
 
     def abandon(self) -> None:
         """In a forked child: let go of the parent's files."""

@@ -29,6 +29,8 @@ GIVE_UP_SECONDS = 24 * 3600.0
 
 NO_CONNECTION = Problem("no_connection", "The collector did not answer.", "Call again with the same event_id.")
 
+SHUTDOWN = Problem("shutdown", "The event could not be sent before the end.")
+
 Lost = Callable[..., None]
 
 
@@ -86,6 +88,7 @@ class Sender:
         self._starting = threading.Lock()
         self._sending = threading.Lock()
         self._go = threading.Event()
+        self._ended = threading.Event()
         self._limit = BATCH_EVENTS
         self._attempt = 0
         self._not_before = 0.0
@@ -115,8 +118,10 @@ class Sender:
                         break
         return self._outbox.wait_empty(deadline - time.monotonic())
 
-    def join(self, seconds: float) -> None:
-        """Wait for the thread to end after the outbox was closed, so that its connection is closed too."""
+    def end(self, seconds: float) -> None:
+        """End the thread once the outbox is closed, and wait a moment, so that its connection is closed too."""
+        self._ended.set()
+        self._go.set()
         if self._thread is not None:
             self._thread.join(seconds)
 
@@ -139,7 +144,9 @@ class Sender:
             lasting, now = self._outbox.lasting, time.monotonic()
             kept = [item for item in again if lasting or now - item.made_at < GIVE_UP_SECONDS]
             ids = {item.event_id for item in kept}
-            self._outbox.settle([item for item in batch if item.event_id not in ids], kept)
+            late = self._outbox.settle([item for item in batch if item.event_id not in ids], kept)
+        if late:
+            self._lost(SHUTDOWN, late)
         if len(kept) < len(again):
             old = [item.event_id for item in again if item.event_id not in ids]
             self._lost(Problem("too_old", "The event could not be sent for a day."), old)
@@ -157,7 +164,8 @@ class Sender:
         if threading.current_thread() is not self._thread:
             return
         self._go.clear()
-        time.sleep(max(0.0, self._not_before - time.monotonic()))
+        if self._ended.wait(max(0.0, self._not_before - time.monotonic())):
+            return
         self._go.wait(max(0.0, seconds - min(asked, RETRY_AFTER_MAX_SECONDS)))
 
     def _read(self, batch: list[Item], answer: Answer) -> tuple[list[Item], float | None]:

@@ -25,6 +25,8 @@ LEFT_FACTOR = 10
 
 # Hears of events that will not arrive: the reason, and their ids as far as they are known.
 Gone = Callable[[str, "list[str | None]"], None]
+# Hears what a process that is gone had not told yet of events given up: the name of its journal, and its note.
+TakeOver = Callable[[str, bytes], None]
 
 
 def prepare(place: str | os.PathLike[str]) -> Path:
@@ -42,7 +44,9 @@ def prepare(place: str | os.PathLike[str]) -> Path:
 class Spool:
     """This process's part of the folder. Thread-safe; a forked child makes its own and calls `abandon` on this one."""
 
-    def __init__(self, folder: Path, scope: str, max_events: int, max_bytes: int, gone: Gone) -> None:
+    def __init__(
+        self, folder: Path, scope: str, max_events: int, max_bytes: int, gone: Gone, take_over: TakeOver
+    ) -> None:  # fmt: skip
         """`scope` is the address and key: events of one never go to another. Only its digest is written down."""
         self._folder = folder
         digest = hashlib.sha256(scope.encode()).hexdigest()[:16]
@@ -51,6 +55,7 @@ class Spool:
         self._left_events = max_events * LEFT_FACTOR
         self._left_bytes = max_bytes * LEFT_FACTOR
         self._gone = gone
+        self._take_over = take_over
         # Held for a moment by every call; the other one while journals of others are read.
         self._lock = threading.Lock()
         self._taking = threading.RLock()
@@ -73,6 +78,18 @@ class Spool:
             except OSError as error:
                 self._complain(error)
 
+    def write_note(self, note: bytes) -> None:
+        """Write down what is not told yet of events given up, nothing when all is."""
+        with self._lock:
+            if self._closed or not (note or self._own):
+                return
+            try:
+                self._own = self._own or self._create()
+                self._own.write_note(note)
+            except OSError as error:
+                self._complain(error)
+            self._tidy()
+
     def settle(self, event_ids: Iterable[str]) -> None:
         """Forget events: they were stored, refused or given up."""
         ids = list(event_ids)
@@ -86,7 +103,7 @@ class Spool:
     def left_behind(self, most: int, most_bytes: int) -> list[Item]:
         """Return the next events, oldest first, of processes that are gone; at least one if there are any."""
         with self._taking:
-            while not self._unread and self._adopted is None and self._adopt():
+            while not self._closed and not self._unread and self._adopted is None and self._adopt():
                 pass
             with self._lock:
                 found: list[Item] = []
@@ -101,19 +118,16 @@ class Spool:
         """Say whether the folder holds journals of other processes, living or gone."""
         return bool(self._others())
 
-    def holds(self, event_id: str) -> bool:
-        """Say whether an event is on disk, for whoever comes next."""
-        with self._lock:
-            return any(event_id in journal.items for journal in self._held())
-
-    def close(self) -> None:
-        """Leave what is not settled to whoever comes next."""
+    def close(self) -> set[str]:
+        """Leave what is not settled to whoever comes next; return the ids of these events."""
         with self._lock:
             self._closed = True
+            left = {event_id for journal in self._held() for event_id in journal.items}
             for journal in self._held():
                 self._try(journal.close)
             self._own = self._adopted = None
             self._unread.clear()
+            return left
 
     def abandon(self) -> None:
         """In a forked child: close the parent's files. Their locks stay the parent's."""
@@ -144,14 +158,14 @@ class Spool:
         try:
             new = self._create()
             new.keep(old.items.values())
+            if old.note:
+                new.write_note(old.note)
         except OSError as error:
             self._complain(error)
             if new is not old:
-                new.items.clear()
-                self._try(new.close)
+                self._try(new.discard)
             return old
-        old.items.clear()
-        self._try(old.close)
+        self._try(old.discard)
         return new
 
     # -- journals of others
@@ -185,6 +199,7 @@ class Spool:
                 # Written anew without them, they are counted once.
                 journal = self._rewritten(journal)
                 self._gone("spool_unreadable", [None] * unreadable)
+            self._take_note(name, journal)
             with self._lock:
                 if self._closed:
                     self._try(journal.close)
@@ -194,6 +209,16 @@ class Spool:
                 self._tidy()
             return True
         return False
+
+    def _take_note(self, name: str, journal: Journal) -> None:
+        if journal.note:
+            try:
+                self._take_over(name, journal.note)
+                # Once closed, nothing was written down of it here: it stays there.
+                if not self._closed:
+                    journal.write_note(b"")
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                log.warning("spool: a report of %s could not be taken over: %s", name, type(error).__name__)
 
     def _trimmed(self) -> list[str]:
         """Return the journals of others, once the oldest beyond what may be left behind are dropped and counted."""
@@ -230,9 +255,9 @@ class Spool:
         journal, unreadable = self._open(name)
         if journal is None:
             return
+        self._take_note(name, journal)
         lost: list[str | None] = [*journal.items, *[None] * unreadable]
-        journal.items.clear()
-        self._try(journal.close)
+        self._try(journal.discard)
         self._gone("spool_full", lost)
 
     def _try(self, call: Callable[[], None]) -> None:
