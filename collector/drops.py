@@ -6,6 +6,8 @@ again under its id until a batch is answered, so a report that arrives twice is 
 
 from __future__ import annotations
 
+import re
+from collections import Counter
 from datetime import datetime
 from typing import Annotated
 
@@ -20,7 +22,10 @@ from eventlog.rejected import CLIENT_DROPPED
 
 MAX_REASONS = 32
 MAX_REPORT_BYTES = 4096
-_Reason = Annotated[str, Meta(pattern="^[a-z0-9_]{1,64}$")]
+# What a proxy answered in the collector's place may name its reasons as it likes.
+OTHER = "other"
+_REASON = re.compile("[a-z0-9_]{1,64}")
+_Reason = Annotated[str, Meta(max_length=256)]
 
 
 class Report(Struct, frozen=True):
@@ -41,8 +46,11 @@ def report_entry(raw: bytes, key: Key, now: datetime) -> tuple[Entry, int]:
         report = _decoder.decode(raw)
     except msgspec.MsgspecError as error:
         raise ValueError(str(error)) from error
-    total = sum(report.counts.values())
-    reasons = ", ".join(f"{name} {count}" for name, count in sorted(report.counts.items()))
+    counts: Counter[str] = Counter()
+    for name, count in report.counts.items():
+        counts[name if _REASON.fullmatch(name) else OTHER] += count
+    total = counts.total()
+    reasons = ", ".join(f"{name} {count}" for name, count in sorted(counts.items()))
     events = "1 event" if total == 1 else f"{total} events"
     problem = ThumbwheelError(CLIENT_DROPPED, f"An SDK gave up {events} before they could be sent: {reasons}.", "")
     return rejected_entry(raw, key, problem, now), total

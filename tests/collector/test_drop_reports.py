@@ -31,9 +31,16 @@ def test_a_report_is_kept_beside_the_events_it_came_with(bench: Bench) -> None:
     assert len(events(bench.log)) == 2
 
 
+def test_reasons_named_by_a_proxy_are_counted_together(bench: Bench) -> None:
+    told = report(**{"queue_full": 3, "Forbidden": 2, "<b>": 1})
+    assert bench.post({"events": [thumb()], "dropped": told}).status_code == 202
+    (kept,) = events(bench.log, REJECTED)
+    assert "6 events" in kept["message"] and kept["message"].endswith("other 3, queue_full 3.")
+
+
 @pytest.mark.parametrize("bad", [
     None, [], "queue_full", 7, {}, {"counts": {"queue_full": 1}}, {"event_id": "x", "counts": {"a": 1}},
-    report(), report(queue_full=0), report(queue_full="1"), report(queue_full=2**40), report(**{"<b>": 1}),
+    report(), report(queue_full=0), report(queue_full="1"), report(queue_full=2**40),
     report(**{f"r{i}": 1 for i in range(33)}), report(**{"r" * 64: 1}) | {"more": "x" * 5000},
 ])  # fmt: skip
 def test_a_malformed_report_costs_no_event(bench: Bench, bad: Any) -> None:
