@@ -104,13 +104,19 @@ class Journal:
                 return cls(path, file)
         except (BlockingIOError, FileNotFoundError):
             pass
+        except OSError:
+            os.close(file)
+            raise
         os.close(file)
         return None
 
     def read(self) -> int:
         """Load what the file holds; return how many of its lines cannot be read."""
         with os.fdopen(os.dup(self._file), "rb") as reader:
-            self.items, self.note, unreadable = read_lines(reader.read())
+            text = reader.read()
+        if text and not text.endswith(b"\n"):
+            self._append(b"\n")  # What is appended must not end a line that was cut short.
+        self.items, self.note, unreadable = read_lines(text)
         return unreadable
 
     def keep(self, items: Iterable[Item]) -> None:
