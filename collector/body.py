@@ -15,6 +15,10 @@ from collector.errors import MAX_BODY_BYTES, MAX_EVENTS, MAX_WIRE_BYTES, not_jso
 TYPES = frozenset({"application/json", "text/plain", "application/x-www-form-urlencoded", ""})
 # What is left of a refused body is read up to this much, so that the client gets the answer and not a reset.
 DRAIN_BYTES = 2 * MAX_WIRE_BYTES
+# A batch holds random ids, so it does not shrink much; a body that grows past this grows no further. One of up to 256
+# KiB may: a person can say the same thing very often.
+MAX_RATIO = 100
+RATIO_FREE_BYTES = 256 * 1024
 # A piece has to arrive within the deadline, so this sets the slowest client that is served: 1.6 kB/s.
 _CHUNK = 16 * 1024
 
@@ -76,16 +80,21 @@ def _drain(read: Callable[[int], bytes], length: int | None) -> None:
 
 
 def _unzip(raw: bytes) -> bytes:
-    """Decompress at most 5 MiB: a bomb is refused after that, whatever it would become."""
+    """Decompress one gzip member, up to 5 MiB and MAX_RATIO times its size: a bomb is refused before it grows."""
+    most = min(MAX_BODY_BYTES, max(RATIO_FREE_BYTES, MAX_RATIO * len(raw)))
     inflater = zlib.decompressobj(wbits=31)
     try:
-        body = inflater.decompress(raw, MAX_BODY_BYTES + 1)
+        body = inflater.decompress(raw, most + 1)
     except zlib.error as error:
         raise not_json(f"not gzip: {error}") from error
     if len(body) > MAX_BODY_BYTES:
         raise too_large("5 MiB decompressed")
+    if len(body) > most:
+        raise too_large(f"{MAX_RATIO} times what was sent")
     if not inflater.eof:
         raise not_json("the gzip data ends early")
+    if inflater.unused_data:
+        raise not_json("something follows the gzip data")
     return body
 
 

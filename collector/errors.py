@@ -16,7 +16,7 @@ REFUSALS = (
     (404, "not_found", "no such address"),
     (405, "method_not_allowed", "another method is needed"),
     (408, "too_slow", "the body did not arrive in time"),
-    (413, "too_large", "over 1 MiB on the wire or 5 MiB decompressed"),
+    (413, "too_large", "over 1 MiB on the wire, 5 MiB decompressed, or 100 times its size on the wire"),
     (415, "unsupported_type", "neither JSON nor text, or an encoding other than gzip"),
     (429, "rate_limited", "the key's rate is used up; Retry-After says for how long"),
     (500, "internal_error", "a fault of the collector"),

@@ -80,8 +80,8 @@ class EventsRoute:
 
     def _take(self, environ: Environ) -> Answer:
         body = read_body(
-            self._deadline.reading(environ["wsgi.input"].read), _length(environ), environ.get("CONTENT_TYPE", ""),
-            environ.get("HTTP_CONTENT_ENCODING", "").lower(),
+            self._deadline.reading(environ["wsgi.input"].read, environ.get("REMOTE_ADDR", "")), _length(environ),
+            environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", "").lower(),
         )  # fmt: skip
         with self._slots.one():
             metrics.add_in_flight(1)

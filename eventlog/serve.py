@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import resource
 import signal
 import socket
 import sys
@@ -23,6 +24,11 @@ from eventlog.errors import SettingsError
 from eventlog.settings import Bind
 
 PR_SET_PDEATHSIG = 1
+# A worker's connections: the server counts idle ones too (its `backpressure`), and browsers keep theirs for a while.
+CONNECTIONS = 4096
+FILES_BESIDE = 256
+# What the server reads ahead of one connection, and so the longest head of a request.
+MAX_HEAD_BYTES = 64 * 1024
 LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -72,11 +78,24 @@ def _load(factory: Callable[[], Any]) -> Any:
     return factory()
 
 
+def connections() -> int:
+    """Return how many connections a worker may hold, after asking for as many open files as this process may have.
+
+    Beside them the worker has files of its own open.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = CONNECTIONS + FILES_BESIDE
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(64, min(CONNECTIONS, soft - FILES_BESIDE))
+
+
 def serve(factory: Callable[[], Any], bind: Bind, *, workers: int = 1, threads: int = 16, backlog: int = 1024) -> None:
     """Serve the WSGI app that `factory` makes in each worker; returns after SIGTERM or SIGINT.
 
-    `threads` is how many requests a worker handles at once; more wait in a queue of twice that, then in the
-    backlog. Requests in flight at SIGTERM are answered first.
+    `threads` is how many requests a worker handles at once; the other connections, up to CONNECTIONS, have at most one
+    request waiting each, and more wait in the backlog. Requests in flight at SIGTERM are answered first.
     """
     from granian import Granian
     from granian.constants import Interfaces
@@ -85,8 +104,9 @@ def serve(factory: Callable[[], Any], bind: Bind, *, workers: int = 1, threads: 
 
     server = Granian(
         "app", address=bind.host, port=bind.port, interface=Interfaces.WSGI, workers=workers,
-        blocking_threads=threads, backlog=backlog, backpressure=max(threads * 2, 64), websockets=False,
-        http1_settings=HTTP1Settings(header_read_timeout=10_000), workers_kill_timeout=8,
+        blocking_threads=threads, backlog=backlog, backpressure=connections(), websockets=False,
+        http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=MAX_HEAD_BYTES),
+        workers_kill_timeout=8,
         log_access=False, log_level=LogLevels.error, respawn_failed_workers=False,
     )  # fmt: skip
     server.serve(target_loader=partial(_load, factory), wrap_loader=False)

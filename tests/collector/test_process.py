@@ -187,7 +187,7 @@ class Stalled(io.BytesIO):
 
 def test_a_body_that_stops_arriving_is_answered_408(bench: Bench) -> None:
     body = Stalled()
-    bench.restart(deadline=Deadline(lambda quiet, unanswered: body.cut.set(), piece_seconds=0.2))
+    bench.restart(deadline=Deadline(lambda *_: body.cut.set(), piece_seconds=0.2))
     answer = bench.client.post(
         "/v1/events", input_stream=body, content_type="application/json", environ_overrides={"CONTENT_LENGTH": "100"}
     )
