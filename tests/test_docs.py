@@ -94,3 +94,24 @@ def test_reference_pages_are_what_the_code_makes() -> None:
 def test_every_link_of_the_documentation_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text("utf-8")):
         assert target.startswith("http") or (page.parent / target).exists(), target
+
+
+PROSE = [page for name in ("concepts", "guides", "operations") for page in sorted((ROOT / "docs" / name).glob("*.md"))]
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
+def test_a_page_for_people_is_there_in_both_languages_with_the_same_parts(page: Path) -> None:
+    name = page.name.replace(".md", ".zh-CN.md") if ".zh-CN" not in page.name else page.name.replace(".zh-CN", "")
+    here, other = page.read_text("utf-8"), (page.parent / name).read_text("utf-8")
+    assert f"]({name})" in here
+    for mark in (r"^## ", r"^\|", r"^```"):
+        assert len(re.findall(mark, here, re.MULTILINE)) == len(re.findall(mark, other, re.MULTILINE)), mark
+
+
+@pytest.mark.parametrize("page", PROSE, ids=lambda page: page.name)
+def test_the_commands_and_bench_programs_of_a_page_exist(page: Path) -> None:
+    text = page.read_text("utf-8")
+    for name in re.findall(r"\bbench\.([a-z_]+)", text):
+        assert "__main__" in (ROOT / "bench" / f"{name}.py").read_text("utf-8"), name
+    for command in re.findall(r"`thumbwheel ([a-z]+)", text):
+        assert command in cli.commands, command
