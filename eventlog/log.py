@@ -6,7 +6,7 @@ Two implementations behave alike and pass the same tests: `eventlog.sqlite` (emb
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
@@ -82,6 +82,17 @@ class Log(Protocol):
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Flush and release; appends that still wait are answered first."""
+
+
+@runtime_checkable
+class Erasable(Protocol):
+    """A log whose records can be overwritten in place, which forgetting a person needs; Kafka's cannot."""
+
+    def overwrite(self, topic: str, partition: int, values: Mapping[int, tuple[str, bytes]]) -> None:
+        """Put another key and value of the same lengths in the place of records, by offset."""
+
+    def purge(self) -> None:
+        """Leave no copy of what was overwritten in any file of the log."""
 
 
 def open_log(url: str, partitions: int | None = None) -> Log:

@@ -23,6 +23,7 @@ import apsw
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.log import Entry, Position, offset_not_in_log
 from eventlog.pipes import poke_all
+from eventlog.sqlite_eraser import CLEAN, SqliteEraser
 from eventlog.sqlite_reader import SqliteReader, connect_to_read
 from eventlog.topics import REJECTED, RUNS, TOPICS, partition_of
 
@@ -43,6 +44,7 @@ _SETUP = """
 PRAGMA page_size=4096;
 PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0;
+PRAGMA secure_delete=ON;
 """
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_offset INTEGER NOT NULL,
@@ -168,7 +170,7 @@ class SqliteLog:
         if mode != "wal":
             db.close()
             raise OSError(f"this file system does not support SQLite's WAL mode (got {mode})")
-        db.execute(_SETUP)
+        db.execute(_SETUP).fetchall()  # To its end: apsw stops at each row, and some of these answer with one.
         db.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
         return db
 
@@ -177,6 +179,9 @@ class SqliteLog:
         self._db.execute(_SCHEMA)
         names: dict[str, list[str]] = {}
         with self._db:
+            if not self._db.execute("SELECT count(*) FROM heads").get:
+                # From its first page on nothing that was written twice stays behind.
+                self._db.execute(f"PRAGMA application_id={CLEAN}")
             for topic in TOPICS:
                 count = self._db.execute("SELECT count(*) FROM heads WHERE topic=?", (topic,)).get
                 wanted = 1 if topic == RUNS else partitions or count or 1
@@ -335,6 +340,21 @@ class SqliteLog:
             if offset > end or (offset < start and topic != REJECTED):
                 raise offset_not_in_log(f"{topic} {partition}: {offset} of {start}..{end}")
         return SqliteReader(self.path, {place: self._names[place[0]][place[1]] for place in positions}, positions)
+
+    # -- forgetting
+
+    def overwrite(self, topic: str, partition: int, values: Mapping[int, tuple[str, bytes]]) -> None:
+        """Put another key and value of the same lengths in the place of records, by offset; nobody else waits long.
+
+        Call `purge` afterwards: until then the write-ahead file may hold what was there.
+        """
+        with SqliteEraser(self.path) as eraser:
+            eraser.overwrite(self._names[topic][partition], values)
+
+    def purge(self) -> None:
+        """Empty the write-ahead file, so that no file of the log holds what was overwritten; raises LogUnavailable."""
+        with SqliteEraser(self.path) as eraser:
+            eraser.purge()
 
     # -- health
 

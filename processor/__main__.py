@@ -27,6 +27,7 @@ def create(settings: Settings) -> Any:
     from processor.campaign_answers import AnswerCounter
     from processor.console import create_app
     from processor.duplicates import Follower
+    from processor.erasing import Eraser
     from processor.replay import open_store
     from processor.runner import Runner, collect_garbage_rarely
 
@@ -38,17 +39,20 @@ def create(settings: Settings) -> Any:
         collect_garbage_rarely()
         runner = Runner(store, log, failed=_end)
         follower = Follower(store, log, settings.embedder, settings.home / "processor" / "neighbours")
+        eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
         counter = AnswerCounter(store, Campaigns(control.engine))
         app = create_app(settings, store, log, control)
         runner.start()
         follower.start()
         counter.start()
+        eraser.start()
     except ThumbwheelError as error:
         log_lines.error("%s", error.line())
         os._exit(1)
     # Together well below the 8 s after which the server kills a worker.
     closing = (
         (50, partial(runner.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
+        (25, partial(eraser.stop, 1.0)),
         (20, store.close), (10, log.close),
     )  # fmt: skip
     for priority, close in closing:

@@ -11,7 +11,7 @@ QUERIES = {
     table: f"SELECT md5(CAST(t AS VARCHAR)) AS row_digest FROM {table} AS t ORDER BY row_digest"
     for table in (
         "events", "interactions", "candidates", "feedback", "pairs", "demonstrations", "unpaired", "conflicts",
-        "rejected", "facts", "meta",
+        "rejected", "facts", "forgets", "forgotten", "meta",
     )
 } | {
     "offsets": "SELECT md5(CAST(t AS VARCHAR)) AS row_digest "

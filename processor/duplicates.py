@@ -72,7 +72,9 @@ class Follower:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
         self._stage: Stage | None = None
+        self._embedder: Embedder | None = None
         self._unsaved = 0
+        self._marks_version = store.marks_version
         self._wake: Callable[[], None] = lambda: None
         self.error: BaseException | None = None
 
@@ -114,9 +116,15 @@ class Follower:
                     self._see(records)
         finally:
             self._wake = lambda: None
-            if self._stage is not None:
-                self._stage.save(self._folder)
+            self._save()
             reader.close()
+
+    def _save(self) -> None:
+        """Write the indexes, unless somebody was forgotten since they were made."""
+        with self._store.marking:
+            if self._stage is not None and self._marks_version == self._store.marks_version:
+                self._stage.save(self._folder)
+                self._unsaved = 0
 
     def _positions(self) -> dict[tuple[str, int], int]:
         with self._store.read() as cursor:
@@ -139,14 +147,18 @@ class Follower:
 
     def _see(self, records: Sequence[Record]) -> None:
         keys = {key for record in records if (key := described_key(record)) is not None}
-        if self._stage is None and keys:
-            assert self._source is not None
-            self._stage = Stage(self._store, Embedder(*self._source), self._folder)
         positions = {(r.topic, r.partition): r.offset + 1 for r in records}
-        self._unsaved += mark_prompts(self._store, self._stage, sorted(keys), positions)
-        if self._stage is not None and self._unsaved >= SAVE_EVERY:
-            self._stage.save(self._folder)
-            self._unsaved = 0
+        with self._store.marking:
+            if self._marks_version != self._store.marks_version:
+                # Somebody was forgotten: the prompts that are left have other positions now.
+                self._marks_version, self._stage = self._store.marks_version, None
+            if self._stage is None and keys:
+                assert self._source is not None
+                self._stage = Stage(self._store, self._embedder or Embedder(*self._source), self._folder)
+                self._embedder = self._stage.embedder
+            self._unsaved += mark_prompts(self._store, self._stage, sorted(keys), positions)
+        if self._unsaved >= SAVE_EVERY:
+            self._save()
         if (behind := records_behind(self._log, positions)) is not None:
             metrics.EMBEDDING_LAG.set(sum(behind.values()))
 

@@ -16,3 +16,4 @@ COMMIT = Histogram(
 ROWS = Counter("thumbwheel_processor_rows_total", "Rows written, by table", ["table"])
 EMBEDDING_LAG = Gauge("thumbwheel_processor_embedding_lag_records", "Records the embedding stage has yet to see")
 EMBEDDED = Counter("thumbwheel_processor_embedded_prompts_total", "Prompts embedded or skipped", ["outcome"])
+FORGOTTEN = Counter("thumbwheel_processor_forgotten_records_total", "Records of forgotten actors that came after all")

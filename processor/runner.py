@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import duckdb
@@ -22,7 +23,8 @@ from eventlog.events import decode_stored
 from eventlog.log import Log, Reader, Record
 from eventlog.topics import EVENTS, REJECTED, TOPICS
 from processor import metrics
-from processor.steps import decode, derive, fold
+from processor.forgetting import brings_forget, fact_row, load_forgets, load_forgotten, note_erasures, take_out
+from processor.steps import decode, derive, fold, forget
 from processor.steps.batch import Batch, Copy, Key, Known
 from processor.steps.decode import copy_of, refusal
 from processor.store import Position, Store, delete_keys, insert, uuid_array
@@ -182,11 +184,24 @@ def store_records(store: Store, records: Sequence[Record], batch: Batch | None =
 
 def store_batch(store: Store, batch: Batch) -> None:
     """Run the steps on a decoded batch and commit its rows with its offsets."""
-    with store.transaction() as cursor:
-        load_known(cursor, batch)
-        derive(fold(batch))
-        write_rows(cursor, batch)
+    # Marks are numbered anew when somebody is forgotten: not while the follower adds some.
+    with store.marking if brings_forget(batch) else nullcontext(), store.transaction() as cursor:
+        new = load_forgets(cursor, store, batch)
+        _carry_out(cursor, batch)
         store.advance(cursor, batch.positions)
+        if new:
+            take_out(cursor, new, batch.forgets, _carry_out)
+            store.marks_version += 1
+        note_erasures(cursor, batch.erased)
+    if new or batch.erased:
+        metrics.FORGOTTEN.inc(len(batch.erased))
+        store.to_erase.set()
+
+
+def _carry_out(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    load_known(cursor, batch)
+    derive(fold(forget(batch)))
+    write_rows(cursor, batch)
 
 
 def load_known(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
@@ -205,8 +220,8 @@ def load_known(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
                 known.kept.sort(key=lambda copy: copy.key)
     if batch.facts:
         for row in _among(cursor, list(batch.facts), _KNOWN_FACTS):
-            key = row[1].bytes
-            batch.known_facts[key] = (row[0], key, *row[2:8], row[8].bytes, *row[9:])
+            batch.known_facts[row[1].bytes] = fact_row(row)
+    load_forgotten(cursor, batch)
 
 
 def _among(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key], query: str) -> list[tuple[Any, ...]]:
@@ -231,6 +246,4 @@ def _reject(store: Store, record: Record, error: BaseException) -> None:
     batch.positions[record.topic, record.partition] = record.offset + 1
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
     batch.added["rejected"].append(refusal(record, "store_refused", f"{type(error).__name__}: {reason}"))
-    with store.transaction() as cursor:
-        write_rows(cursor, batch)
-        store.advance(cursor, batch.positions)
+    store_batch(store, batch)

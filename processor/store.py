@@ -8,7 +8,9 @@ Readers in other threads of the process use `read()`; no other process may open 
 
 from __future__ import annotations
 
+import os
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib import resources
@@ -20,6 +22,8 @@ import duckdb
 import pyarrow as pa
 
 from eventlog.errors import ThumbwheelError
+from processor.gate import Gate
+from processor.steps.batch import Forgets
 
 STORAGE_VERSION = "v1.5.0"
 CHECKPOINT_AT = "64MB"
@@ -51,6 +55,13 @@ class Store:
         self._connection = connection
         self.path = path
         self.epoch = 0
+        self._gate = Gate()
+        # Who is forgotten, None until read. `to_erase` wakes the eraser; `marking` and `marks_version` tell the
+        # follower that prompts left the tables.
+        self.forgets: Forgets | None = None
+        self.to_erase = threading.Event()
+        self.marking = threading.Lock()
+        self.marks_version = 0
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -63,9 +74,7 @@ class Store:
         try:
             if not path.exists():
                 _create(path)
-            connection = duckdb.connect(str(path))
-            connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
-            connection.execute("SET autoinstall_known_extensions = false")
+            connection = _connect(path)
             if had_wal:
                 connection.execute("CHECKPOINT")
             store = cls(connection, path)
@@ -92,14 +101,15 @@ class Store:
     @contextmanager
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a cursor that sees one consistent state of the tables; use it in one thread."""
-        cursor = self._connection.cursor()
-        cursor.begin()
-        try:
-            yield cursor
-        finally:
-            with suppress(duckdb.Error):
-                cursor.rollback()
-            cursor.close()
+        with self._gate.reader():
+            cursor = self._connection.cursor()
+            cursor.begin()
+            try:
+                yield cursor
+            finally:
+                with suppress(duckdb.Error):
+                    cursor.rollback()
+                cursor.close()
 
     @contextmanager
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -107,6 +117,11 @@ class Store:
 
         Raises StoreFatal when DuckDB can no longer be used by this process.
         """
+        with self._gate.writer(), self._committed() as cursor:
+            yield cursor
+
+    @contextmanager
+    def _committed(self) -> Iterator[duckdb.DuckDBPyConnection]:
         cursor = self._connection.cursor()
         try:
             cursor.begin()
@@ -165,6 +180,42 @@ class Store:
             for key, value in values.items():
                 cursor.execute(_SET_META, [key, value])
 
+    def rewrite(self, timeout_s: float = 30.0) -> None:
+        """Write the tables into a new file and swap it in: in the old one freed blocks keep what was deleted.
+
+        Writers wait for the copy, readers only for the swap. Raises TimeoutError, with nothing changed, when somebody
+        reads or writes for longer than `timeout_s`.
+        """
+        target = self.path.with_name(self.path.name + ".rewrite")
+        for name in (target, self.path.with_name(self.path.name + ".replay")):
+            for leftover in (name, Path(f"{name}.wal")):
+                leftover.unlink(missing_ok=True)
+        with self._gate.without_writers(timeout_s):
+            self._copy_to(target)
+            with self._gate.alone(timeout_s):
+                self._connection.execute("CHECKPOINT")
+                self._connection.close()
+                try:
+                    # What a WAL would hold is in the copy too; beside the new file it would be replayed into it.
+                    Path(f"{self.path}.wal").unlink(missing_ok=True)
+                    os.replace(target, self.path)
+                finally:
+                    self._connection = _connect(self.path)
+
+    def _copy_to(self, target: Path) -> None:
+        copying = self._connection.cursor()
+        try:
+            row = copying.execute("SELECT current_database()").fetchone()
+            name = str(target).replace("'", "''")
+            copying.execute(f"ATTACH '{name}' AS rewritten (STORAGE_VERSION '{STORAGE_VERSION}')")
+            try:
+                copying.execute(f'COPY FROM DATABASE "{row[0] if row else ""}" TO rewritten')
+                copying.execute("CHECKPOINT rewritten")
+            finally:
+                copying.execute("DETACH rewritten")
+        finally:
+            copying.close()
+
     def _migrate(self) -> None:
         cursor = self._connection
         has_meta = cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'meta'").fetchone()
@@ -202,6 +253,13 @@ def delete_keys(cursor: duckdb.DuckDBPyConnection, table: str, column: str, keys
 def uuid_array(keys: Sequence[bytes | None]) -> Any:
     """Return an Arrow array that DuckDB reads as UUID, from 16-byte values."""
     return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(keys, pa.binary(16)))
+
+
+def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+    connection = duckdb.connect(str(path))
+    connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
+    connection.execute("SET autoinstall_known_extensions = false")
+    return connection
 
 
 def _create(path: Path) -> None:

@@ -73,6 +73,10 @@ COLUMNS: dict[str, dict[str, Any]] = {
         "occurred_at": _TIME, "received_at": _TIME, "body": _TEXT, "digest": _UUID, "partition": _INT,
         "offset": _LONG,
     },
+    "forgotten": {
+        "project": _TEXT, "event_key": _UUID, "interaction_key": _UUID, "actor_digest": _TEXT, "described": _BOOL,
+    },
+    "erasing": {"topic": _TEXT, "partition": _INT, "start": _LONG, "stop": _LONG},
 }  # fmt: skip
 
 # The column by which rows of a table are replaced.

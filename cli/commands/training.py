@@ -24,17 +24,22 @@ AWAY_SECONDS = 120.0
 @click.command()
 @click.option("--method", type=click.Choice(("auto", "dpo", "sft", "kto")), default="auto", show_default=True)
 @click.option("--dataset", "dataset_id", default=None, help="A dataset's id (default: build one from what is new).")
+@click.option(
+    "--from", "start", type=click.Choice(("champion", "base")), default="champion", help="What the run starts from."
+)
 @click.option("--params", default="{}", help='JSON, such as {"lr": 2e-4, "challenge": false}.')
 @click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
 @shared_options
 @pass_context
-def train(context: Context, method: str, dataset_id: str | None, params: str, wait: bool) -> None:
+def train(context: Context, method: str, dataset_id: str | None, start: str, params: str, wait: bool) -> None:
     """Ask the running trainer for a run, and follow it."""
     api = data_api(context.settings, context.project)
     try:
         wanted = json.loads(params)
     except ValueError as error:
         raise ThumbwheelError("bad_params", f"--params is not JSON: {error}", "Write a JSON object.") from error
+    if start == "base" and isinstance(wanted, dict):
+        wanted["start"] = start
     wish = {"type": "train", "method": method, "dataset_id": dataset_id, "params": wanted}
     request_id = api.post("/api/v1/requests", wish)["request_id"]
     if not wait:

@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`, to the log), sessions and campaigns (to the control store) and dataset
-folders.
+It writes nothing but wishes (`request.*`) and `forget` to the log, sessions and campaigns to the control store, and
+dataset folders.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from processor.console import (
     api,
     campaigns,
     datasets,
+    forgetting,
     formats,
     health,
     interactions,
@@ -71,6 +72,7 @@ def create_app(settings: Settings, store: Store, log: Log, control: Control) -> 
         app.register_blueprint(screen.blueprint)
     app.register_blueprint(api.blueprint)
     app.register_blueprint(writes.blueprint)
+    app.register_blueprint(forgetting.blueprint)
     app.register_blueprint(campaigns.data)
     app.register_blueprint(health.blueprint)
     app.register_error_handler(ThumbwheelError, _our_error)

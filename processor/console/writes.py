@@ -20,7 +20,7 @@ blueprint = Blueprint("writes", __name__, url_prefix="/api/v1")
 @needs("admin")
 def post_request() -> Response:
     """Append a wish: {"type": "train" | "promote" | "roll_back", ...}."""
-    return answer({"request_id": append_wish(g.user, project(), _body())}, 202)
+    return answer({"request_id": append_wish(g.user, project(), json_body())}, 202)
 
 
 @blueprint.post("/datasets")
@@ -28,10 +28,11 @@ def post_request() -> Response:
 def post_dataset() -> Response:
     """Build a dataset with these filters and answer its manifest."""
     found = services()
-    return answer(build_dataset(found.store, found.log, found.settings, project(), _body()), 201)
+    return answer(build_dataset(found.store, found.log, found.settings, project(), json_body()), 201)
 
 
-def _body() -> dict[str, Any]:
+def json_body() -> dict[str, Any]:
+    """Return the request's JSON object; an empty body is an empty one."""
     body = request.get_json(force=True, silent=True) if request.get_data(cache=True) else {}
     if not isinstance(body, dict):
         raise ThumbwheelError("invalid_json", "The body is not a JSON object.", "Send an object, or nothing.")

@@ -39,7 +39,7 @@ def lineage(cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets,
     if run := runs.get(subject):
         return {"kind": "run", "id": subject, "run": run, **_upwards(cursor, project, datasets, [run["dataset_id"]])}
     if any(folder.name == subject for folder in datasets.folders()):
-        down = _downwards(adapters, runs, {subject: 0})
+        down = downwards(adapters, runs, {subject: 0})
         return {"kind": "dataset", "id": subject, **_upwards(cursor, project, datasets, [subject]), **down}
     event = one(cursor, _EVENT, {"project": project, "id": subject.lower()})
     if event:
@@ -67,7 +67,7 @@ def _of_events(
         "kind": "event", "id": event_id, "event": {**event, "state": state["state"] if state else None},
         "interaction_id": event["interaction_id"], "derived": derived,
         "pairs": [row["row_id"] for row in derived if row["kind"] == "pair"],
-        **_downwards(adapters, runs, datasets.uses_of(cursor, [event_id])),
+        **downwards(adapters, runs, datasets.uses_of(cursor, [event_id])),
     }  # fmt: skip
 
 
@@ -78,10 +78,10 @@ def _of_interaction(
     found = rows(cursor, _INTERACTION_EVENTS, {"project": project, "id": interaction_id})
     feedback = [row["event_id"] for row in found]
     uses = datasets.uses_of(cursor, feedback)
-    return {"interaction_id": interaction_id, "events": feedback, **_downwards(adapters, runs, uses)}
+    return {"interaction_id": interaction_id, "events": feedback, **downwards(adapters, runs, uses)}
 
 
-def _downwards(adapters: list[Row], runs: dict[str, Row], uses: dict[str, int]) -> Row:
+def downwards(adapters: list[Row], runs: dict[str, Row], uses: dict[str, int]) -> Row:
     """Return datasets, their runs, those runs' adapters, and the adapters trained from these (`inherited`)."""
     used_by = [run for run in runs.values() if run["dataset_id"] in uses]
     direct = {a["adapter_id"] for a in adapters if a["dataset_id"] in uses}

@@ -17,7 +17,7 @@ from processor.queries.datasets import Datasets
 from processor.queries.facts import ancestors, list_adapters, model_story
 from processor.queries.reading import EPOCH, Row, micros, parse_json, rows
 from processor.steps.normalise import normalise
-from processor.support import Ballot, Rule
+from processor.support import Ballot, Rule, State
 
 _VOTES = """
 SELECT f.interaction_key, f.interaction_id, f.event_id, f.type, f.actor_id, f.outcome, f.chosen, f.shown, f.state,
@@ -39,6 +39,7 @@ UNION SELECT d.canonical_key, c.prompt_hash FROM duplicates d
 JOIN interactions c ON c.interaction_key = d.interaction_key WHERE d.project = $project
 """
 # Facts about a challenger after which its test is over.
+_DECISIONS: dict[str, State] = {"promoted": "promote", "rejected": "reject"}
 _ENDS = frozenset({"held", "rejected", "promoted", "rolled_back", "challenger"})
 
 
@@ -69,6 +70,7 @@ class Test:
     start: int
     end: int | None
     ended_by: str | None
+    decided: State | None = None
 
 
 def list_support(
@@ -101,9 +103,11 @@ def _tests(facts: Iterable[Row]) -> list[Test]:
             continue
         baseline = body.get("baseline") or "base"
         against[baseline] += 1
-        ends = ((k, t) for k, b, t in story[index + 1 :] if b["adapter_id"] == body["adapter_id"] and k in _ENDS)
-        ended_by, end = next(ends, (None, None))
-        tests.append(Test(body["adapter_id"], baseline, against[baseline], at, end, ended_by))
+        ends = ((k, b, t) for k, b, t in story[index + 1 :] if b["adapter_id"] == body["adapter_id"] and k in _ENDS)
+        ended_by, last, end = next(ends, (None, body, None))
+        # A fact that carries the test's figures was its decision; without them a person decided over it.
+        decided = _DECISIONS.get(str(ended_by)) if "support" in last.get("metrics", {}) else None
+        tests.append(Test(body["adapter_id"], baseline, against[baseline], at, end, ended_by, decided))
     return tests
 
 
@@ -220,7 +224,8 @@ def _item(
     tally = support.count(in_time, rule)
     state = tally.state
     if state == "running" and test.ended_by is not None:
-        state = "held"
+        # A decision stands, also where its voters have been forgotten since.
+        state = test.decided or "held"
     choices, _ = _ballots(votes, shown, "choice", refuse)
     apart = support.count(choices)
     alone = len(tally.by_rater) < rule.min_raters

@@ -1,12 +1,13 @@
 """From records of the log to rows, in this order. Every step is pure; reading and writing lie in the runner.
 
-Between `decode` and `fold` the runner loads what the store already holds of the interactions a batch touches.
+Between `decode` and `forget` the runner loads what the store already holds of the interactions a batch touches.
 """
 
 from processor.steps.decode import decode
 from processor.steps.derive import derive
 from processor.steps.fold import fold
+from processor.steps.forget import forget
 
-STEPS = (decode, fold, derive)
+STEPS = (decode, forget, fold, derive)
 
-__all__ = ["STEPS", "decode", "derive", "fold"]
+__all__ = ["STEPS", "decode", "derive", "fold", "forget"]

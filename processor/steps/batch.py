@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 from eventlog.events import FeedbackEvent, Interaction
+from eventlog.forgetting import actor_digest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Row = tuple[Any, ...]
@@ -19,14 +21,57 @@ def microseconds(moment: datetime) -> int:
     return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
 
 
+class Forgets:
+    """Who is forgotten: by project, the actor's digest and the time (microseconds) before which nothing stays."""
+
+    __slots__ = ("by_project",)
+
+    def __init__(self, rows: Iterable[tuple[str, str, int]] = ()) -> None:
+        self.by_project: dict[str, dict[str, int]] = {}
+        for row in rows:
+            self.add(*row)
+
+    def __bool__(self) -> bool:
+        return bool(self.by_project)
+
+    def add(self, project: str, digest: str, before: int) -> bool:
+        """Add one; False when that much was forgotten already."""
+        digests = self.by_project.setdefault(project, {})
+        if before <= digests.get(digest, -(2**63)):
+            return False
+        digests[digest] = before
+        return True
+
+    def copy(self) -> Forgets:
+        """Return a copy that can be added to."""
+        return Forgets(self.rows())
+
+    def rows(self) -> Iterator[tuple[str, str, int]]:
+        """Yield (project, actor digest, before)."""
+        for project, digests in self.by_project.items():
+            for digest, before in digests.items():
+                yield project, digest, before
+
+    def before(self, project: str, actor_id: str) -> int | None:
+        """Return the time before which this actor is forgotten, or None."""
+        digests = self.by_project.get(project)
+        return digests.get(actor_digest(project, actor_id)) if digests else None
+
+
+NOBODY = Forgets()
+
+
 class Copy:
     """One copy of an interaction or feedback event as the log holds it. Times in microseconds."""
 
-    __slots__ = ("body", "digest", "event", "interaction_key", "key", "occurred", "partition", "received", "topic")
+    __slots__ = (
+        "body", "digest", "event", "forgotten", "interaction_key", "key", "occurred", "offset", "partition", "received",
+        "topic",
+    )  # fmt: skip
 
     def __init__(
         self, event: Interaction | FeedbackEvent, key: Key, interaction_key: Key, body: str, digest: bytes,
-        topic: str, partition: int,
+        topic: str, partition: int, offset: int = -1,
     ) -> None:  # fmt: skip
         self.event = event
         self.key = key
@@ -35,6 +80,8 @@ class Copy:
         self.digest = digest
         self.topic = topic
         self.partition = partition
+        self.offset = offset
+        self.forgotten = False
         self.received = microseconds(event.received_at)  # type: ignore[arg-type]
         self.occurred = microseconds(event.occurred_at)
 
@@ -63,7 +110,9 @@ class Batch:
     """One batch: what arrived, what the store already holds of it, and the rows to write.
 
     `arrived` and `known` are by interaction key. `added` maps a table to its new rows, `gone` a table to the
-    keys (event keys for `events` and `facts`, else interaction keys) whose rows are replaced.
+    keys (event keys for `events` and `facts`, else interaction keys) whose rows are replaced. `forgets` says who is
+    forgotten, `forgotten` and `known_forgotten` hold rows that say which of their events were; `erased` holds what
+    takes the place of their records in the log, by position (nothing: blanks).
     """
 
     def __init__(self) -> None:
@@ -75,4 +124,8 @@ class Batch:
         self.gone: defaultdict[str, list[Key]] = defaultdict(list)
         self.folded: dict[Key, tuple[Known | None, Known]] = {}
         self.positions: dict[tuple[str, int], int] = {}
+        self.forgets = NOBODY
+        self.forgotten: set[Row] = set()
+        self.known_forgotten: set[Row] = set()
+        self.erased: dict[tuple[str, int, int], bytes] = {}
         self.records = 0

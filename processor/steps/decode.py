@@ -13,6 +13,7 @@ import msgspec
 
 from eventlog.errors import EventError
 from eventlog.events import STAMPED_FIELDS, Event, decode_stored
+from eventlog.forgetting import FORGOTTEN, tombstone_of
 from eventlog.ids import key_bytes
 from eventlog.log import Record
 from eventlog.topics import REJECTED, RUNS, topic_for
@@ -28,6 +29,8 @@ def decode(records: Iterable[Record]) -> Batch:
     for record in records:
         batch.records += 1
         batch.positions[record.topic, record.partition] = record.offset + 1
+        if record.value.startswith(FORGOTTEN) and _keep_tombstone(batch, record):
+            continue
         if record.topic == REJECTED:
             batch.added["rejected"].append(_refused_by_collector(record))
             continue
@@ -41,12 +44,12 @@ def decode(records: Iterable[Record]) -> Batch:
         if topic_for(event.type) == RUNS:
             _keep_fact(batch, record, event, body)
         else:
-            copy = copy_of(event, body, record.value, record.topic, record.partition)
+            copy = copy_of(event, body, record.value, record.topic, record.partition, record.offset)
             batch.arrived.setdefault(copy.interaction_key, []).append(copy)
     return batch
 
 
-def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int) -> Copy:
+def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int, offset: int = -1) -> Copy:
     """Return one interaction or feedback event with its keys."""
     interaction_id = event.interaction_id
     return Copy(
@@ -54,10 +57,24 @@ def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int) -> Co
         key_bytes(event.project, interaction_id, event.event_id),
         key_bytes(event.project, interaction_id),
         body,
-        _digest(raw),
+        digest_of(raw),
         topic,
         partition,
+        offset,
     )
+
+
+def _keep_tombstone(batch: Batch, record: Record) -> bool:
+    """Note what was forgotten; say whether the record is what forgetting leaves."""
+    tombstone = tombstone_of(record.value)
+    if tombstone is None:
+        return record.value.isspace()
+    event_key, interaction_key = bytes.fromhex(tombstone.event_key), bytes.fromhex(tombstone.interaction_key)
+    row = (tombstone.project, event_key, interaction_key, tombstone.actor_digest, tombstone.described)
+    batch.forgotten.add(row)
+    # Another copy of the event may be in the tables.
+    batch.arrived.setdefault(interaction_key, [])
+    return True
 
 
 def refusal(record: Record, code: str, message: str) -> Row:
@@ -89,7 +106,7 @@ def _keep_fact(batch: Batch, record: Record, event: Any, body: str) -> None:
     key = key_bytes(event.project, event.event_id)
     row = (
         event.project, key, event.event_id, event.type, subject, microseconds(event.occurred_at),
-        microseconds(event.received_at), body, _digest(record.value), record.partition, record.offset,
+        microseconds(event.received_at), body, digest_of(record.value), record.partition, record.offset,
     )  # fmt: skip
     kept = batch.facts.get(key)
     batch.facts[key] = row if kept is None else min(kept, row, key=fact_rank)
@@ -140,5 +157,6 @@ def _text(value: object) -> str | None:
     return value[:2000] if isinstance(value, str) else None
 
 
-def _digest(raw: bytes) -> bytes:
+def digest_of(raw: bytes) -> bytes:
+    """Return the digest a row keeps of its record."""
     return hashlib.blake2b(raw, digest_size=16).digest()

