@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import sys
 import tempfile
+import threading
 import time
 import uuid
 from collections import Counter
@@ -19,7 +20,7 @@ from unittest.mock import patch
 
 from thumbwheel import Client
 
-from .stub import KEY, Answer, Stub
+from .stub import KEY, Answer, Stub, eventually
 
 CASES = Path(__file__).parents[2] / "sdk" / "conformance"
 Case = dict[str, Any]
@@ -145,9 +146,26 @@ def check_restart(case: Case, client: Client, stub: Stub) -> None:
         assert told == case.get("reports", [])
 
 
+def check_overfull(case: Case, client: Client, stub: Stub) -> None:
+    client.shutdown()
+    small = Client(stub.url, KEY, "u-1", max_events=case["max_events"])
+    hold = threading.Event()
+    stub.answers = [Answer(wait=hold)]
+    first, *others = case["events"]
+    small.thumb("i-1", first, "up")
+    eventually(lambda: stub.bodies)
+    for name in others:
+        small.thumb("i-1", name, "up")
+    hold.set()
+    assert small.flush()
+    small.shutdown()
+    assert sorted(event["candidate_id"] for event in stub.events) == case["arrive"]
+    assert small.dropped == case["dropped"]
+
+
 CHECKS = {
     "calls": check_call, "kept_back": check_kept_back, "answers": check_answer, "reports": check_report,
-    "campaigns": check_campaign, "restarts": check_restart,
+    "campaigns": check_campaign, "restarts": check_restart, "overfull": check_overfull,
 }  # fmt: skip
 
 

@@ -171,7 +171,7 @@ export class Client {
       const text = JSON.stringify(event);
       if (byteLength(text) > EVENT_MAX_BYTES) return this.drop("too_large", "The event is over 256 KiB", id);
       this.sender.mine.add(id);
-      for (const gone of this.queue.add(id, text)) {
+      for (const gone of this.queue.add(id, text, this.sender.inFlight)) {
         this.sender.mine.delete(gone);
         this.settle({ event_id: gone, status: "dropped", error: { code: "queue_full", message: "The queue is full" } });
       }

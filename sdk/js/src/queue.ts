@@ -27,19 +27,24 @@ export class Queue {
     private readonly maxBytes: number,
   ) {}
 
-  /** Keeps an event. Returns the ids that had to go to make room, oldest first. */
-  add(id: string, text: string): string[] {
+  /**
+   * Keeps an event. Returns the ids that had to go to make room, oldest first; those on their way stay, since they may
+   * have arrived.
+   */
+  add(id: string, text: string, onTheirWay: Set<string>): string[] {
     this.put(id, text);
     const waiting = this.all();
     let bytes = waiting.reduce((sum, item) => sum + byteLength(item.text), 0);
-    const gone: string[] = [];
-    while (waiting.length > this.maxEvents || bytes > this.maxBytes) {
-      const oldest = waiting.shift()!;
-      bytes -= byteLength(oldest.text);
-      this.remove(oldest.id);
-      gone.push(oldest.id);
-    }
-    return gone;
+    let count = waiting.length;
+    return waiting
+      .filter((item) => {
+        if (onTheirWay.has(item.id) || (count <= this.maxEvents && bytes <= this.maxBytes)) return false;
+        count--;
+        bytes -= byteLength(item.text);
+        this.remove(item.id);
+        return true;
+      })
+      .map((item) => item.id);
   }
 
   private put(id: string, text: string): void {

@@ -49,7 +49,8 @@ export class Sender {
   private attempt = 0;
   private told = false;
   private limit = CHUNK_EVENTS;
-  private readonly inFlight = new Set<string>();
+  /** Ids of events in requests that are not answered yet. */
+  readonly inFlight = new Set<string>();
   /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
   readonly mine = new Set<string>();
   /** When others' events were first seen here, by performance.now(). */

@@ -166,7 +166,9 @@ test("beforeSend changes or drops an event, and one that fails drops it", async 
 test("the queue is bounded by count and by bytes, the oldest goes, and the loss is counted", async () => {
   const fetching = mock.method(globalThis, "fetch", () => Promise.reject(new TypeError("offline")));
   start({ maxEvents: 3 });
-  for (let i = 0; i < 5; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
+  client.thumb({ ...THUMB, candidate_id: "c-0" });
+  await client.flush(20);
+  for (let i = 1; i < 5; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
   assert.deepEqual(client.dropped, { queue_full: 2 });
   await client.flush(20);
   fetching.mock.restore();

@@ -137,6 +137,23 @@ for (const one of cases("reports")) {
     }));
 }
 
+for (const one of cases("overfull")) {
+  test(`more than may wait: ${one.name}`, () =>
+    connected({ maxEvents: one.max_events }, async (client, stub) => {
+      let release = (): void => undefined;
+      stub.answers.push({ wait: new Promise<void>((resolve) => (release = resolve)) });
+      const [first, ...others] = one.events;
+      const made = (name: string) => client.thumb({ interaction_id: "i-1", candidate_id: name, value: "up" });
+      made(first);
+      while (!stub.bodies.length) await new Promise((resolve) => setTimeout(resolve, 5));
+      others.forEach(made);
+      release();
+      assert.ok(await settled(client));
+      assert.deepEqual(stub.events.map((event) => event.candidate_id).sort(), one.arrive);
+      assert.deepEqual(client.dropped, one.dropped);
+    }));
+}
+
 /** What a browser keeps for a site: entries are own properties. */
 class MemoryStorage {
   [key: string]: unknown;

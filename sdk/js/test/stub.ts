@@ -15,6 +15,8 @@ export interface Answer {
   /** Status per event; accepted unless told, null leaves the event out of the answer. */
   results?: (event: Record<string, unknown>) => { status: string; error?: object } | null;
   body?: string;
+  /** Holds the answer back until it resolves. */
+  wait?: Promise<void>;
   /** Closes the connection without an answer. */
   cut?: boolean;
 }
@@ -29,12 +31,13 @@ export class Stub {
   decide: ((events: Record<string, unknown>[]) => Answer) | undefined;
   url = "";
   private readonly server = createServer((request, response) => {
-    void read(request).then((text) => {
+    void read(request).then(async (text) => {
       const body = JSON.parse(text) as Body;
       this.bodies.push(body);
       this.types.push(request.headers["content-type"]);
       this.times.push(performance.now());
       const answer = this.answers.shift() ?? this.decide?.(body.events) ?? {};
+      await answer.wait;
       if (answer.cut) {
         request.socket.destroy();
         return;

@@ -23,8 +23,11 @@ export declare class Queue {
     maxEvents: number, 
     /** Most bytes of event text kept. */
     maxBytes: number);
-    /** Keeps an event. Returns the ids that had to go to make room, oldest first. */
-    add(id: string, text: string): string[];
+    /**
+     * Keeps an event. Returns the ids that had to go to make room, oldest first; those on their way stay, since they may
+     * have arrived.
+     */
+    add(id: string, text: string, onTheirWay: Set<string>): string[];
     private put;
     /** Everything waiting, oldest first: of this tab, of earlier visits and of other tabs. */
     all(): Waiting[];

@@ -25,7 +25,8 @@ export declare class Sender {
     private attempt;
     private told;
     private limit;
-    private readonly inFlight;
+    /** Ids of events in requests that are not answered yet. */
+    readonly inFlight: Set<string>;
     /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
     readonly mine: Set<string>;
     /** When others' events were first seen here, by performance.now(). */
