@@ -71,7 +71,10 @@ def build(out: Path, env: dict[str, str], *arguments: str) -> None:
 @contextmanager
 def serve(folder: Path, port: int = 0, collector: str = "'none'") -> Iterator[str]:
     """Serve built pages under a strict policy; yield their address."""
-    policy = f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src {collector}; frame-src 'self'"
+    policy = (
+        f"default-src 'none'; script-src 'self'; style-src 'self'; connect-src {collector}; frame-src 'self'; "
+        "require-trusted-types-for 'script'"
+    )
 
     class Handler(SimpleHTTPRequestHandler):
         def end_headers(self) -> None:

@@ -41,9 +41,12 @@ def test_a_hydrated_component_takes_properties_and_calls_handlers(page: Any, tmp
         page.get_by_role("button", name="Next").click()
         voted.and_(thumbs.get_by_role("button", name="Bad answer")).wait_for()
         page.get_by_role("button", name="Focus").click()
-        page.keyboard.press("Enter")
-        heard = "[1 thumb i-1 c-2][again][2 thumb i-2 c-2]"
+        page.keyboard.press("Control+z")
+        page.get_by_role("button", name="Again").click()
+        heard = "[1 thumb i-1 c-2][again][2 undo i-1][again]"
         page.locator("output").get_by_text(heard, exact=True).wait_for()
+        # An undo brings its item back, and it stays until the page has another one to show.
+        assert thumbs.evaluate("element => element.interaction.interaction_id") == "i-1"
         kept = thumbs.element_handle()
         page.get_by_role("button", name="Leave").click()
         thumbs.wait_for(state="detached")

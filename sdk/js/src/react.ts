@@ -28,7 +28,7 @@ interface Common extends Omit<HTMLAttributes<HTMLElement>, "onSubmit" | "onError
   undoSeconds?: number;
   /** `off`: single keys do nothing. */
   keys?: "off";
-  theme?: "light" | "dark";
+  theme?: "light" | "dark" | "system";
 }
 
 export interface ThumbsProps extends Common {
@@ -105,8 +105,8 @@ function component<E extends ThumbsElement | ChoiceElement | WorkbenchElement, P
     useCommit(() => void (latest.current = props));
     useCommit(() => listen(element.current!, latest), []);
     useCommit(() => void Object.assign(element.current!, { client }), [client]);
-    useCommit(() => void Object.assign(element.current!, { interaction }), [interaction]);
-    // Compared by what they say: an object written into the JSX is another one at each render.
+    // Compared by what they say: an object written into the JSX is another one at each render, and would end an undo.
+    useCommit(() => void Object.assign(element.current!, { interaction }), [JSON.stringify(interaction)]);
     useCommit(() => void (reasons && Object.assign(element.current!, { reasons })), [JSON.stringify(reasons)]);
     // Another interaction starts without a vote.
     useCommit(() => void (vote !== undefined && Object.assign(element.current!, { vote })), [vote, idOf(interaction)]);

@@ -13,7 +13,12 @@ function Page() {
     const { type, interaction_id, candidate_id } = event.detail.event;
     setHeard((before) => `${before}[${turn} ${type} ${interaction_id} ${candidate_id}]`);
   };
-  const props = { ref: thumbs, className: "mine", candidateId: "c-2", vote: "down", hidden: false, interaction, onSubmit };
+  const onUndo = (event) => {
+    event.preventDefault();
+    setHeard((before) => `${before}[${turn} undo ${event.detail.interaction.interaction_id}]`);
+  };
+  const given = { interaction, candidateId: "c-2", vote: "down", onSubmit, onUndo };
+  const props = { ref: thumbs, className: "mine", hidden: false, ...given };
   return h(
     "main",
     {},

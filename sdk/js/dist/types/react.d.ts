@@ -20,7 +20,7 @@ interface Common extends Omit<HTMLAttributes<HTMLElement>, "onSubmit" | "onError
     undoSeconds?: number;
     /** `off`: single keys do nothing. */
     keys?: "off";
-    theme?: "light" | "dark";
+    theme?: "light" | "dark" | "system";
 }
 export interface ThumbsProps extends Common {
     /** Which candidate the thumb is for; the first when absent. */
