@@ -49,6 +49,11 @@ _REFUSALS = (
         "Name the authority that signed it: ssl_cafile=/path/ca.pem.",
     ),
     _Refusal("WRONG_VERSION_NUMBER", "it speaks no TLS at this port", "Use the TLS port, or no TLS."),
+    # Its TLS alert, read as a length.
+    _Refusal("Invalid frame length", "it speaks TLS at this port", "Add security_protocol=SASL_SSL or SSL."),
+    _Refusal("ALERT_BAD_CERTIFICATE", "it asks for a certificate of ours", "Name it: ssl_certfile and ssl_keyfile."),
+    _Refusal("ALERT_CERTIFICATE_UNKNOWN", "it does not trust our certificate", "Use one that it trusts: ssl_certfile."),
+    _Refusal("ALERT_UNKNOWN_CA", "it does not trust our certificate", "Use one that it trusts: ssl_certfile."),
     _Refusal("CERTIFICATE_REQUIRED", "it asks for a certificate of ours", "Name it: ssl_certfile and ssl_keyfile."),
     # A broker that is being stopped may do so too.
     _Refusal("UNEXPECTED_EOF", "it ended the TLS handshake", "Does this port speak TLS? Use the TLS port.", False),
