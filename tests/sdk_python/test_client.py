@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -386,6 +387,15 @@ def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
     assert 55 < retry_after(format_datetime(datetime.now(UTC) + timedelta(seconds=60), usegmt=True)) <= 60
     assert retry_after("Wed, 21 Oct 2015 07:28:00 GMT") == 0.0
     assert retry_after("soon") == retry_after(None) == retry_after("") == 0.0
+
+
+def test_the_readme_names_every_reason_an_event_will_not_arrive() -> None:
+    sources = "".join(path.read_text("utf-8") for path in (SDK / "thumbwheel").glob("*.py"))
+    reasons = set(re.findall(r'(?:Problem\(|problem_from\(.*?, )"([a-z_]+)"', sources))
+    readme = (SDK / "README.md").read_text("utf-8")
+    assert {"queue_full", "spool_full", "no_connection", "not_confirmed"} <= reasons
+    # The first is no reason of a drop, the second is the collector's own word.
+    assert [one for one in sorted(reasons - {"cannot_sign", "rejected"}) if f"`{one}`" not in readme] == []
 
 
 def test_it_imports_nothing_outside_the_standard_library() -> None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 from pydantic import BaseModel
-from thumbwheel import Client
+from thumbwheel import AsyncClient, Client
 from thumbwheel.openai import record
 
-from .stub import Stub
+from .stub import KEY, Answer, Stub
 
 openai = pytest.importorskip("openai")
 MESSAGES = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is my parcel?"}]
@@ -173,6 +173,31 @@ def test_structured_answers_and_the_streaming_helper_are_recorded_too(
     assert client.flush()
     assert [event["candidates"][0]["content"] for event in stub.events] == ['{"city":"Leipzig"}', "On its way. "]
     assert answer.thumbwheel["interaction_id"] == "chatcmpl-7"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_client_that_waits_for_the_collector_does_not_hold_up_the_event_loop(
+    stub: Stub, provider: Provider, stream: bool
+) -> None:
+    hold = threading.Event()
+    stub.answers = [Answer(wait=hold)]
+
+    async def talk() -> str:
+        made = openai.AsyncOpenAI(base_url=provider.url, api_key="x", max_retries=0)
+        async with AsyncClient(stub.url, KEY, "u-1", sync=True) as client, made as model:
+            asking = asyncio.create_task(read(record(model, client)))
+            while not stub.bodies:
+                await asyncio.sleep(0.01)
+            assert not asking.done()
+            hold.set()
+            return await asking
+
+    async def read(model: Any) -> str:
+        answer = await ask(model, stream=stream)
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in answer]) if stream else ""
+
+    text = asyncio.run(talk())
+    assert stub.events[0]["candidates"][0]["content"] == (text or "On its way.")
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -24,7 +24,7 @@ def _awaited(
 
     @functools.wraps(call)
     async def awaited(self: AsyncClient, *args: P.args, **fields: P.kwargs) -> R:
-        if waits or self._sync:
+        if waits or self.client.sync:
             return await asyncio.to_thread(call, self.client, *args, **fields)
         return call(self.client, *args, **fields)
 
@@ -41,7 +41,6 @@ class AsyncClient:
     def __init__(self, url: str, key: str, actor: Any = None, sync: bool = False, **options: Any) -> None:
         """Make the client; nothing is connected to yet."""
         self.client = Client(url, key, actor, sync, **options)
-        self._sync = sync
 
     interaction = _awaited(Client.interaction)
     thumb = _awaited(Client.thumb)

@@ -100,7 +100,7 @@ class Client:
         self._defaults = {
             "actor": actor, "source": source, "labels": labels, "context": context, "conversation_id": conversation_id,
         }  # fmt: skip
-        self._sync = sync
+        self.sync = sync
         self._allowed = consent != "required"
         self._closed = False
         self._before_send = before_send
@@ -286,7 +286,7 @@ class Client:
         if event is None:
             raise NotKept(Problem("before_send", "before_send dropped the event."))
         item = Item(str(event["event_id"]), encode(event), time.monotonic())
-        return self._send_now(item) if self._sync else self._queue(item)
+        return self._send_now(item) if self.sync else self._queue(item)
 
     def _queue(self, item: Item) -> str | None:
         gone = self._outbox.add(item)
@@ -310,7 +310,7 @@ class Client:
     def _drop(self, problem: Problem, event_id: Any) -> Sent:
         named = None if event_id is None else str(event_id)
         self._lose(problem, [named])
-        return Result(named, "dropped", problem) if self._sync else None
+        return Result(named, "dropped", problem) if self.sync else None
 
     def _lose(self, problem: Problem, event_ids: Sequence[str | None], known: bool = False) -> None:
         """Count events that will not arrive; `known` ones are not reported to the collector, which has them."""

@@ -14,12 +14,14 @@ into the host, and the answer is what the client would have returned.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 import logging
 from collections.abc import Callable, Mapping
-from typing import Any, Optional
+from typing import Any, Optional, Union
 
+from thumbwheel.asynchronous import AsyncClient
 from thumbwheel.client import Client
 
 log = logging.getLogger("thumbwheel")
@@ -28,17 +30,18 @@ About = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _SAMPLING = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "n")
 
 
-def record(model: Any, client: Client, about: Optional[About] = None) -> Any:
+def record(model: Any, client: Union[Client, AsyncClient], about: Optional[About] = None) -> Any:
     """Let `create` and `parse` of `model.chat.completions` record what they return; return `model`.
 
     `about(arguments)` may return what each interaction carries besides: actor, conversation_id, labels, context,
     source, surface. Clients made from this one with `with_options` are not recorded; pass them here too.
     """
+    watch = _Recorder(client.client if isinstance(client, AsyncClient) else client, about)
     completions = model.chat.completions
     for name in ("create", "parse"):
         call = getattr(completions, name, None)
         if call is not None and not getattr(call, "_thumbwheel", False):
-            setattr(completions, name, _recorded(call, _Recorder(client, about)))
+            setattr(completions, name, _recorded(call, watch))
     return model
 
 
@@ -48,7 +51,8 @@ def _recorded(call: Callable[..., Any], watch: _Recorder) -> Callable[..., Any]:
 
         @functools.wraps(call)
         async def recorded(*args: Any, **arguments: Any) -> Any:
-            return watch.look(await call(*args, **arguments), arguments, AsyncStream)
+            answer = await call(*args, **arguments)
+            return await watch.aside(watch.look, answer, arguments, AsyncStream)
 
     else:
 
@@ -77,6 +81,10 @@ class _Recorder:
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a completion could not be recorded: %s", type(error).__name__)
         return answer
+
+    async def aside(self, call: Callable[..., Any], *arguments: Any) -> Any:
+        """Call, in a thread where the client waits for the collector, so that the event loop goes on."""
+        return await asyncio.to_thread(call, *arguments) if self._client.sync else call(*arguments)
 
     def names(self, interaction_id: str, choice: _Choice) -> str:
         """Return the reply's candidate id: the gateway's where it came from there, else a new one."""
@@ -174,6 +182,10 @@ class _Said:
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a stream could not be recorded: %s", type(error).__name__)
 
+    async def end_aside(self) -> None:
+        """Record what was said, without holding up the event loop."""
+        await self._recorder.aside(self.end)
+
 
 class _Wrapped:
     """Passes everything on to the stream; `thumbwheel` says what was said so far."""
@@ -230,7 +242,7 @@ class AsyncStream(_Wrapped):
         try:
             chunk = await self._stream.__anext__()
         except BaseException:
-            self._said.end()
+            await self._said.end_aside()
             raise
         self._said.add(chunk)
         return chunk
@@ -240,12 +252,12 @@ class AsyncStream(_Wrapped):
         return self
 
     async def __aexit__(self, *problem: Any) -> Any:
-        self._said.end()
+        await self._said.end_aside()
         return await self._stream.__aexit__(*problem)
 
     async def close(self) -> None:
         """Leave the stream; what was said so far is recorded."""
-        self._said.end()
+        await self._said.end_aside()
         await self._stream.close()
 
 
