@@ -111,7 +111,11 @@ def decode(raw: bytes) -> Event:
         return decode_event(raw)
     if any(getattr(event, name, None) for name in _FREE_FIELDS) and _LONG_NUMBER.search(raw):
         return decode_event(raw)
-    check_event(event)
+    try:
+        check_event(event)
+    except EventError:
+        # Where more than one thing is wrong, the long way says which is told.
+        return decode_event(raw)
     return event if _well_spelled(_ids(event)) else decode_event(raw)
 
 

@@ -20,6 +20,7 @@ _ERROR = {
         }
     },
 }
+_RETRY_AFTER = {"required": True, "description": "seconds", "schema": {"type": "integer", "minimum": 1}}
 _REPORT = {
     "type": "object",
     "description": "What the sender had to give up since its last report, by reason",
@@ -43,9 +44,10 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
     schemas = _moved(events["$defs"])
     schemas["Error"] = _ERROR
     answers = {"202": _answer("all accepted: durable"), "207": _answer("some rejected or to be sent again")}
-    answers |= {status: _refusal(why) for status, why in _refusals().items()}
+    answers |= _refused(*_refusals())
     post = {
         "summary": "Write feedback events",
+        "operationId": "writeEvents",
         "security": [{"key": []}, {}],
         "requestBody": {
             "required": True,
@@ -56,7 +58,7 @@ def document(path: str = "/v1/events") -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {"title": "Thumbwheel collector", "version": "1"},
-        "paths": {path: {"post": post}, "/v1/campaigns": {"get": _campaigns()}},
+        "paths": {path: {"post": post}, "/v1/campaigns": {"get": _campaigns()}} | _open_to_all(),
         "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
     }
 
@@ -75,12 +77,44 @@ def _campaigns() -> dict[str, Any]:
         "properties": {"campaigns": {"type": "array", "items": campaign}, "fresh_for_s": number},
     }
     told = {"description": "the open ones", "content": {"application/json": {"schema": shape}}}
-    refused = {status: _refusal(why) for status, why in _refusals().items() if status in ("401", "403", "429", "503")}
     return {
         "summary": "The open campaigns of the key's project",
+        "operationId": "campaigns",
         "security": [{"key": []}],
-        "responses": {"200": told, "304": {"description": "as the ETag says"}} | refused,
+        "responses": {"200": told, "304": {"description": "as the ETag says"}} | _refused("401", "403", "429", "503"),
     }
+
+
+def _open_to_all() -> dict[str, Any]:
+    """Return the addresses that ask for no key: is it up, how does it do, how is it used."""
+    up = _told("the process is up; what `accepted` promises", ["status", "promise"])
+    away = _told("the log cannot be reached", ["status", "error"]) | {"headers": {"Retry-After": _RETRY_AFTER}}
+    script = {"description": "the file", "content": {"text/javascript": {"schema": {"type": "string"}}}}
+    name = {"name": "name", "in": "path", "required": True, "schema": {"type": "string"}, "example": "thumbwheel.js"}
+    return {
+        "/healthz": _get("health", "The process is up", {"200": up}),
+        "/readyz": _get("readiness", "The log can be reached", {"200": up, "503": away}),
+        "/metrics": _get(
+            "metrics", "What is counted, for Prometheus",
+            {"200": {"description": "the metrics", "content": {"text/plain": {"schema": {"type": "string"}}}}},
+        ),
+        "/sdk/{name}": _get(
+            "script", "The built JavaScript",
+            {"200": script, "304": {"description": "as the ETag says"}, "404": _refusal("there is no such file")},
+        ) | {"parameters": [name]},
+        "/v1/openapi.json": _get("description", "This document", {"200": _told("this document", ["openapi", "paths"])}),
+    }  # fmt: skip
+
+
+def _get(name: str, summary: str, responses: dict[str, Any]) -> dict[str, Any]:
+    return {"get": {"operationId": name, "summary": summary, "security": [], "responses": responses}}
+
+
+def _told(description: str, required: list[str]) -> dict[str, Any]:
+    shape: dict[str, Any] = {"type": "object", "required": required}
+    if "error" in required:
+        shape = {"allOf": [shape, {"$ref": "#/components/schemas/Error"}]}
+    return {"description": description, "content": {"application/json": {"schema": shape}}}
 
 
 def _refusals() -> dict[str, str]:
@@ -89,6 +123,14 @@ def _refusals() -> dict[str, str]:
     for status, _, why in REFUSALS:
         found[str(status)] = f"{found[str(status)]}; or {why}" if str(status) in found else why
     return found
+
+
+def _refused(*statuses: str) -> dict[str, Any]:
+    """Return the answers of these refusing statuses; some say when to come again."""
+    answers = {status: _refusal(why) for status, why in _refusals().items() if status in statuses}
+    for status in answers.keys() & {"429", "503"}:
+        answers[status]["headers"] = {"Retry-After": _RETRY_AFTER}
+    return answers
 
 
 def _refusal(why: str) -> dict[str, Any]:

@@ -79,14 +79,14 @@ class Target:
             self.door.check(*(reply for _, reply in sent))
         except AssertionError:
             self.door.logged()
-            for body, _ in sent:
-                for way in dict.fromkeys(self.ways):
-                    self._alone(body, way)
+            for body in dict.fromkeys(body for body, _ in sent):
+                self._alone(body)
             raise
 
-    def _alone(self, body: bytes, way: Callable[[bytes], Reply]) -> None:
+    def _alone(self, body: bytes) -> None:
         try:
-            self.door.check(way(body))
+            for way in dict.fromkeys(self.ways):
+                self.door.check(way(body))
         except AssertionError:
             self.door.logged()
             keep(body)
