@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from eventlog.errors import ThumbwheelError
+from eventlog.logs import for_a_person
 
 STOP_SECONDS = 9.0
 READY_SECONDS = 180.0
@@ -149,7 +150,7 @@ class Supervisor:
 
     def _last_line(self, program: Program) -> str:
         lines = self._log_path(program).read_text("utf-8", errors="replace").strip().splitlines()
-        return lines[-1][:500] if lines else "it ended without a word."
+        return for_a_person(lines[-1])[:500] if lines else "it ended without a word."
 
 
 def _reason(code: int) -> str:

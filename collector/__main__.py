@@ -11,12 +11,13 @@ import shutil
 import sys
 from typing import Any
 
-from collector.buckets import forget_all
-from collector.limits import rates_folder
+from collector.limits import home_unwritable, rates_folder
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
-from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
+from eventlog.logs import configure_logging
+from eventlog.reloads import reloads_file
+from eventlog.serve import at_worker_exit, check_port, serve
 from eventlog.settings import Settings, load_settings
 
 # Requests a worker handles at once; each waits for one commit that all waiting requests share.
@@ -50,28 +51,36 @@ def collect_rarely() -> None:
     gc.set_threshold(50_000, 20, 20)
 
 
-def share_metrics(settings: Settings) -> None:
-    """Have several workers count into one folder, emptied now; one worker counts in memory."""
-    if settings.collector_workers < 2:
-        return
-    folder = settings.home / "run" / "collector-metrics"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+def prepare(settings: Settings) -> None:
+    """Empty what the workers share under the home; several count their metrics there, one counts in memory.
+
+    Raises SettingsError where the home cannot be written.
+    """
+    metrics = settings.home / "run" / f"collector-{settings.collector_bind.port}-metrics"
+    try:
+        for folder in (metrics, rates_folder(settings)):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+    except OSError as error:
+        raise home_unwritable(settings, error) from error
+    if settings.collector_workers > 1:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(metrics)
 
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; a setting that cannot work ends the start with one line."""
-    configure_logging()
+    configure_logging("collector")
     try:
         settings = load_settings()
         check_port(settings.collector_bind, "THUMBWHEEL_COLLECTOR_BIND")
+        prepare(settings)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
-    share_metrics(settings)
-    forget_all(rates_folder(settings))
-    serve(make_app, settings.collector_bind, workers=settings.collector_workers, threads=THREADS)
+    serve(
+        make_app, settings.collector_bind, service="collector", workers=settings.collector_workers, threads=THREADS,
+        reloads=reloads_file(settings.home, settings.collector_bind.port),
+    )  # fmt: skip
     return 0
 
 

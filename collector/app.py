@@ -20,6 +20,7 @@ from collector.events import EventsRoute
 from collector.intake import Intake
 from collector.limits import Slots, open_rates
 from collector.openapi import document
+from collector.requests import REFUSED, Requests
 from eventlog.control import Control
 from eventlog.errors import LogUnavailable
 from eventlog.log import Log
@@ -61,10 +62,12 @@ def create_app(
             response.headers.extend(cors.headers(request.headers.get("Origin")))
         return response
 
-    app.wsgi_app = EventsRoute(  # type: ignore[method-assign]
+    events = EventsRoute(
         app.wsgi_app, path, Intake(log, control, rates), control, cors, rates, slots or Slots(),
         deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
     )  # fmt: skip
+    routes = {path: "events", campaigns.PATH: "campaigns"}
+    app.wsgi_app = Requests(events, routes, settings.log_requests == "all")  # type: ignore[method-assign]
     return app
 
 
@@ -93,6 +96,7 @@ def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -
 
 
 def _refuse(error: Refused) -> Response:
+    request.environ[REFUSED] = error.code
     later = {} if error.retry_after is None else {"Retry-After": str(error.retry_after)}
     return _json(error.as_dict(), error.status, later)
 

@@ -8,6 +8,7 @@ only one could have had: the total may pass the limit by one batch for each othe
 
 Each region is a hash table of rows (tag, taken, lowest). A row whose bucket is empty says nothing, and is overwritten;
 where none of the rows a name may stand in is, the emptiest goes. Tags are digests: no key and no actor is in the file.
+Its times are of this run of the machine: whoever starts the first worker removes what an earlier run left.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import shutil
 import threading
 import time
 from collections.abc import Mapping
@@ -122,8 +122,3 @@ class Buckets:
 @lru_cache(maxsize=4096)
 def _tag(name: str) -> int:
     return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little") or 1
-
-
-def forget_all(folder: Path) -> None:
-    """Start anew, before the first worker: the times in the file are of this run of the machine only."""
-    shutil.rmtree(folder, ignore_errors=True)

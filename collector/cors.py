@@ -30,7 +30,7 @@ class Cors:
         return [
             ("Vary", "Origin"),
             ("Access-Control-Allow-Origin", origin),
-            ("Access-Control-Expose-Headers", "Retry-After"),
+            ("Access-Control-Expose-Headers", "Retry-After, X-Request-Id"),
         ]
 
     def preflight(self, origin: str | None, method: str = "POST") -> Headers:

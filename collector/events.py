@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from http import HTTPStatus
-from typing import Any
 
 import msgspec
 
@@ -18,13 +16,10 @@ from collector.deadline import Deadline
 from collector.errors import Refused, fault, not_json, wrong_method
 from collector.intake import ACCEPTED, RETRY, Answer, Intake, read_batch
 from collector.limits import Rates, Slots
+from collector.requests import KEY_ID, REFUSED, REQUEST_ID, App, Environ, StartResponse
 from eventlog.control import Control
 
 log = logging.getLogger(__name__)
-
-Environ = dict[str, Any]
-StartResponse = Callable[..., Any]
-App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 _STATUS = {status.value: f"{status.value} {status.phrase}" for status in HTTPStatus}
 
@@ -49,7 +44,6 @@ class EventsRoute:
         """WSGI (PEP 3333)."""
         if environ.get("PATH_INFO") != self._path:
             return self._other(environ, start_response)
-        started = time.perf_counter()
         origin = environ.get("HTTP_ORIGIN")
         method = environ["REQUEST_METHOD"]
         if method == "OPTIONS":
@@ -58,7 +52,6 @@ class EventsRoute:
         status, headers, body = self._answer(environ, method)
         headers += self._cors.headers(origin)
         headers += (("Content-Type", "application/json"), ("Content-Length", str(len(body))))
-        metrics.observe_request(status, time.perf_counter() - started)
         start_response(_STATUS[status], headers)
         return [body]
 
@@ -68,11 +61,12 @@ class EventsRoute:
                 raise wrong_method("POST")
             answer = self._take(environ)
         except Refused as error:
-            metrics.count_refused(error.code)
+            environ[REFUSED] = error.code
             return error.status, _refusal_headers(error), msgspec.json.encode(error.as_dict())
         except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer; content is never logged)
-            log.error("A request failed: %s at %s", type(error).__name__, _place(error))
-            metrics.count_refused("internal_error")
+            fields = {"request_id": environ.get(REQUEST_ID)}
+            log.error("A request failed: %s at %s", type(error).__name__, _place(error), extra={"fields": fields})
+            environ[REFUSED] = "internal_error"
             return 500, [], msgspec.json.encode(fault().as_dict())
         statuses = answer.statuses
         later = [("Retry-After", str(answer.retry_after))] if RETRY in statuses else []
@@ -88,6 +82,7 @@ class EventsRoute:
             try:
                 batch = read_batch(body)
                 key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
+                environ[KEY_ID] = key.key_id
                 check_origin(key, environ.get("HTTP_ORIGIN"))
                 self._rates.take(key.key_id, len(batch.events))
                 return self._intake.take(batch, body, key)

@@ -59,10 +59,15 @@ def open_rates(settings: Settings) -> Rates:
     try:
         return Rates(rates_folder(settings), settings.collector_rate, settings.collector_actor_rate)
     except OSError as error:
-        raise SettingsError(
-            "home_unwritable", f"The rate limits cannot be kept under {settings.home}: {error.strerror or error}.",
-            "Make THUMBWHEEL_HOME writable, or set THUMBWHEEL_COLLECTOR_RATE=0.", "THUMBWHEEL_HOME",
-        ) from error  # fmt: skip
+        raise home_unwritable(settings, error) from error
+
+
+def home_unwritable(settings: Settings, error: OSError) -> SettingsError:
+    """Return the error for a home in which the workers cannot share what they count."""
+    return SettingsError(
+        "home_unwritable", f"What workers count cannot be kept under {settings.home}: {error.strerror or error}.",
+        "Make THUMBWHEEL_HOME writable.", "THUMBWHEEL_HOME",
+    )  # fmt: skip
 
 
 class Slots:

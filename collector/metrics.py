@@ -1,4 +1,4 @@
-"""What the collector counts: events by outcome, rejected events and refused requests by reason, seconds by status.
+"""What the collector counts: events by outcome, rejected events and refused requests by reason, seconds by route.
 
 One process counts in memory. With several workers `PROMETHEUS_MULTIPROC_DIR` names a folder that each counts into and
 any of them sums over; `collector.__main__` sets it before this module is imported.
@@ -21,10 +21,10 @@ _REJECTED = Counter("thumbwheel_collector_rejected_total", "Rejected events, by 
 _UNKEPT = Counter("thumbwheel_collector_rejected_unkept_total", "Rejected events that the log did not take")
 _HELD_BACK = Counter("thumbwheel_collector_held_back_total", "Events to be sent again as their actor sends too much")
 _GIVEN_UP = Counter("thumbwheel_collector_given_up_total", "Events that SDKs report they could not send")
-_REFUSED = Counter("thumbwheel_collector_refused_total", "Refused requests, by reason", ["code"])
+_REFUSED = Counter("thumbwheel_collector_refused_total", "Refused requests, by reason", ["code", "route"])
 _SECONDS = Histogram(
-    "thumbwheel_collector_request_seconds", "Seconds to answer POST /v1/events, body included, by status", ["status"],
-    buckets=_BUCKETS,
+    "thumbwheel_collector_request_seconds", "Seconds to answer a request, body included, by route and outcome",
+    ["route", "outcome", "status"], buckets=_BUCKETS,
 )  # fmt: skip
 _APPEND = Histogram("thumbwheel_collector_append_seconds", "Seconds until the log was durable", buckets=_BUCKETS)
 _IN_FLIGHT = Gauge("thumbwheel_collector_in_flight", "Requests in flight", multiprocess_mode="livesum")
@@ -36,8 +36,12 @@ def _events(outcome: str) -> Counter:
 
 
 @cache
-def _seconds(status: int) -> Histogram:
-    return _SECONDS.labels(str(status))
+def _seconds(route: str, status: int) -> Histogram:
+    if status >= 400:
+        outcome = "failed" if status >= 500 else "refused"
+    else:
+        outcome = {202: "accepted", 207: "partial"}.get(status, "answered")
+    return _SECONDS.labels(route, outcome, str(status))
 
 
 def count_events(outcomes: Mapping[str, int]) -> None:
@@ -63,14 +67,14 @@ def count_given_up(events: int) -> None:
     _GIVEN_UP.inc(events)
 
 
-def count_refused(code: str) -> None:
-    """Count a refused request by reason."""
-    _REFUSED.labels(code).inc()
+def count_refused(code: str, route: str) -> None:
+    """Count a refused request by reason and route."""
+    _REFUSED.labels(code, route).inc()
 
 
-def observe_request(status: int, seconds: float) -> None:
-    """Count a request to the events address and how long it took."""
-    _seconds(status).observe(seconds)
+def observe_request(route: str, status: int, seconds: float) -> None:
+    """Count a request and how long it took."""
+    _seconds(route, status).observe(seconds)
 
 
 def observe_append(seconds: float) -> None:

@@ -7,7 +7,6 @@ What an app opens (log, control store, threads) is opened by its factory, after 
 from __future__ import annotations
 
 import ctypes
-import logging
 import os
 import resource
 import signal
@@ -18,10 +17,12 @@ import time
 from collections.abc import Callable
 from functools import partial
 from multiprocessing import util
+from pathlib import Path
 from typing import Any
 
 from eventlog.errors import SettingsError
 from eventlog.settings import Bind
+from eventlog.workers import KeepsSockets
 
 PR_SET_PDEATHSIG = 1
 # A worker's connections: the server counts idle ones too (its `backpressure`), and browsers keep theirs for a while.
@@ -29,12 +30,6 @@ CONNECTIONS = 4096
 FILES_BESIDE = 256
 # What the server reads ahead of one connection, and so the longest head of a request.
 MAX_HEAD_BYTES = 64 * 1024
-LOG_FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
-
-
-def configure_logging(level: int = logging.INFO) -> None:
-    """Log to stderr, one line an event, never content."""
-    logging.basicConfig(level=level, format=LOG_FORMAT, stream=sys.stderr, force=True)
 
 
 def at_worker_exit(close: Callable[[], Any], priority: int = 10) -> None:
@@ -91,22 +86,31 @@ def connections() -> int:
     return CONNECTIONS if soft == resource.RLIM_INFINITY else max(64, min(CONNECTIONS, soft - FILES_BESIDE))
 
 
-def serve(factory: Callable[[], Any], bind: Bind, *, workers: int = 1, threads: int = 16, backlog: int = 1024) -> None:
+def serve(
+    factory: Callable[[], Any], bind: Bind, *, service: str, workers: int = 1, threads: int = 16, backlog: int = 1024,
+    reloads: Path | None = None,
+) -> None:  # fmt: skip
     """Serve the WSGI app that `factory` makes in each worker; returns after SIGTERM or SIGINT.
 
     `threads` is how many requests a worker handles at once; the other connections, up to CONNECTIONS, have at most one
-    request waiting each, and more wait in the backlog. Requests in flight at SIGTERM are answered first.
+    request waiting each, and more wait in the backlog. Requests in flight at SIGTERM are answered first. With `reloads`
+    SIGHUP replaces the workers while requests are served (`eventlog.workers`), and that file says how it went.
     """
     from granian import Granian
     from granian.constants import Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
-    server = Granian(
-        "app", address=bind.host, port=bind.port, interface=Interfaces.WSGI, workers=workers,
+    class Server(KeepsSockets, Granian):  # type: ignore[misc]
+        """Granian, whose workers can be replaced."""
+
+    lines = {"()": "eventlog.logs.JsonLines", "service": service}
+    server = Server(
+        bind, reloads, interface=Interfaces.WSGI, workers=workers,
         blocking_threads=threads, backlog=backlog, backpressure=connections(), websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=MAX_HEAD_BYTES),
         workers_kill_timeout=8,
-        log_access=False, log_level=LogLevels.error, respawn_failed_workers=False,
+        log_access=False, log_level=LogLevels.error, log_dictconfig={"formatters": {"generic": lines, "access": lines}},
+        respawn_failed_workers=False,
     )  # fmt: skip
     server.serve(target_loader=partial(_load, factory), wrap_loader=False)

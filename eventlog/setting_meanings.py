@@ -79,6 +79,10 @@ ABOUT: dict[str, About] = {
         "events a second of one actor under public keys, averaged over ten seconds; 0, or none for keys, is no limit",
         "公钥下每个 actor 每秒的事件数，按十秒平均；为 0 或密钥不限时，不限",
     ),
+    "log_requests": About(
+        "which requests to the collector are a line in its log: `refused` (and failed) ones, or `all`",
+        "收集器的哪些请求写入日志：`refused`（被拒绝和失败的）或 `all`（全部）",
+    ),
     "train_min_pairs": About("train when this many new pairs have come in", "新增这么多偏好对时训练"),
     "train_every_days": About("or when this many days have passed", "或经过这么多天后训练"),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),

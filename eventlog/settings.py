@@ -63,6 +63,7 @@ class Settings:
     collector_path: str = "/v1/events"
     collector_rate: float = 2000.0
     collector_actor_rate: float = 50.0
+    log_requests: str = "refused"
     train_min_pairs: int = 300
     train_every_days: float = 7.0
     promote_min_rate: float = 0.55
@@ -166,6 +167,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "malformed_setting", f"THUMBWHEEL_COLLECTOR_PATH={settings.collector_path!r} is no path.",
             "It looks like /v1/events.", "THUMBWHEEL_COLLECTOR_PATH",
+        )  # fmt: skip
+    if settings.log_requests not in ("refused", "all"):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_LOG_REQUESTS={settings.log_requests!r} is malformed.",
+            "Use refused or all.", "THUMBWHEEL_LOG_REQUESTS",
         )  # fmt: skip
     if not 0 < settings.promote_min_rate < 1:
         raise SettingsError(

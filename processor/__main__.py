@@ -16,7 +16,8 @@ from eventlog.campaigns import Campaigns
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
-from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
+from eventlog.logs import configure_logging
+from eventlog.serve import at_worker_exit, check_port, serve
 from eventlog.settings import Settings, load_settings
 
 log_lines = logging.getLogger("processor")
@@ -31,7 +32,7 @@ def create(settings: Settings) -> Any:
     from processor.replay import open_store
     from processor.runner import Runner, collect_garbage_rarely
 
-    configure_logging()
+    configure_logging("processor")
     try:
         log = open_log(settings.log_url, settings.partitions or None)
         store = open_store(settings, log, _show_progress)
@@ -73,14 +74,14 @@ def _show_progress(done: int, total: int) -> None:
 
 def main() -> int:
     """Serve until SIGTERM."""
-    configure_logging()
+    configure_logging("processor")
     try:
         settings = load_settings()
         check_port(settings.console_bind, "THUMBWHEEL_CONSOLE_BIND")
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 1
-    serve(partial(create, settings), settings.console_bind)
+    serve(partial(create, settings), settings.console_bind, service="processor")
     return 0
 
 

@@ -6,7 +6,6 @@ Writes HOME/run/trainer.ready when it works. SIGTERM ends a running job and the 
 from __future__ import annotations
 
 import fcntl
-import logging
 import os
 import signal
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
+from eventlog.logs import configure_logging
 from eventlog.settings import Settings, load_settings
 from trainer.data_api import DataApi, find_service_key
 from trainer.schedule import Scheduler
@@ -25,7 +25,7 @@ POLL_S = 1.0
 
 def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s trainer %(levelname)s %(message)s", stream=sys.stderr)
+    configure_logging("trainer")
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())

@@ -11,7 +11,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -147,10 +147,13 @@ class Process:
 
 @pytest.fixture
 def start(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., Any]:
-    """Starts a collector with settings of the environment; stops it at the end of the block."""
+    """Starts a collector in a folder, with settings of the environment; stops it at the end of the block.
+
+    `lines`: where it logs to, else to pytest's stderr.
+    """
 
     @contextmanager
-    def started(port: int = 0, **settings: str) -> Iterator[Process]:
+    def started(port: int = 0, folder: Path = ROOT, lines: Path | None = None, **settings: str) -> Iterator[Process]:
         control = Control.open(Settings(home=tmp_path).control_url)
         secret, public = (
             control.create_key("default", "secret").key,
@@ -159,8 +162,10 @@ def start(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., Any]:
         control.close()
         port = port or free_port()
         env = os.environ | {"THUMBWHEEL_HOME": str(tmp_path), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{port}"}
+        env["PYTHONPATH"] = str(ROOT)
         env |= {f"THUMBWHEEL_{name}": value for name, value in settings.items()}
-        process = subprocess.Popen([sys.executable, "-m", "collector"], cwd=ROOT, env=env)
+        with lines.open("wb") if lines else nullcontext() as stderr:
+            process = subprocess.Popen([sys.executable, "-m", "collector"], cwd=folder, env=env, stderr=stderr)
         running = Process(f"http://127.0.0.1:{port}", port, tmp_path, secret, public, process)
         try:
             wait_ready(running)

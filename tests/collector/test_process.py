@@ -5,11 +5,15 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import os
 import re
 import socket
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -254,10 +258,6 @@ def test_health_names_the_promise_and_the_script_is_served_to_any_page(start: An
 
 
 def test_a_port_in_use_ends_the_start_with_one_line(start: Any) -> None:
-    import os
-    import subprocess
-    import sys
-
     with start() as running:
         env = os.environ | {
             "THUMBWHEEL_HOME": str(running.home), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{running.port}",
@@ -266,6 +266,16 @@ def test_a_port_in_use_ends_the_start_with_one_line(start: Any) -> None:
         assert done.returncode != 0
         assert done.stderr.count("\n") == 1
         assert str(running.port) in done.stderr
+
+
+def test_a_home_that_cannot_be_written_ends_the_start_with_one_line(tmp_path: Path, free_port: Any) -> None:
+    (tmp_path / "home").write_text("a file, not a folder")
+    env = os.environ | {
+        "THUMBWHEEL_HOME": str(tmp_path / "home"), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{free_port()}",
+    }  # fmt: skip
+    done = subprocess.run([sys.executable, "-m", "collector"], env=env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "THUMBWHEEL_HOME" in done.stderr
 
 
 def test_bodies_shorter_than_announced_are_refused(bench: Bench) -> None:

@@ -40,7 +40,7 @@ def make(folder):
     return app
 
 if __name__ == "__main__":
-    serve(partial(make, sys.argv[2]), Bind("127.0.0.1", int(sys.argv[1])), workers=int(sys.argv[3]))
+    serve(partial(make, sys.argv[2]), Bind("127.0.0.1", int(sys.argv[1])), workers=int(sys.argv[3]), service="test")
 """
 
 
@@ -114,6 +114,18 @@ def test_a_request_in_flight_at_sigterm_is_answered_then_the_worker_closes(start
     assert bodies == [b"done"]
     # What the app opened was closed after its last request.
     assert (service.folder / "closed").read_text() == "True"
+
+
+def test_a_terminal_that_closes_replaces_no_worker_of_a_service_of_which_there_is_one(
+    start: Callable[..., Service],
+) -> None:
+    service = start()
+    before = service.workers()
+    service.process.send_signal(signal.SIGHUP)
+    assert service.get("/") == b"done"
+    service.process.terminate()
+    assert service.process.wait(15) == 0
+    assert service.workers() == before
 
 
 def test_each_worker_makes_its_own_app(start: Callable[..., Service]) -> None:

@@ -19,7 +19,8 @@ from flask import Flask
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
-from eventlog.serve import at_worker_exit, check_port, configure_logging, serve
+from eventlog.logs import configure_logging
+from eventlog.serve import at_worker_exit, check_port, serve
 from eventlog.settings import Settings, load_settings
 from trainer.serving.aliases import Models
 from trainer.serving.gateway import create_app
@@ -79,14 +80,14 @@ def make_app() -> Flask:
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT; a setting that cannot work ends the start with one line."""
-    configure_logging()
+    configure_logging("gateway")
     try:
         settings = load_settings()
         check_port(settings.gateway_bind, "THUMBWHEEL_GATEWAY_BIND")
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
-    serve(make_app, settings.gateway_bind, threads=THREADS)
+    serve(make_app, settings.gateway_bind, service="gateway", threads=THREADS)
     return 0
 
 
