@@ -25,7 +25,9 @@ App = Callable[[Environ, StartResponse], Iterable[bytes]]
 REQUEST_ID, REFUSED, KEY_ID = "thumbwheel.request_id", "thumbwheel.refused", "thumbwheel.key_id"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
-_ROUTES = {"/healthz": "health", "/readyz": "health", "/metrics": "metrics", "/v1/openapi.json": "openapi"}
+_FIXED = {"/healthz": "health", "/readyz": "health", "/metrics": "metrics", "/v1/openapi.json": "openapi"}
+# What metrics and lines call an address.
+ROUTES = frozenset({"events", "campaigns", "sdk", "other", *_FIXED.values()})
 # A flood of refused requests must not become a flood on the disk.
 LINES_A_SECOND = 100
 
@@ -38,7 +40,7 @@ class Requests:
 
     def __init__(self, app: App, routes: Mapping[str, str], log_all: bool = False) -> None:
         self._app = app
-        self._routes = _ROUTES | dict(routes)
+        self._routes = _FIXED | dict(routes)
         self._log_all = log_all
         self._lines = Lines(LINES_A_SECOND)
 

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from collector.errors import REFUSALS
+from collector.requests import ROUTES
 from eventlog.settings import Settings
 from processor.tables import COLUMNS
 
@@ -75,7 +76,7 @@ def test_what_is_summed_by_is_a_label_of_the_metric(registered: dict[str, list[s
 def test_a_value_that_is_asked_for_can_occur() -> None:
     known = {
         "code": {code for _, code, _ in REFUSALS}, "outcome": {"accepted", "rejected", "retry"}, "table": set(COLUMNS),
-        "job": {f"thumbwheel-{service}" for service in MODULES},
+        "route": ROUTES, "job": {f"thumbwheel-{service}" for service in MODULES},
     }  # fmt: skip
     for expression in EXPRESSIONS:
         for label, values in re.findall(r'(\w+)=~?"([^"]*)"', expression):
