@@ -47,3 +47,10 @@ def test_every_file_the_package_names_is_built() -> None:
     for export in package["exports"].values():
         named |= set(export.values()) if isinstance(export, dict) else {export}
     assert [name for name in sorted(named) if not (SDK / name).is_file()] == []
+
+
+def test_no_file_of_shared_cases_is_forgotten() -> None:
+    tests = "".join(path.read_text("utf-8") for path in (SDK / "test").glob("*.test.ts"))
+    files = sorted((SDK.parent / "conformance").glob("*.json"))
+    assert files
+    assert [one.name for one in files if f'cases("{one.stem}")' not in tests and f'"{one.name}"' not in tests] == []

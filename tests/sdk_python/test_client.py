@@ -239,11 +239,15 @@ client = thumbwheel.init({url!r}, {key!r}, actor="u-1")
 """
 
 
+# All are errors but what newer Pythons deprecate: a fork beside threads is what is tested.
+WARNINGS = ("-W", "error", "-W", "ignore::DeprecationWarning")
+
+
 def run(
     stub: Stub, code: str, python: str = sys.executable, url: str | None = None
 ) -> subprocess.CompletedProcess[str]:
     text = CHILD.format(sdk=str(SDK), url=url or stub.url, key=KEY) + code
-    return subprocess.run([python, "-W", "error", "-c", text], capture_output=True, text=True, timeout=30)
+    return subprocess.run([python, *WARNINGS, "-c", text], capture_output=True, text=True, timeout=30)
 
 
 def test_what_waits_at_exit_is_sent(stub: Stub) -> None:

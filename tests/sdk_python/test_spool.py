@@ -19,7 +19,7 @@ import pytest
 from thumbwheel import AsyncClient, Client
 
 from .stub import KEY, Answer, Stub, eventually
-from .test_client import CHILD, SDK, THUMB
+from .test_client import CHILD, SDK, THUMB, WARNINGS
 
 Connect = Callable[..., Client]
 AWAY = "http://127.0.0.1:9"
@@ -49,7 +49,7 @@ def begin(stub: Stub, folder: Path, code: str) -> subprocess.Popen[str]:
     """Start a program whose client spools into the folder; `say` tells us how far it is."""
     head = CHILD.format(sdk=str(SDK), url=stub.url, key=KEY).replace('"u-1")', f'"u-1", spool={str(folder)!r})')
     text = head + "say = lambda *words: print(*words, flush=True)\n" + code
-    return subprocess.Popen([sys.executable, "-W", "error", "-c", text], text=True, stdout=subprocess.PIPE)
+    return subprocess.Popen([sys.executable, *WARNINGS, "-c", text], text=True, stdout=subprocess.PIPE)
 
 
 def killed(stub: Stub, folder: Path, code: str) -> list[str]:
