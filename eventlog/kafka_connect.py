@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import ssl
+import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -157,16 +158,33 @@ def reason_of(error: Exception, refused: Mapping[Any, Exception]) -> tuple[str, 
     return _text(told), _GENERAL_HINT
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Keep kafka-python's connections from reporting every try; whoever connects reports the outcome once."""
-    lines = logging.getLogger("kafka.net")
-    before = lines.level
-    lines.setLevel(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        lines.setLevel(before)
+class _Quiet:
+    """Keeps kafka-python's connections from reporting every try; whoever connects reports the outcome once."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._users = 0
+        self._before = logging.NOTSET
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Keep quiet until the last of those who asked for it, from whatever thread, is done."""
+        lines = logging.getLogger("kafka.net")
+        with self._lock:
+            if self._users == 0:
+                self._before = lines.level
+                lines.setLevel(logging.CRITICAL)
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._users == 0:
+                    lines.setLevel(self._before)
+
+
+quiet = _Quiet()
 
 
 def _text(error: Exception) -> str:

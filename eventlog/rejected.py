@@ -30,24 +30,30 @@ CLIENT_DROPPED = "client_dropped"
 FindKey = Callable[[str], Key | None]
 
 
+_SHORT = {topic.split(".")[1]: topic for topic in TOPICS}
+
+
 class Place(NamedTuple):
-    """Where a record is; written TOPIC/PARTITION/OFFSET."""
+    """Where a record is; written TOPIC/PARTITION/OFFSET, such as rejected/0/17."""
 
     topic: str
     partition: int
     offset: int
 
     def __str__(self) -> str:
-        return f"{self.topic}/{self.partition}/{self.offset}"
+        return f"{self.topic.split('.')[1]}/{self.partition}/{self.offset}"
 
     @classmethod
     def parse(cls, text: str) -> Place:
-        """Read TOPIC/PARTITION/OFFSET; raises ThumbwheelError."""
-        topic, _, rest = text.partition("/")
+        """Read TOPIC/PARTITION/OFFSET, the topic's name short or whole; raises ThumbwheelError."""
+        name, _, rest = text.partition("/")
+        topic = _SHORT.get(name, name)
         partition, _, offset = rest.partition("/")
         if topic not in TOPICS or not all(part.isascii() and part.isdigit() for part in (partition, offset)):
             raise ThumbwheelError(
-                "bad_position", f"{text!r} is no position.", f"It looks like {REJECTED}/0/17: see the list."
+                "bad_position",
+                f"{text!r} is no position.",
+                "It looks like rejected/0/17: see `thumbwheel rejected list`.",
             )
         return cls(topic, int(partition), int(offset))
 

@@ -29,8 +29,7 @@ def rejected() -> None:
 def list_rejected(context: Context, code: str | None, limit: int) -> None:
     """List rejected events, newest first, with reason and position."""
     rows = list(islice(_rows(context, code), limit))
-    columns = ("position", "received_at", "code", "message", "key_id", "event_id")
-    context.table(rows, columns, "No event was rejected.")
+    context.table(rows, ("position", "received", "code", "message", "key_id"), "No event was rejected.")
 
 
 @rejected.command("show")
@@ -78,11 +77,14 @@ def retry(context: Context, positions: tuple[str, ...], code: str | None, every:
 
 def _rows(context: Context, code: str | None) -> Iterator[dict[str, Any]]:
     """Yield the rows of the data API, page by page, each with its position."""
+    from eventlog.rejected import Place
+
     api, cursor = data_api(context.settings, context.project), None
     while True:
         page = api.get("/api/v1/rejected", code=code, limit=500, cursor=cursor)
         for row in page["items"]:
-            yield {"position": f"{row['topic']}/{row['partition']}/{row['offset']}", **row}
+            position = str(Place(row["topic"], row["partition"], row["offset"]))
+            yield {"position": position, "received": (row["received_at"] or "")[:16], **row}
         if not (cursor := page.get("next")):
             return
 
@@ -121,7 +123,7 @@ def _outlook(record: Any, control: Any) -> str:
 def _retry(log: Any, control: Any, place: Any) -> dict[str, Any]:
     """Retry one; an event that is still refused is a result, a log that is away is an error."""
     from eventlog.log import append_all
-    from eventlog.rejected import read_record
+    from eventlog.rejected import Place, read_record
 
     try:
         event = _revive(read_record(log, place), control)
@@ -130,7 +132,7 @@ def _retry(log: Any, control: Any, place: Any) -> dict[str, Any]:
             raise
         return {"position": str(place), "retried": False, "why": error.line()}
     [position] = append_all(log, [event])
-    to = f"{position.topic}/{position.partition}/{position.offset}"
+    to = str(Place(position.topic, position.partition, position.offset))
     return {"position": str(place), "retried": True, "event_id": event.event_id, "appended_at": to}
 
 

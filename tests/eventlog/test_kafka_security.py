@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shutil
 import socket
 import subprocess
@@ -18,6 +19,7 @@ from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 from eventlog import kafka_client
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.kafka_client import Cluster
+from eventlog.kafka_connect import quiet
 from eventlog.log import open_log
 from tests.eventlog.test_log import entries, read
 from tests.kafka_broker import Broker, apache_kafka, free_port
@@ -195,6 +197,17 @@ def test_tls_to_a_port_that_speaks_none_is_said_to_be_that(secured: Secured, mon
     monkeypatch.setattr(kafka_client, "BOOTSTRAP_TIMEOUT_MS", 2000)
     error = refusal(secured.url(f"127.0.0.1:{secured.controller_port}"))
     assert "it ended the TLS handshake" in error.message and "TLS port" in error.hint
+
+
+def test_connecting_from_two_threads_leaves_the_log_as_talkative_as_it_was() -> None:
+    lines = logging.getLogger("kafka.net")
+    before, first, second = lines.level, quiet(), quiet()
+    first.__enter__()
+    second.__enter__()
+    first.__exit__(None, None, None)
+    assert lines.level == logging.CRITICAL
+    second.__exit__(None, None, None)
+    assert lines.level == before
 
 
 def test_no_tls_where_it_is_required_is_said_to_be_that(secured: Secured) -> None:
