@@ -46,7 +46,7 @@ class Pipeline:
         port = self.ports["COLLECTOR"]
         self.collector = Process(f"http://127.0.0.1:{port}", port, self.home, secret, "", self._begin("collector"))
         self.network = Network(port)
-        wait_collector(self.collector)
+        wait_collector(self.collector, 60)
 
     def _begin(self, module: str) -> subprocess.Popen[bytes]:
         env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
@@ -68,7 +68,7 @@ class Pipeline:
             self.collector.process.send_signal(number)
             assert self.collector.process.wait(15) == 0
         self.collector.process = self._begin("collector")
-        wait_collector(self.collector)
+        wait_collector(self.collector, 60)
 
     def start_processor(self) -> None:
         """Start the processor where it does not run."""

@@ -65,15 +65,17 @@ class Producer:
             program = [sys.executable, "-m", "tests.faults.producer"]
         text = json.dumps({**asked, **keeps, "names": self.names, "count": self.count, "most": self.most})
         env = os.environ | {"PYTHONPATH": str(ROOT / "sdk" / "python")}
-        self.process = subprocess.Popen([*program, text], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            [*program, text], cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True, start_new_session=True
+        )
 
     def kill(self) -> bool:
-        """SIGKILL it, unless it is done; say whether it was running."""
-        assert self.process is not None
-        running = self.process.poll() is None
-        self.process.kill()
+        """SIGKILL it and what it forked, unless it is done; say whether it was running."""
+        if self.process is None or self.process.poll() is not None:
+            return False
+        os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
-        return running
+        return True
 
     def said(self, seconds: float) -> list[dict[str, Any]]:
         """Wait for its end and return what it said of each name."""
@@ -209,14 +211,18 @@ def test_an_overfull_queue_says_exactly_what_it_dropped(pipeline: Pipeline, tmp_
     producers = [Producer(["overfull-server"], 3000, most=100), Producer(["overfull-page"], 2000, node=True, most=100)]
     total = 5000 + len(producers)  # The last of each carries the report of what was dropped before.
     before = pipeline.counted("given_up")
-    with pipeline.network.being("refuse"):
+    try:
+        with pipeline.network.being("refuse"):
+            for one in producers:
+                one.start(pipeline, tmp_path, "overfull")
+            deadline = time.monotonic() + 60
+            while made_so_far(tmp_path) < 5000:
+                assert time.monotonic() < deadline, "the events were not made"
+                time.sleep(0.05)
+        said = {line["name"]: line["dropped"] for one in producers for line in one.said(60)}
+    finally:
         for one in producers:
-            one.start(pipeline, tmp_path, "overfull")
-        deadline = time.monotonic() + 60
-        while made_so_far(tmp_path) < 5000:
-            assert time.monotonic() < deadline, "the events were not made"
-            time.sleep(0.05)
-    said = {line["name"]: line["dropped"] for one in producers for line in one.said(60)}
+            one.kill()
     dropped = {name: (tmp_path / f"{name}.dropped").read_text().split() for name in said}
     assert said == {name: {"queue_full": len(ids)} for name, ids in dropped.items()}
     assert said["overfull-server"]["queue_full"] >= 2900 and said["overfull-page"]["queue_full"] >= 1900
