@@ -67,7 +67,7 @@ export class Client {
     this.reports = new Reports((this.untold = slot("dropped")));
     const prefix = `thumbwheel.1.${scope}.`;
     this.queue = new Queue(prefix, this.storage, options.maxEvents ?? 1000, options.maxBytes ?? 512 * 1024);
-    this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, (delivery) => this.settle(delivery));
+    this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, slot("claim"), (delivery) => this.settle(delivery));
     this.campaigns = new Campaigns(host + "/v1/campaigns", options.key, (this.asked = slot("asked")));
     this.allowed = (this.consent.read() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
     if (this.usable()) this.listen("addEventListener");

@@ -6,6 +6,8 @@
  */
 import { byteLength, type Queue, type Waiting } from "./queue.js";
 import type { Reports } from "./reports.js";
+import type { Slot } from "./slot.js";
+import { uuid7 } from "./uuid.js";
 import type { Delivery, Problem } from "./wire.js";
 
 /** Browsers allow 64 KiB of keepalive bodies in flight per page; what is over that waits for the next visit. */
@@ -14,13 +16,16 @@ const CHUNK_EVENTS = 100;
 const TIMEOUT_MS = 15_000;
 /** Browsers tell a tab of another tab's writes to localStorage a moment later. */
 const STORAGE_LAG_MS = 150;
-/** Events of other tabs and visits are left to their owner for so long; then whoever sees them first sends them. */
+/** Events of other tabs and visits are left to their owner for so long; then the tab that holds the claim sends them. */
 const ADOPT_MS = 3_000;
-/** Drawn on top, so that tabs without Web Locks (plain http) do not all see them first. */
-const ADOPT_SPREAD_MS = 1_000;
+/** How long a claim holds: longer than a request. */
+const CLAIM_MS = 20_000;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 300_000;
 const RETRY_AFTER_MAX_MS = 600_000;
+
+/** The tab that made it, and when. */
+export type Claim = [tab: string, at: number];
 
 interface Result {
   event_id?: string;
@@ -49,6 +54,7 @@ export class Sender {
   private attempt = 0;
   private told = false;
   private limit = CHUNK_EVENTS;
+  private readonly tab = uuid7();
   /** Ids of events in requests that are not answered yet. */
   readonly inFlight = new Set<string>();
   /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
@@ -62,6 +68,7 @@ export class Sender {
     private readonly queue: Queue,
     private readonly lock: string,
     private readonly reports: Reports,
+    private readonly claim: Slot<Claim>,
     private readonly settle: (delivery: Delivery) => void,
   ) {}
 
@@ -86,6 +93,7 @@ export class Sender {
 
   /** The page may be going: sends its own events in requests that outlive it, without waiting for the lock. */
   leave(): void {
+    if (this.claim.read()?.[0] === this.tab) this.claim.write(null);
     if (this.told) return;
     let rest = this.pending().filter((item) => this.mine.has(item.id));
     while (rest.length) {
@@ -152,11 +160,20 @@ export class Sender {
     const now = performance.now();
     this.seen = new Map(pending.map(({ id }) => [id, this.seen.get(id) ?? now]));
     const left = pending.filter(({ id }) => now - this.seen.get(id)! >= ADOPT_MS);
-    if (!left.length) {
-      clearTimeout(this.adoption);
-      this.adoption = idle(setTimeout(() => this.wake(), ADOPT_MS + 20 + Math.random() * ADOPT_SPREAD_MS));
-    }
-    return left;
+    if (left.length && this.claimed()) return left;
+    clearTimeout(this.adoption);
+    this.adoption = idle(setTimeout(() => this.wake(), left.length ? STORAGE_LAG_MS : ADOPT_MS + 20));
+    return [];
+  }
+
+  /** Whether this tab is the one that adopts: the one whose claim stands a moment after it was made. */
+  private claimed(): boolean {
+    const now = Date.now();
+    const [tab, at] = this.claim.read() ?? [];
+    // Neither one of long ago nor one out of the future, made before the clock was set, holds.
+    const holds = Math.abs(now - at!) < CLAIM_MS;
+    if (!holds) this.claim.write([this.tab, now]);
+    return holds && tab === this.tab;
   }
 
   private cut(waiting: Waiting[]): Waiting[] {

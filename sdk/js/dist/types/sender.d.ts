@@ -6,7 +6,10 @@
  */
 import { type Queue } from "./queue.js";
 import type { Reports } from "./reports.js";
+import type { Slot } from "./slot.js";
 import type { Delivery } from "./wire.js";
+/** The tab that made it, and when. */
+export type Claim = [tab: string, at: number];
 /** Pause in milliseconds before try number `attempt` (0 = the first retry). */
 export declare function backoff(attempt: number, retryAfterMs?: number, random?: () => number): number;
 /** `Retry-After` as milliseconds from now: seconds or an HTTP date; 0 when absent or unreadable. */
@@ -17,6 +20,7 @@ export declare class Sender {
     private readonly queue;
     private readonly lock;
     private readonly reports;
+    private readonly claim;
     private readonly settle;
     private timer;
     private adoption;
@@ -25,13 +29,14 @@ export declare class Sender {
     private attempt;
     private told;
     private limit;
+    private readonly tab;
     /** Ids of events in requests that are not answered yet. */
     readonly inFlight: Set<string>;
     /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
     readonly mine: Set<string>;
     /** When others' events were first seen here, by performance.now(). */
     private seen;
-    constructor(url: string, key: string, queue: Queue, lock: string, reports: Reports, settle: (delivery: Delivery) => void);
+    constructor(url: string, key: string, queue: Queue, lock: string, reports: Reports, claim: Slot<Claim>, settle: (delivery: Delivery) => void);
     /** Sends what waits, unless a pause is running. */
     wake(): void;
     /** Cuts a backoff short, as when the network is back; a pause the server asked for stays. */
@@ -45,6 +50,8 @@ export declare class Sender {
     private pending;
     /** Own events, at once; when there are none, those that others have left for long enough. */
     private next;
+    /** Whether this tab is the one that adopts: the one whose claim stands a moment after it was made. */
+    private claimed;
     private cut;
     private body;
     /** One request. True when the next may follow at once. */
