@@ -110,14 +110,6 @@ def test_a_tab_closed_right_after_the_click_has_sent_it(site: Site, webkit: Open
     assert site.candidates("closed") == candidates(0, 40)
 
 
-def test_feedback_given_while_leaving_the_page_arrives(site: Site, webkit: Open) -> None:
-    browser = webkit()
-    browser.get(site.page("left"))
-    browser.execute_script("give(0, 40); location.href = '/empty'")
-    site.wait("left", 40)
-    assert site.candidates("left") == candidates(0, 40)
-
-
 def test_two_tabs_send_each_event_once(site: Site, webkit: Open) -> None:
     browser = webkit()
     browser.get(site.page("tabs"))

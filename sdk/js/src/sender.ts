@@ -18,8 +18,9 @@ const TIMEOUT_MS = 15_000;
 const STORAGE_LAG_MS = 150;
 /** Events of other tabs and visits are left to their owner for so long; then the tab that holds the claim sends them. */
 const ADOPT_MS = 3_000;
-/** How long a claim holds: longer than a request. */
+/** How long a claim holds, longer than a request; and how long it must have stood, so that every tab has seen it. */
 const CLAIM_MS = 20_000;
+const CLAIM_LAG_MS = 500;
 const BACKOFF_MS = 1_000;
 const BACKOFF_MAX_MS = 300_000;
 const RETRY_AFTER_MAX_MS = 600_000;
@@ -162,7 +163,7 @@ export class Sender {
     const left = pending.filter(({ id }) => now - this.seen.get(id)! >= ADOPT_MS);
     if (left.length && this.claimed()) return left;
     clearTimeout(this.adoption);
-    this.adoption = idle(setTimeout(() => this.wake(), left.length ? STORAGE_LAG_MS : ADOPT_MS + 20));
+    this.adoption = idle(setTimeout(() => this.wake(), left.length ? CLAIM_LAG_MS : ADOPT_MS + 20));
     return [];
   }
 
