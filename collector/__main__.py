@@ -14,11 +14,11 @@ from typing import Any
 from collector.limits import home_unwritable, rates_folder
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
-from eventlog.log import open_log
 from eventlog.logs import configure_logging
 from eventlog.reloads import reloads_file
 from eventlog.serve import at_worker_exit, check_port, serve
 from eventlog.settings import Settings, load_settings
+from eventlog.spool import open_spooled
 
 # Requests a worker handles at once; each waits for one commit that all waiting requests share.
 THREADS = 128
@@ -32,7 +32,7 @@ def make_app() -> Any:
 
     try:
         settings = load_settings()
-        log = open_log(settings.log_url, settings.partitions or None)
+        log = open_spooled(settings.log_url, settings.collector_spool, settings.partitions or None)
         control = Control.open(settings.control_url, settings.keys)
         app = create_app(settings, log, control)
     except ThumbwheelError as error:

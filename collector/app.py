@@ -25,6 +25,7 @@ from eventlog.control import Control
 from eventlog.errors import LogUnavailable
 from eventlog.log import Log
 from eventlog.settings import Settings
+from eventlog.spool import SpooledLog
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
@@ -79,15 +80,18 @@ def _add_health(app: Flask, log: Log) -> None:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """The log can be reached."""
+        """The log can be reached; degraded while events wait on this disk for it."""
         try:
             log.check()
         except LogUnavailable as error:
             return _json({"status": "not ready", **error.as_dict()}, 503, {"Retry-After": "1"})
-        return _json({"status": "ready", "promise": log.promise})
+        degraded = isinstance(log, SpooledLog) and log.degraded
+        return _json({"status": "degraded" if degraded else "ready", "promise": log.promise})
 
     @app.get("/metrics")
     def rendered_metrics() -> Response:
+        if isinstance(log, SpooledLog):
+            metrics.show_spooled(log.waiting())
         return Response(metrics.rendered(), content_type=metrics.CONTENT_TYPE)
 
 

@@ -27,6 +27,9 @@ _SECONDS = Histogram(
     ["route", "outcome", "status"], buckets=_BUCKETS,
 )  # fmt: skip
 _APPEND = Histogram("thumbwheel_collector_append_seconds", "Seconds until the log was durable", buckets=_BUCKETS)
+_SPOOLED = Gauge(
+    "thumbwheel_collector_spooled_records", "Records on this disk that wait for the brokers", multiprocess_mode="max"
+)  # fmt: skip
 _IN_FLIGHT = Gauge("thumbwheel_collector_in_flight", "Requests in flight", multiprocess_mode="livesum")
 
 
@@ -85,6 +88,11 @@ def observe_append(seconds: float) -> None:
 def add_in_flight(change: int) -> None:
     """Count requests in flight up or down."""
     _IN_FLIGHT.inc(change)
+
+
+def show_spooled(records: int) -> None:
+    """Show how many records wait on this disk for the brokers."""
+    _SPOOLED.set(records)
 
 
 def forget_worker() -> None:

@@ -60,7 +60,9 @@ class Reader(Protocol):
 class Log(Protocol):
     """An event log. Thread-safe; open it after a fork."""
 
-    promise: str
+    @property
+    def promise(self) -> str:
+        """Return what stands behind an acknowledged append: fsync, replicated, memory of one broker."""
 
     def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
         """Append and return one position per entry once durable; None where that is not known (send again)."""

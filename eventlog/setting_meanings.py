@@ -71,6 +71,10 @@ ABOUT: dict[str, About] = {
         "where events are taken; ad blockers match paths, and the SDKs take `path`",
         "接收事件的路径；广告拦截器会匹配路径，SDK 可用 `path` 设置",
     ),
+    "collector_spool": About(
+        "a folder on a persistent volume of this collector's own: what Kafka's brokers do not take waits there",
+        "本采集器专用持久卷上的文件夹，配合 Kafka：broker 不接收的事件先存放在此", "none", "无",
+    ),
     "collector_rate": About(
         "events a second of one key, averaged over ten seconds, whatever the number of workers; 0 is no limit",
         "每个密钥每秒的事件数，按十秒平均，与工作进程数无关；0 表示不限",

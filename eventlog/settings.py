@@ -61,6 +61,7 @@ class Settings:
     gateway_url: str = ""
     collector_workers: int = 1
     collector_path: str = "/v1/events"
+    collector_spool: str = ""
     collector_rate: float = 2000.0
     collector_actor_rate: float = 50.0
     log_requests: str = "refused"

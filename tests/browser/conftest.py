@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import eventually
+
 ROOT = Path(__file__).parents[2]
 DIST = ROOT / "sdk" / "js" / "dist"
 REPLIES = [
@@ -36,15 +38,6 @@ CHROMIUM_ARGS = [
 
 def find_chromium() -> str | None:
     return shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-
-
-def eventually(read: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Polls until `read` gives something true; its last value then. Fails with that value after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while not (value := read()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.02)
-    return value
 
 
 @pytest.fixture(scope="session")

@@ -20,7 +20,8 @@ from eventlog.control import Control
 from eventlog.log import open_log
 from eventlog.settings import Settings
 from eventlog.topics import EVENTS
-from tests.browser.conftest import ROOT, eventually, free_ports, is_ready
+from tests.browser.conftest import ROOT, free_ports, is_ready
+from tests.waiting import eventually
 
 EXAMPLES = ROOT / "examples" / "frameworks"
 NODE = (20, 19)  # what Vite runs on

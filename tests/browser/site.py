@@ -19,7 +19,8 @@ from eventlog.control import Control
 from eventlog.log import Log, open_log
 from eventlog.settings import Settings
 from eventlog.topics import EVENTS, REJECTED
-from tests.browser.conftest import DIST, ROOT, eventually, free_ports, is_ready
+from tests.browser.conftest import DIST, ROOT, free_ports, is_ready
+from tests.waiting import eventually
 
 DAY_MS = 86_400_000
 # `?skew=MS` sets the page's clock off before anything else runs; `give(n)` says n thumbs as a page's own button would.

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import eventually
 from tests.browser.site import DAY_MS, Site, open_site
 from tests.console.bench import open_bench
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 OFFLINE = ["ERR_INTERNET_DISCONNECTED", "ERR_CONNECTION", "Failed to load resource", "ERR_FAILED"]

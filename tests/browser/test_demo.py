@@ -6,7 +6,8 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.browser.conftest import Stack, eventually
+from tests.browser.conftest import Stack
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

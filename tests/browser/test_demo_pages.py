@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from examples.demo.texts import TEXTS
-from tests.browser.conftest import ROOT, eventually, free_ports, is_ready
+from tests.browser.conftest import ROOT, free_ports, is_ready
 from tests.browser.stub_gateway import StubGateway, stub_gateway
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import eventually, heard, item, show
+from tests.browser.conftest import heard, item, show
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 ARABIC = "مرحبا، ستصل الشحنة غدًا."

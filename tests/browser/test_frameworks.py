@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.browser.conftest import eventually
 from tests.browser.framework_site import Site, serving
+from tests.waiting import eventually
 
 pytestmark = pytest.mark.browser
 

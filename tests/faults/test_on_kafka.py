@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.system import System, running
 from tests.faults.test_embedded import load_on, restart_armed, wait_for_ends
 from tests.kafka_broker import Broker, apache_kafka, free_port
+from tests.waiting import eventually
 
 pytestmark = [
     pytest.mark.slow, pytest.mark.faults, pytest.mark.kafka,
@@ -30,12 +31,14 @@ FREEZE_S = 14.0
 
 
 @contextmanager
-def on_one_broker(folder: Path, broker: Broker | None = None) -> Iterator[tuple[System, Broker]]:
+def on_one_broker(
+    folder: Path, broker: Broker | None = None, extra: Mapping[str, str] | None = None
+) -> Iterator[tuple[System, Broker]]:
     """Yield a system and the one broker it is on."""
     broker = broker or Broker.apache(folder / "kafka")
     broker.start().wait()
     try:
-        with running(folder / "home", f"kafka://{broker.address}", PARTITIONS) as system:
+        with running(folder / "home", f"kafka://{broker.address}", {**PARTITIONS, **(extra or {})}) as system:
             yield system, broker
     finally:
         broker.kill()
@@ -71,6 +74,25 @@ def test_a_broker_killed_and_started_again(tmp_path: Path, rng: random.Random, s
         assert system.settle(load.ledger).clean
         ends = {name: program.ended for name, program in system.programs.items()}
         assert ends == {"collector": 0, "processor": 0}, "nothing of ours had to be started again"
+
+
+def test_with_a_spool_a_broker_away_for_long_is_not_noticed_by_clients(
+    tmp_path: Path, rng: random.Random, seed: int
+) -> None:
+    spool = tmp_path / "spool"
+    with on_one_broker(tmp_path, extra={"THUMBWHEEL_COLLECTOR_SPOOL": str(spool)}) as (system, broker):
+        with load_on(system, seed) as load:
+            load.wait_for(2000)
+            broker.kill()
+            load.wait_for(EVENTS // 2)
+            assert '"degraded"' in (system.collector.ask("/readyz") or "")
+            # Ended with a full spool, and started while the brokers are still away.
+            system.collector.signal(rng.choice((signal.SIGTERM, signal.SIGKILL)))
+            load.wait_for(EVENTS)
+            broker.start()
+        eventually(lambda: '"ready"' in (system.collector.ask("/readyz") or ""), 120)
+        assert system.settle(load.ledger).clean
+        assert load.ledger.answers["retry"] == 0
 
 
 def test_a_broker_frozen_past_every_time_out(tmp_path: Path, rng: random.Random, seed: int) -> None:

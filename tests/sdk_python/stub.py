@@ -91,12 +91,3 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
             pass
 
     return Handler
-
-
-def eventually(read: Callable[[], Any], seconds: float = 10.0) -> Any:
-    """Poll until `read` gives something true."""
-    deadline = time.monotonic() + seconds
-    while not (value := read()):
-        assert time.monotonic() < deadline, f"still {value!r} after {seconds} s"
-        time.sleep(0.01)
-    return value

@@ -17,7 +17,8 @@ import thumbwheel
 from thumbwheel import AsyncClient, Client
 from thumbwheel.campaigns import share
 
-from .stub import eventually
+from tests.waiting import eventually
+
 from .test_guides import GUIDES
 
 Serve = Callable[..., "Server"]

@@ -23,8 +23,9 @@ from thumbwheel.transport import retry_after
 
 from eventlog.events import decode_event
 from eventlog.signing import signing_key, verify_candidate
+from tests.waiting import eventually
 
-from .stub import KEY, Answer, Stub, eventually
+from .stub import KEY, Answer, Stub
 from .test_conformance import python_of
 
 SDK = Path(__file__).parents[2] / "sdk" / "python"

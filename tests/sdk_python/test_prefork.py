@@ -18,8 +18,9 @@ import pytest
 import thumbwheel
 
 from tests.kafka_broker import free_port
+from tests.waiting import eventually
 
-from .stub import KEY, Answer, Stub, eventually
+from .stub import KEY, Answer, Stub
 from .test_client import SDK
 from .test_guides import programs
 

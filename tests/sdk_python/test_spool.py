@@ -18,7 +18,9 @@ from typing import Any
 import pytest
 from thumbwheel import AsyncClient, Client
 
-from .stub import KEY, Answer, Stub, eventually
+from tests.waiting import eventually
+
+from .stub import KEY, Answer, Stub
 from .test_client import CHILD, SDK, THUMB, WARNINGS
 
 Connect = Callable[..., Client]
