@@ -23,11 +23,7 @@ import apsw
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.log import Entry, Position, offset_not_in_log
 from eventlog.pipes import poke_all
-<<<<<<< HEAD
 from eventlog.sqlite_eraser import CLEAN, SqliteEraser
-=======
-from eventlog.sqlite_cut import cut_table
->>>>>>> 5f74572 (A collector may keep what Kafka does not take on its own disk, and forwards it in order when the brokers are back; one place for tests to wait)
 from eventlog.sqlite_reader import SqliteReader, connect_to_read
 from eventlog.topics import REJECTED, RUNS, TOPICS, partition_of
 
@@ -345,8 +341,7 @@ class SqliteLog:
                 raise offset_not_in_log(f"{topic} {partition}: {offset} of {start}..{end}")
         return SqliteReader(self.path, {place: self._names[place[0]][place[1]] for place in positions}, positions)
 
-<<<<<<< HEAD
-    # -- forgetting
+    # -- taking away
 
     def overwrite(self, topic: str, partition: int, values: Mapping[int, tuple[str, bytes]]) -> None:
         """Put another key and value of the same lengths in the place of records, by offset; nobody else waits long.
@@ -360,11 +355,11 @@ class SqliteLog:
         """Empty the write-ahead file, so that no file of the log holds what was overwritten; raises LogUnavailable."""
         with SqliteEraser(self.path) as eraser:
             eraser.purge()
-=======
+
     def cut(self, topic: str, partition: int, before: int) -> None:
         """Delete the records below this offset; offsets stay as they are. Raises LogUnavailable."""
-        cut_table(self.path, self._names[topic][partition], before)
->>>>>>> 5f74572 (A collector may keep what Kafka does not take on its own disk, and forwards it in order when the brokers are back; one place for tests to wait)
+        with SqliteEraser(self.path) as eraser:
+            eraser.cut(self._names[topic][partition], before)
 
     # -- health
 

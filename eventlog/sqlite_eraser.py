@@ -1,4 +1,4 @@
-"""Overwrites records of the embedded log where they lie, beside running writers and readers.
+"""Overwrites records of the embedded log where they lie, or cuts the oldest off, beside running writers and readers.
 
 A value of the same length is written over the old bytes in place: SQLite moves no cell, so no other copy comes to be.
 The write-ahead file is then emptied. Logs made before `secure_delete` was set may hold copies in unused parts of their
@@ -24,6 +24,7 @@ from eventlog.errors import LogUnavailable
 CLEAN = 0x7477_0001
 # One turn takes at most so many records, so that appends do not wait for it.
 RECORDS_A_TURN = 200
+CUT_A_TURN = 5000
 PURGE_SECONDS = 60.0
 TRY_MS = 500
 
@@ -71,6 +72,23 @@ class SqliteEraser:
                     )
                     if self._db.changes() != 1:
                         raise ValueError(f"no record of that length lies at {offset}")
+
+    def cut(self, table: str, before: int) -> None:
+        """Delete the records below this offset; raises LogUnavailable."""
+        try:
+            while self._cut_some(table, before):
+                continue
+        except apsw.Error as error:
+            raise LogUnavailable(f"The log could not be cut: {error}", "Check the disk's free space.") from error
+
+    def _cut_some(self, table: str, before: int) -> bool:
+        """Delete what one turn may and return whether some are left."""
+        with self._turn(), self._db:
+            first = self._db.execute(f"SELECT min(position) FROM {table}").get
+            if first is None or first >= before:
+                return False
+            self._db.execute(f"DELETE FROM {table} WHERE position < ?", (min(before, first + CUT_A_TURN),))
+        return bool(first + CUT_A_TURN < before)
 
     def purge(self) -> None:
         """Empty the write-ahead file into the log; raises LogUnavailable when somebody keeps reading for a minute."""

@@ -20,7 +20,9 @@ from unittest.mock import patch
 
 from thumbwheel import Client
 
-from .stub import KEY, Answer, Stub, eventually
+from tests.waiting import eventually
+
+from .stub import KEY, Answer, Stub
 
 CASES = Path(__file__).parents[2] / "sdk" / "conformance"
 Case = dict[str, Any]
