@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hmac
 import secrets
-from base64 import urlsafe_b64encode
+from binascii import b2a_base64
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
@@ -19,6 +19,7 @@ _DERIVATION = b"thumbwheel candidate v1"
 # A multiple of three: base64 without padding.
 _MAC_BYTES = 12
 _RANDOM_BYTES = 9
+_URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def signing_key(secret_key: str) -> bytes:
@@ -34,8 +35,8 @@ def _keyed(key: bytes) -> hmac.HMAC:
 def _mac(key: bytes, project: str, interaction_id: str, random: str) -> str:
     # A copy of a keyed HMAC costs half as much as a new one.
     keyed = _keyed(key).copy()
-    keyed.update("\x1f".join((project, interaction_id, random)).encode())
-    return urlsafe_b64encode(keyed.digest()[:_MAC_BYTES]).decode()
+    keyed.update(f"{project}\x1f{interaction_id}\x1f{random}".encode())
+    return b2a_base64(keyed.digest()[:_MAC_BYTES], newline=False).translate(_URL_SAFE).decode()
 
 
 def sign_candidate(key: bytes, key_id: str, project: str, interaction_id: str) -> str:
