@@ -11,8 +11,8 @@ the same server, workers and threads. Out, for each:
 - half: p50, p99 and p99.9 at half of that peak from an open-loop generator (`bench.load.steady`; target: p99 15 ms).
 Beside each stand the disk's own fdatasync rate just before, the processor time a server took for an event, and how
 much of a core the generator took: it runs on the same cores.
-Last the collector's resident memory, sampled once a second while `--events` events come in batches: first, last, and
-the slope of a line through the samples after the first fifth, while caches fill (target: flat).
+Last the collector's resident memory, sampled once a second while `--events` events come in batches: by tenths of the
+run, and the slope of a line through the samples after the first fifth, while caches fill (target: flat).
 """
 
 from __future__ import annotations
@@ -72,11 +72,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Memory:
-    """Resident memory in MiB by events taken: first, last, and the slope in MiB a million events."""
+    """Resident memory in MiB while events were taken: eleven samples, and the slope in MiB a million events."""
 
     events: int
-    first: float
-    last: float
+    samples: list[float]
     slope: float
 
 
@@ -133,7 +132,8 @@ def watch_memory(ours: Collector, events: int, options: argparse.Namespace, fold
     watch.join()
     settled = [(at * rate / 1e6, mib) for at, mib in samples[len(samples) // 5 :]]
     slope = statistics.linear_regression(*zip(*settled, strict=True)).slope if len(settled) > 2 else 0.0
-    return Memory(round(taken), samples[0][1], samples[-1][1], slope)
+    evenly = [round(samples[(len(samples) - 1) * tenth // 10][1], 1) for tenth in range(11)]
+    return Memory(round(taken), evenly, slope)
 
 
 def main() -> int:
@@ -158,8 +158,8 @@ def main() -> int:
         for row in rows:
             print_row(row)
         print(
-            f"collector memory over {memory.events:,} events: {memory.first:.0f} -> {memory.last:.0f} MiB, "
-            f"{memory.slope:+.2f} MiB a million events (target: flat)"
+            f"collector memory over {memory.events:,} events: {memory.samples[0]:.0f} -> {memory.samples[-1]:.0f} MiB, "
+            f"{memory.slope:+.2f} MiB a million events (target: flat); by tenths {memory.samples}"
         )
         print(f"{options.connections} connections, {options.workers} worker(s); at half of the peak twice as many")
     return 0

@@ -15,7 +15,7 @@ import msgspec
 from msgspec import Meta, Raw, Struct
 
 from collector.errors import MAX_EVENTS
-from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable
+from eventlog.checks import MAX_EVENT_BYTES, check_event, check_storable
 from eventlog.envelope import WireId
 from eventlog.errors import EventError
 from eventlog.events import STRUCTS, Event, decode_event, named_candidates
@@ -23,9 +23,6 @@ from eventlog.topics import SECRET_TYPES
 
 # Only such an escape brings NUL or half a surrogate pair into valid JSON.
 _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-# Fields of a fixed type have their own bounds; a number past 64 bits can only lie in one of these.
-_LONG_NUMBER = re.compile(rb"[0-9]{19}")
-_FREE_FIELDS = ("context", "extra", "messages", "candidates")
 # Matching the pattern of every id took two thirds of the time to decode: here their length, `_well_spelled` the rest.
 _ID = Annotated[str, Meta(min_length=1, max_length=128)]
 
@@ -84,12 +81,7 @@ def decode_batch(body: bytes) -> Decoded | None:
     try:
         batch: Decoded = _batch_decoder.decode(body)
         for event in batch.events:
-            if getattr(event, "messages", None) or getattr(event, "candidates", None):
-                return None
-            if event.context or event.extra:
-                check_storable(event.context, 1)
-                check_storable(event.extra, 1)
-            check_event(event)
+            _check(event)
             ids += _ids(event)
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
         return None
@@ -98,25 +90,33 @@ def decode_batch(body: bytes) -> Decoded | None:
 
 def decode(raw: bytes) -> Event:
     """Return the event; raises EventError as `eventlog.events.decode_event` does."""
-    if (
-        len(raw) > MAX_EVENT_BYTES
-        or raw.count(b"{") + raw.count(b"[") > MAX_DEPTH
-        or _holds_bad_escape(raw)
-    ):  # fmt: skip
+    if len(raw) > MAX_EVENT_BYTES or _holds_bad_escape(raw):
         return decode_event(raw)
     try:
         event: Event = _decoder.decode(raw)
-    except (msgspec.MsgspecError, UnicodeError, ValueError):
-        # The long way says what is wrong, or that it is no more than an unknown field.
-        return decode_event(raw)
-    if any(getattr(event, name, None) for name in _FREE_FIELDS) and _LONG_NUMBER.search(raw):
-        return decode_event(raw)
-    try:
-        check_event(event)
-    except EventError:
-        # Where more than one thing is wrong, the long way says which is told.
+        _check(event)
+    except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
+        # The long way says what is wrong, and what first, or that it is no more than an unknown field.
         return decode_event(raw)
     return event if _well_spelled(_ids(event)) else decode_event(raw)
+
+
+def _check(event: Any) -> None:
+    """Raise EventError for what no type says; of the values only those of any type can be unstorable."""
+    if event.context or event.extra:
+        check_storable(event.context, 1)
+        check_storable(event.extra, 1)
+    for message in getattr(event, "messages", None) or ():
+        if message.tool_calls or not isinstance(message.content, str):
+            check_storable(message.content, 3)
+            check_storable(message.tool_calls, 3)
+    for candidate in getattr(event, "candidates", None) or ():
+        if candidate.sampling or not isinstance(candidate.content, str):
+            check_storable(candidate.content, 3)
+            check_storable(candidate.sampling, 3)
+    if (trial := getattr(event, "trial", None)) is not None:
+        check_storable(trial.sampling, 2)
+    check_event(event)
 
 
 def _holds_bad_escape(raw: bytes) -> bool:
