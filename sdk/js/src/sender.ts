@@ -170,7 +170,7 @@ export class Sender {
   /** Whether this tab is the one that adopts: the one whose claim stands a moment after it was made. */
   private claimed(): boolean {
     const now = Date.now();
-    const [tab, at] = this.claim.read() ?? [];
+    const [tab, at] = [this.claim.read()].flat() as Partial<Claim>;
     // Neither one of long ago nor one out of the future, made before the clock was set, holds.
     const holds = Math.abs(now - at!) < CLAIM_MS;
     if (!holds) this.claim.write([this.tab, now]);
