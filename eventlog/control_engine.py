@@ -42,15 +42,19 @@ def control_away() -> ControlUnavailable:
 def open_engine(url: str) -> sa.Engine:
     """Return the engine of an address; connects to nothing. Raises SettingsError for one that cannot be used."""
     if url.startswith("sqlite:///"):
-        Path(url.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(url.removeprefix("sqlite:///")).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _wrong(f"names {folder}, which cannot be made: {error.strerror}", "Name a folder you own.") from error
         return sa.create_engine(url)
     try:
         address = sa.make_url(url)
-        if address.drivername in ("postgresql", "postgres"):
+        if address.get_backend_name() not in ("postgresql", "postgres"):
+            raise ValueError(address.get_backend_name())
+        if "+" not in address.drivername:
             address = address.set(drivername="postgresql+psycopg")
-        limits = {}
-        if address.get_backend_name() == "postgresql":
-            limits = {name: value for name, value in _POSTGRESQL_LIMITS.items() if name not in address.query}
+        limits = {name: value for name, value in _POSTGRESQL_LIMITS.items() if name not in address.query}
         return sa.create_engine(address, pool_pre_ping=True, pool_timeout=POOL_SECONDS, connect_args=limits)
     except ModuleNotFoundError as error:
         raise _wrong(

@@ -29,7 +29,7 @@ from trainer.serving.aliases import Models
 from trainer.serving.gateway import create_app as create_gateway
 from trainer.serving.upstream import Upstream
 
-WORKERS = 6
+WORKERS = 4
 
 
 @dataclass
@@ -149,7 +149,8 @@ def test_several_processes_make_the_tables_of_an_empty_store_at_once(control_url
 @pytest.mark.parametrize(("url", "named"), [
     ("postgresql://tw:wrong-password@127.0.0.1:{port}/postgres", "password authentication failed"),
     ("postgresql://tw:secret@127.0.0.1:{closed}/postgres", "refused"), ("nonsense", "is not an address"),
-    ("postgresql://tw:secret@127.0.0.1:port/x", "is not an address"),
+    ("postgresql://tw:secret@127.0.0.1:port/x", "is not an address"), ("mysql://tw:secret@h/x", "is not an address"),
+    ("sqlite:////proc/nowhere/control.db", "cannot be made"),
 ])  # fmt: skip
 def test_a_store_that_cannot_be_used_ends_the_start_with_one_line_without_the_password(
     postgresql: PostgreSQL, free_port: Callable[[], int], url: str, named: str

@@ -27,7 +27,8 @@ from tests.kafka_broker import Broker, apache_kafka, free_port
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 # A password that an address must escape.
 PASSWORD = "p+ss %&=/word"
-SECONDS = 5.0
+# A refusal takes a third of a second; without one a client tries for ten.
+SECONDS = 8.0
 
 LISTENERS = """listeners=SASL_SSL://127.0.0.1:{port},SSL://127.0.0.1:{tls_port},CONTROLLER://127.0.0.1:{controller}
 advertised.listeners=SASL_SSL://127.0.0.1:{port},SSL://127.0.0.1:{tls_port}
