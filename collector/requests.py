@@ -52,10 +52,10 @@ class Requests:
             request_id = token_hex(8)
         environ[REQUEST_ID] = request_id
 
-        def answer(status: str, headers: list[tuple[str, str]]) -> Any:
+        def answer(status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Any:
             headers.append(("X-Request-Id", request_id))
             self._note(environ, int(status[:3]), time.perf_counter() - started)
-            return start_response(status, headers)
+            return start_response(status, headers, exc_info) if exc_info else start_response(status, headers)
 
         return self._app(environ, answer)
 

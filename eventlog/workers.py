@@ -53,9 +53,9 @@ class Farewell:
         if not self._begun:
             return self._app(environ, start_response)
 
-        def start(status: str, headers: Sequence[tuple[str, str]]) -> Any:
+        def start(status: str, headers: Sequence[tuple[str, str]], *error: Any) -> Any:
             kept = [header for header in headers if header[0].lower() != "connection"]
-            return start_response(status, [*kept, ("Connection", "close")])
+            return start_response(status, [*kept, ("Connection", "close")], *error)
 
         return self._app(environ, start)
 

@@ -81,7 +81,7 @@ def audit_keys(context: Context) -> None:
     """List what happened to the project's keys, newest first."""
     rows = [change.as_dict() for change in _control(context).list_key_changes(context.project)]
     context.table(
-        rows, ("at", "action", "key_id", "kind", "project", "name", "changed_by", "successor", "expires_at"),
+        rows, ("at", "action", "key_id", "kind", "changed_by", "successor"),
         "No key of this project was ever created here.",
     )  # fmt: skip
 

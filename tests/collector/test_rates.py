@@ -108,14 +108,14 @@ def test_processes_that_take_at_the_same_time_stay_within_one_batch_of_each_othe
     workers = [context.Process(target=hammer, args=(str(tmp_path), 2.0, taken, start)) for _ in range(3)]
     for worker in workers:
         worker.start()
-    start.wait(60)
     began = time.monotonic()
+    start.wait(60)
     counts = [taken.get(timeout=60) for _ in workers]
     lasted = time.monotonic() - began
     for worker in workers:
         worker.join()
-    # A thousand a second and a thousand at once, by however long the slowest took to begin and end.
-    assert 2900 <= sum(counts) <= 1000 + 1000 * (lasted + 0.5) + len(workers)
+    # A thousand a second and a thousand at once, for as long as any of them took.
+    assert 2900 <= sum(counts) <= 1000 + 1000 * lasted + len(workers)
 
 
 def page(bench: Bench, sent: list[dict[str, Any]]) -> Any:
@@ -176,14 +176,15 @@ def send(running: Process, key: str, count: int) -> tuple[int, Any]:
 def test_the_limits_of_a_key_and_of_an_actor_hold_across_two_real_workers(start: Any) -> None:
     settings = {"COLLECTOR_WORKERS": "2", "COLLECTOR_RATE": "6", "COLLECTOR_ACTOR_RATE": "2"}
     with start(**settings) as running:
-        began = time.monotonic()
-        statuses: Counter[str] = Counter()
-        while time.monotonic() - began < 2.0:
+        began, taken, statuses = time.monotonic(), 0, set()
+        for _ in range(30):
             # A new connection each time, so that both workers are asked.
-            statuses[str(send(running, running.secret, 1)[0])] += 1
-        lasted = time.monotonic() - began
-        assert set(statuses) == {"202", "429"}
-        assert 60 <= statuses["202"] <= 60 + 6 * lasted + 1, "a limit of its own for each worker would give twice that"
+            status, _ = send(running, running.secret, 10)
+            statuses.add(status)
+            taken += 10 * (status == 202)
+        assert statuses == {202, 429}
+        allowed = 60 + 6 * (time.monotonic() - began)
+        assert 60 <= taken <= allowed + 10, "a limit of its own for each worker would let twice that through"
         began, kept = time.monotonic(), 0
         for _ in range(50):
             status, body = send(running, running.public, 1)
@@ -191,7 +192,7 @@ def test_the_limits_of_a_key_and_of_an_actor_hold_across_two_real_workers(start:
             kept += body["results"][0]["status"] == "accepted"
         assert 20 <= kept <= 20 + 2 * (time.monotonic() - began) + 1
         log = running.log()
-        assert len(events(log, EVENTS)) == statuses["202"] + kept
+        assert len(events(log, EVENTS)) == taken + kept
         log.close()
     tables = list(running.home.glob("run/collector-*-rates/*/table"))
     assert len(tables) == 2

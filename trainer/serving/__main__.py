@@ -13,6 +13,8 @@ from pathlib import Path
 # (measured, 4 rows beside two busy processes: 12 tokens/s against 20), and never to spin costs a third of the speed
 # when nobody does (48 against 70). Must be set before torch is loaded.
 os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+# The log is lines; a progress bar of a library is none.
+os.environ.setdefault("TQDM_DISABLE", "1")
 
 from flask import Flask
 
