@@ -177,4 +177,5 @@ def test_the_events_address_can_be_moved(bench: Bench) -> None:
     bench.restart()
     assert bench.post([thumb()]).status_code == 202
     assert bench.client.post("/v1/events", data=b"{}").status_code == 404
-    assert list(bench.client.get("/v1/openapi.json").get_json()["paths"]) == ["/hello/there", "/v1/campaigns"]
+    told = bench.client.get("/v1/openapi.json").get_json()["paths"]
+    assert "/hello/there" in told and "/v1/events" not in told
