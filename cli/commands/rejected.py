@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
 from eventlog.errors import EventError, ThumbwheelError
+
+if TYPE_CHECKING:
+    from eventlog.events import Event
+    from eventlog.log import Log, Record
+    from eventlog.rejected import Place
 
 SHOWN_BYTES = 4000
 
@@ -41,13 +46,13 @@ def show(context: Context, position: str) -> None:
     from eventlog.rejected import Place, read_record, read_rejected
 
     place = Place.parse(position)
-    with _opened(context) as (log, control):
+    with _opened(context) as (log, revived):
         record = read_record(log, place)
         kept = read_rejected(record)
         found: dict[str, Any] = {"position": str(place)}
         if kept is not None:
             found |= {name: getattr(kept, name) for name in kept.__struct_fields__ if name != "raw"}
-        found["retry"] = _outlook(record, control)
+        found["retry"] = _outlook(record, revived)
     raw = kept.body() if kept is not None else record.value
     found["raw"] = raw[:SHOWN_BYTES].decode("utf-8", "replace")
     context.result(found)
@@ -67,8 +72,8 @@ def retry(context: Context, positions: tuple[str, ...], code: str | None, every:
         raise ThumbwheelError("which", "Say which to retry.", "Give positions, or --code CODE, or --all.")
     wanted = positions or tuple(row["position"] for row in _rows(context, code))
     places = [Place.parse(text) for text in dict.fromkeys(wanted)]
-    with _opened(context) as (log, control):
-        results = [_retry(log, control, place) for place in places]
+    with _opened(context) as (log, revived):
+        results = [_retry(log, revived, place) for place in places]
     done = sum(result["retried"] for result in results)
     lines = [f"{done} of {len(results)} appended again."]
     lines += [f"{result['position']}: {result['why']}" for result in results if not result["retried"]]
@@ -90,43 +95,39 @@ def _rows(context: Context, code: str | None) -> Iterator[dict[str, Any]]:
 
 
 @contextmanager
-def _opened(context: Context) -> Iterator[tuple[Any, Any]]:
+def _opened(context: Context) -> Iterator[tuple[Log, Callable[[Record], Event]]]:
+    """Yield the log, and what makes an event of a rejected record under today's keys and rules."""
     from eventlog.control import Control
     from eventlog.log import open_log
+    from eventlog.rejected import revive
 
     log = open_log(context.settings.log_url, context.settings.partitions or None)
     try:
         control = Control.open(context.settings.control_url, context.settings.keys)
         try:
-            yield log, control
+            keys = {key.key_id: key for key in control.list_keys()}
+            yield log, lambda record: revive(record, keys.get, control.signing_key)
         finally:
             control.close()
     finally:
         log.close()
 
 
-def _revive(record: Any, control: Any) -> Any:
-    from eventlog.rejected import revive
-
-    keys = {key.key_id: key for key in control.list_keys()}
-    return revive(record, keys.get, control.signing_key)
-
-
-def _outlook(record: Any, control: Any) -> str:
+def _outlook(record: Record, revived: Callable[[Record], Event]) -> str:
     try:
-        _revive(record, control)
+        revived(record)
     except ThumbwheelError as error:
         return error.line()
     return "possible: it is taken today"
 
 
-def _retry(log: Any, control: Any, place: Any) -> dict[str, Any]:
+def _retry(log: Log, revived: Callable[[Record], Event], place: Place) -> dict[str, Any]:
     """Retry one; an event that is still refused is a result, a log that is away is an error."""
     from eventlog.log import append_all
     from eventlog.rejected import Place, read_record
 
     try:
-        event = _revive(read_record(log, place), control)
+        event = revived(read_record(log, place))
     except ThumbwheelError as error:
         if not isinstance(error, EventError) and error.code not in ("not_retryable", "not_there"):
             raise
