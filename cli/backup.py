@@ -64,6 +64,8 @@ def back_up(settings: Settings, target: Path, progress: Progress = lambda name: 
                 else:
                     digests[name] = _add(archive, name, copied)
                     progress(name)
+            if settings.archive:
+                left_out.append(f"archive: {settings.archive} is backed up where it lives")
             for name, path in _files(settings.home):
                 digests[name] = _add(archive, name, path)
                 progress(name)

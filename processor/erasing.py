@@ -17,10 +17,9 @@ import apsw
 
 from eventlog.errors import ThumbwheelError
 from eventlog.log import Erasable, Log, Record
-from eventlog.topics import RUNS
-from processor.forgetting import load_forgotten
-from processor.steps import decode, forget
-from processor.steps.batch import Batch, Forgets
+from processor.forgetting import load_forgotten, overwritten
+from processor.steps import decode
+from processor.steps.batch import Forgets
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.erasing")
@@ -111,24 +110,12 @@ class Eraser:
             reader.close()
 
     def _to_overwrite(self, records: list[Record], forgets: Forgets) -> dict[int, tuple[str, bytes]]:
-        """Return key and value by offset for records that the step `forget` takes out, each looked at by itself."""
-        batches = [decode([record]) for record in records]
-        together = Batch()
+        together = decode(records)
         together.forgets = forgets
-        for batch in batches:
-            for touched, copies in batch.arrived.items():
-                together.arrived.setdefault(touched, []).extend(copies)
         with self._store.read() as cursor:
             load_forgotten(cursor, together)
-        found: dict[int, tuple[str, bytes]] = {}
-        for record, batch in zip(records, batches, strict=True):
-            batch.forgets = forgets
-            batch.known_forgotten = together.known_forgotten
-            for made in forget(batch).erased.values():
-                if made != record.value:
-                    key = record.key if record.topic == RUNS else "-" * len(record.key.encode())
-                    found[record.offset] = (key, made or b" " * len(record.value))
-        return found
+        marks = {(row[1], row[3]) for row in together.known_forgotten}
+        return overwritten(records, forgets, marks)
 
 
 def merged(stretches: list[tuple[str, int, int, int]]) -> list[tuple[str, int, int, int]]:

@@ -5,19 +5,25 @@ What the log and the database's file still hold afterwards is noted in `erasing`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
 from eventlog.events import decode_stored
+from eventlog.forgetting import actor_digest
+from eventlog.log import Record
+from eventlog.topics import RUNS
+from processor.steps import decode, forget
 from processor.steps.batch import Batch, Forgets, Row, microseconds
 from processor.steps.forget import refusal_is_forgotten
 from processor.store import Store, insert, uuid_array
 from processor.tables import arrow_table
 
 CHUNK = 5000
+# Events known to be forgotten: their keys, and whose they were.
+Marks = set[tuple[bytes, str]]
 Carry = Callable[[duckdb.DuckDBPyConnection, Batch], None]
 
 _FORGETS = 'SELECT project, actor_digest, epoch_us("before") FROM forgets'
@@ -142,6 +148,33 @@ def take_out(cursor: duckdb.DuckDBPyConnection, new: Forgets, forgets: Forgets, 
     carry(cursor, part)
     cursor.execute(_MARKS)
     cursor.execute(_ERASE_ALL)
+
+
+def overwritten(records: Sequence[Record], forgets: Forgets, marks: Marks) -> dict[int, tuple[str, bytes]]:
+    """Return key and value by offset for records of one partition that the step `forget` takes out.
+
+    Each is looked at by itself; `marks` says which events are known to be forgotten, and is added to.
+    """
+    found: dict[int, tuple[str, bytes]] = {}
+    if not forgets:
+        return found
+    for record in records:
+        batch = decode([record])
+        batch.forgets = forgets
+        batch.known_forgotten = {("", key, b"", digest, False) for key, digest in _marked(batch, marks)}
+        for made in forget(batch).erased.values():
+            if made != record.value:
+                key = record.key if record.topic == RUNS else "-" * len(record.key.encode())
+                found[record.offset] = (key, made or b" " * len(record.value))
+        marks.update((row[1], row[3]) for row in batch.forgotten)
+    return found
+
+
+def _marked(batch: Batch, marks: Marks) -> list[tuple[bytes, str]]:
+    """Return which of the batch's events are marked; a batch of one record has one at most."""
+    events: list[Any] = [copy for copies in batch.arrived.values() for copy in copies]
+    named = [(copy.key, actor_digest(copy.event.project, copy.event.actor.id)) for copy in events]
+    return [mark for mark in named if mark in marks]
 
 
 def fact_row(values: tuple[Any, ...]) -> Row:

@@ -20,6 +20,7 @@ from pathlib import Path
 from eventlog.log import Log, open_log
 from eventlog.settings import Settings
 from eventlog.topics import TOPICS
+from processor.archive import with_archive
 from processor.digest import table_digests
 from processor.runner import BATCH_RECORDS, store_records
 from processor.store import Position, Store
@@ -93,7 +94,7 @@ def replay(settings: Settings, progress: Progress | None = None) -> ReplayReport
     """
     started = time.perf_counter()
     path = store_path(settings)
-    log = open_log(settings.log_url, settings.partitions or None)
+    log = with_archive(open_log(settings.log_url, settings.partitions or None), settings.archive)
     try:
         with Store.open(path) as live:
             offsets = live.offsets()

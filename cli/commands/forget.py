@@ -96,6 +96,8 @@ def _tell(done: dict[str, Any]) -> list[str]:
     lines = [f"Forgotten: {state['events']} events, {done['counts']['rejected']} rejected ones. {log}"]
     if state["file"] == "pending":
         lines.append("The database's file is still being written anew; the processor goes on with it.")
+    if state.get("archive"):
+        lines.append("The archive is written anew without them by the next `thumbwheel archive`.")
     lines += [f"Deleted dataset {dataset_id}." for dataset_id in done["deleted"]]
     if done["adapters"]:
         names = ", ".join(row["adapter_id"] for row in done["adapters"])

@@ -36,6 +36,31 @@ def replay(context: Context) -> None:
     context.result(asdict(report), f"Replayed {report.records} records in {report.seconds:.1f} s. {same}")
 
 
+@click.command()
+@shared_options
+@pass_context
+def archive(context: Context) -> None:
+    """Move old records of the log to THUMBWHEEL_ARCHIVE, without people forgotten, and cut the log up to there."""
+    from dataclasses import asdict
+
+    from eventlog.log import open_log
+    from processor.archive import Archive
+    from processor.archiving import archive_log
+
+    settings = context.settings
+    if not settings.archive:
+        raise ThumbwheelError("no_archive", "THUMBWHEEL_ARCHIVE is not set.", "Name a folder or an fsspec address.")
+    _check_source(settings.log_url)
+    log = open_log(settings.log_url, settings.partitions or None)
+    try:
+        report = archive_log(settings, log, Archive(settings.archive))
+    finally:
+        log.close()
+    moved = sum(report.moved.values())
+    text = f"Moved {moved} records in {report.segments} files; {report.rewritten} written anew for people forgotten."
+    context.result(asdict(report), text)
+
+
 @click.group("log")
 def log_group() -> None:
     """The event log."""
@@ -52,13 +77,15 @@ def copy(context: Context, source: str, target: str, again: bool, partitions: in
     """Copy a log into another: sqlite:///path or kafka://host:9092; nothing may append to FROM meanwhile."""
     from eventlog.copying import copy_log
     from eventlog.log import open_log
+    from processor.archive import with_archive
 
     _check_source(source)
     if source == target:
         raise ThumbwheelError("same_log", "FROM and TO are one log.", "Name another TO.")
     if find_running(context.settings.home) and source == context.settings.log_url:
         raise ThumbwheelError("still_running", "Thumbwheel appends to this log.", "Stop `thumbwheel up` first.")
-    opened = open_log(source)
+    own = source == context.settings.log_url
+    opened = with_archive(open_log(source), context.settings.archive if own else "")
     try:
         with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
             task = bar.add_task("Copying", total=None)
@@ -168,4 +195,4 @@ def _version(name: str) -> str:
         return "not installed"
 
 
-COMMANDS = (replay, log_group, doctor)
+COMMANDS = (replay, archive, log_group, doctor)

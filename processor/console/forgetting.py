@@ -59,8 +59,8 @@ def post_forget() -> Response:
 @blueprint.get("/<event_id>")
 def get_progress(event_id: str) -> Response:
     """Answer how far it has come; 404 until the processor has read the fact."""
-    erasable = isinstance(services().log, Erasable)
-    return read(lambda cursor: progress(cursor, project(), event_id, erasable))
+    erasable, archive = isinstance(services().log, Erasable), bool(services().settings.archive)
+    return read(lambda cursor: progress(cursor, project(), event_id, erasable) | {"archive": archive})
 
 
 def _asked(body: dict[str, Any]) -> tuple[str, datetime]:

@@ -199,7 +199,7 @@ def test_grep_finds_nothing_and_the_tables_equal_a_replay(home: Home) -> None:
         done = home.command("forget", ANN, "--yes", "--json")
         assert done.returncode == 0, done.stdout + done.stderr
         told = json.loads(done.stdout)
-        assert told["progress"] == {"events": 3, "log": "erased", "file": "rewritten"}
+        assert told["progress"] == {"events": 3, "log": "erased", "file": "rewritten", "archive": False}
         assert (told["counts"]["interactions"], told["counts"]["feedback"], told["counts"]["rejected"]) == (1, 2, 1)
         assert [row["dataset_id"] for row in told["datasets"]] == [built] and told["deleted"] == []
         # Datasets are immutable; deleting them has to be asked for. Another project's person of that id stays.
