@@ -48,16 +48,16 @@ class Site:
     def url(self, path: str, host: str = "127.0.0.1") -> str:
         return f"http://{host}:{self.port}/{path}"
 
-    def events(self) -> list[dict[str, Any]]:
-        """Return what is in the log, oldest first."""
+    def events(self) -> dict[str, dict[str, Any]]:
+        """Return what is in the log, by id: a request that timed out is sent again and counts once."""
         log = open_log(Settings(home=self.home).log_url)
         reader = log.reader({(EVENTS, partition): 0 for partition in range(log.partitions(EVENTS))})
-        found: list[dict[str, Any]] = []
+        found: dict[str, dict[str, Any]] = {}
         while batch := reader.poll(10_000, 0):
-            found += [json.loads(record.value) for record in batch]
+            found |= {event["event_id"]: event for event in (json.loads(record.value) for record in batch)}
         reader.close()
         log.close()
-        return sorted(found, key=lambda event: str(event["received_at"]))
+        return found
 
 
 def build(out: Path, env: dict[str, str], *arguments: str) -> None:
