@@ -9,7 +9,7 @@ import pytest
 
 SEED = int(os.environ.get("FAULTS_SEED", "20261126"))
 # How often each kill or fault is repeated, and events per scenario.
-ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "2"))
+ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1"))
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "50000"))
 
 
