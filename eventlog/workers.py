@@ -148,6 +148,9 @@ class KeepsSockets(Granian):  # type: ignore[misc]
             self._told.problem = ""
             self._told.count += 1
         self._tell()
+        if self.interrupt_signal:
+            # A reload begins by forgetting what woke the server, which may have been this.
+            self.main_loop_interrupt.set()
 
     def _is_ready(self, idx: int) -> bool:
         """Wait until the new worker tells that it has its app; False when it ended, or it takes too long."""
