@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, render_template, request
+from flask.json.provider import DefaultJSONProvider
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
@@ -59,10 +60,21 @@ SECURITY_HEADERS = {
 _SCREENS = (overview, interactions, pairs, datasets, runs, adapters, campaigns, rejected)
 
 
+class _Json(DefaultJSONProvider):
+    """JSON that is nested too deeply is a bad body like any other."""
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        try:
+            return super().loads(s, **kwargs)
+        except RecursionError as error:
+            raise ValueError("nested too deeply") from error
+
+
 def create_app(settings: Settings, store: Store, log: Log, control: Control) -> Flask:
     """Return the console's WSGI app; what it reads and writes through is passed in."""
     here = Path(__file__).parent
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
+    app.json = _Json(app)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY)
     app.extensions["thumbwheel"] = Services(settings, store, log, control)
     language.install(app)

@@ -149,8 +149,8 @@ def _turn(turn: Any, name: str) -> dict[str, str]:
         raise RowError(f"{name} holds something that is not a message")
     role = turn.get("role", turn.get("from"))
     content = turn.get("content", turn.get("value"))
-    if role not in _ROLES or turn.get("tool_calls"):
-        raise RowError(f"{name}: role {role!r} cannot be imported")
+    if not isinstance(role, str) or role not in _ROLES or turn.get("tool_calls"):
+        raise RowError(f"{name}: role {str(role)[:64]!r} cannot be imported")
     if not isinstance(content, str):
         raise RowError(f"{name}: a message is not plain text")
     return {"role": _ROLES[role], "content": content}

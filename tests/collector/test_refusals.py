@@ -35,6 +35,14 @@ TABLE: list[tuple[int, str, dict[str, Any]]] = [
     (400, "invalid_body", {"body": b"\xef\xbb\xbf" + ONE}),
     (400, "invalid_body", {"body": b"not gzip", "headers": {"Content-Encoding": "gzip"}}),
     (400, "invalid_body", {"body": gzip.compress(ONE)[:-9], "headers": {"Content-Encoding": "gzip"}}),
+    (400, "invalid_body", {"body": gzip.compress(ONE) + b"more", "headers": {"Content-Encoding": "gzip"}}),
+    (400, "invalid_body", {"body": gzip.compress(ONE) * 2, "headers": {"Content-Encoding": "gzip"}}),
+    (400, "invalid_body", {"body": gzip.compress(gzip.compress(ONE)), "headers": {"Content-Encoding": "gzip"}}),
+    (400, "invalid_body", {"body": zlib.compress(ONE), "headers": {"Content-Encoding": "gzip"}}),
+    (400, "invalid_body", {"body": ONE.decode().encode("utf-16")}),
+    (400, "invalid_body", {"body": ONE.decode().encode("utf-32")}),
+    (400, "invalid_body", {"body": b"[" * 1_000_000}),
+    (400, "invalid_body", {"body": b'{"events":[],"events":7}'}),
     (401, "invalid_key", {"headers": {"Authorization": ""}}),
     (401, "invalid_key", {"headers": {"Authorization": "Basic dTpw"}}),
     (401, "invalid_key", {"key": "tw_sec_nobody-has-this-one"}),
@@ -49,7 +57,11 @@ TABLE: list[tuple[int, str, dict[str, Any]]] = [
     (413, "too_large", {"body": gzip.compress(bytes(500_000_000), 9), "headers": {"Content-Encoding": "gzip"}}),
     (415, "unsupported_type", {"headers": {"Content-Type": "application/xml"}}),
     (415, "unsupported_type", {"headers": {"Content-Type": "multipart/form-data; boundary=x"}}),
+    (413, "too_large", {"body": gzip.compress(ONE + b" " * 300_000), "headers": {"Content-Encoding": "gzip"}}),
     (415, "unsupported_type", {"headers": {"Content-Encoding": "br"}}),
+    (415, "unsupported_type", {"body": gzip.compress(ONE), "headers": {"Content-Encoding": "x-gzip"}}),
+    (415, "unsupported_type", {"body": gzip.compress(ONE), "headers": {"Content-Encoding": "gzip, gzip"}}),
+    (415, "unsupported_type", {"body": zlib.compress(ONE), "headers": {"Content-Encoding": "deflate"}}),
 ]
 
 
@@ -172,6 +184,28 @@ def test_keys_given_twice_and_very_many_of_them_are_no_fault(bench: Bench) -> No
     answer = bench.post(b'{"events":[' + twice + b"," + many + b"]}")
     assert [r["status"] for r in answer.get_json()["results"]] == ["accepted", "accepted"]
     assert events(bench.log)[0]["value"] == "down"
+
+
+def test_a_hundred_thousand_keys_enormous_ids_and_what_is_no_event_are_rejected_alone(bench: Bench) -> None:
+    many = {f"k{i}": 0 for i in range(100_000)}
+    bad = [
+        thumb(extra=many),
+        thumb(event_id="x" * 300_000),
+        thumb(interaction_id="i" * 200_000),
+        7,
+        "thumb",
+        None,
+        [],
+        [thumb()],
+        {},
+    ]
+    raw = json.dumps({"events": [x for one in bad for x in (one, thumb())], "unknown": many}).encode()
+    answer = bench.post(gzip.compress(raw), headers={"Content-Encoding": "gzip"})
+    results = answer.get_json()["results"]
+    assert [r["status"] for r in results] == ["rejected", "accepted"] * len(bad)
+    assert {r["error"]["code"] for r in results[:4:2]} == {"too_large"}
+    assert all(len(r["event_id"] or "") <= 128 for r in results)
+    assert len(events(bench.log)) == len(events(bench.log, REJECTED)) == len(bad)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
