@@ -71,10 +71,11 @@ class Eraser:
             notes = cursor.execute(_NOTES).fetchall()
             forgets = Forgets(cursor.execute(_FORGETS).fetchall())
         of_log, of_file = [n for n in notes if n[0]], [n for n in notes if not n[0]]
-        if of_log and isinstance(self._log, Erasable):
-            for topic, partition, start, stop in merged([note[:4] for note in of_log]):
-                self._erase_stretch(self._log, forgets, (topic, partition), start, stop)
-            self._log.purge()
+        if of_log:
+            if isinstance(self._log, Erasable):
+                for topic, partition, start, stop in merged([note[:4] for note in of_log]):
+                    self._erase_stretch(self._log, forgets, (topic, partition), start, stop)
+                self._log.purge()
             self._finish(of_log)
         if of_file:
             for file in self._neighbours.glob("*"):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
+import pytest
 
 from eventlog.events import Event
+from eventlog.forgetting import actor_digest
 from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, asked, event, fact, picked, tell, trial
 
@@ -163,3 +165,17 @@ def test_the_story_ends_with_a_running_test(bench: Bench) -> None:
     item = only(bench)
     assert (item["state"], item["raters"], item["k"]) == ("running", 6, 1)
     assert 0.4 < item["interval"][0] < item["rate"] < item["interval"][1]
+
+
+@pytest.mark.parametrize(("metrics", "state"), [({"support": {"wins": 40}}, "promote"), ({}, "held")])
+def test_a_decision_stands_when_its_voters_are_forgotten(bench: Bench, metrics: dict[str, Any], state: str) -> None:
+    """A fact with the test's figures was its decision; without them a person promoted over a running test."""
+    register(bench)
+    bench.put(*(e for n in range(3) for e in trial(f"t{n}", 1 + n, True, f"q{n}", rater="ann")))
+    bench.put(fact("model.promoted", "promoted", 10, adapter_id=CHALLENGER, baseline="base", metrics=metrics))
+    assert only(bench)["wins"] == 3
+    digest = actor_digest("default", "ann")
+    bench.put(event("forget", "forgets ann", 20, actor_digest=digest, before="2100-01-01T00:00:00Z"))
+    item = only(bench)
+    assert (item["wins"], item["state"], item["ended_by"]) == (0, state, "promoted")
+    assert bench.get("models")["champion"] == CHALLENGER
