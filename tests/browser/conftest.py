@@ -150,7 +150,7 @@ def item(name: str = "i-1", replies: list[Any] = REPLIES) -> dict[str, Any]:
 
 
 @pytest.fixture
-def mount(page: Any, stub: Any) -> Callable[..., Any]:
+def mount(page: Any, stub: Any) -> Iterator[Callable[..., Any]]:
     """Opens the host page and puts one element into it; answers with the element's locator."""
 
     def open_page(tag: str, interaction: dict[str, Any] | None = None, **attributes: str) -> Any:
@@ -171,7 +171,9 @@ def mount(page: Any, stub: Any) -> Callable[..., Any]:
         )
         return page.locator(tag)
 
-    return open_page
+    yield open_page
+    # What is on its way when the collector goes would end as an error in the console.
+    page.evaluate("window.Thumbwheel?.flush()")
 
 
 def heard(page: Any, name: str) -> list[Any]:
