@@ -12,7 +12,7 @@ import duckdb
 import pyarrow as pa
 
 from eventlog.events import decode_stored
-from eventlog.forgetting import actor_digest
+from eventlog.forgetting import actor_digest, blank
 from eventlog.log import Record
 from eventlog.topics import RUNS
 from processor.steps import decode, forget
@@ -165,7 +165,7 @@ def overwritten(records: Sequence[Record], forgets: Forgets, marks: Marks) -> di
         for made in forget(batch).erased.values():
             if made != record.value:
                 key = record.key if record.topic == RUNS else "-" * len(record.key.encode())
-                found[record.offset] = (key, made or b" " * len(record.value))
+                found[record.offset] = (key, made or blank(record.value))
         marks.update((row[1], row[3]) for row in batch.forgotten)
     return found
 
