@@ -190,11 +190,15 @@ def balanced(shown: Sequence[str], models: Mapping[str, str], challenger: str, b
 
 def outcome_of(votes: Iterable[Side]) -> Side | None:
     """Return the one outcome of an interaction: what most of its raters say, else a tie; None without a vote."""
-    counts = Counter(votes)
-    if not counts:
+    return _majority(Counter(votes))
+
+
+def _majority(counts: Counter[Side]) -> Side | None:
+    total = counts.total()
+    if not total:
         return None
     side, most = counts.most_common(1)[0]
-    return side if most * 2 > counts.total() else "tie"
+    return side if most * 2 > total else "tie"
 
 
 def decide(tally: Tally, rule: Rule) -> State:
@@ -228,7 +232,7 @@ def count(ballots: Iterable[Ballot], rule: Rule | None = None) -> Tally:
     votes = _Votes()
     for ballot in sorted(ballots, key=lambda b: (b.arrived, b.event_id)):
         votes.take(ballot)
-        if rule is None:
+        if rule is None or not votes.may_decide(rule):
             continue
         tally = votes.tally()
         tally.state = decide(tally, rule)
@@ -244,7 +248,10 @@ class _Votes:
     def __init__(self) -> None:
         self._latest: dict[tuple[str, str], Ballot] = {}
         self._retracted: set[str] = set()
+        # Who voted with which event, by interaction; one issued pick may come under any number of names.
+        self._actors: dict[tuple[str, str], str] = {}
         self._sides: dict[str, dict[str, Side]] = defaultdict(dict)
+        self._by_side: dict[str, Counter[Side]] = defaultdict(Counter)
         self._outcomes: dict[str, Side] = {}
         self._counts: Counter[str] = Counter()
 
@@ -252,36 +259,40 @@ class _Votes:
         if ballot.retracts is not None:
             self._retracted.add(ballot.retracts)
         else:
+            self._actors[ballot.interaction_id, ballot.event_id] = ballot.actor_id
             held = self._latest.get((ballot.interaction_id, ballot.actor_id))
             if held is None or ballot.moment > held.moment:
                 self._latest[ballot.interaction_id, ballot.actor_id] = ballot
-        for key, vote in self._votes_of(ballot):
-            sides = self._sides[key[0]]
-            if vote.event_id in self._retracted:
-                sides.pop(key[1], None)
-            else:
-                sides[key[1]] = vote.side
-        self._settle(ballot.interaction_id)
+        if (vote := self._vote_of(ballot)) is not None:
+            self._place(vote)
 
-    def _votes_of(self, ballot: Ballot) -> list[tuple[tuple[str, str], Ballot]]:
-        """Return the votes the ballot may change: its actor's, or the one it takes back."""
+    def _vote_of(self, ballot: Ballot) -> Ballot | None:
+        """Return the vote in force that the ballot may change: its actor's, or the one it takes back."""
         if ballot.retracts is None:
-            key = (ballot.interaction_id, ballot.actor_id)
-            return [(key, self._latest[key])]
-        return [
-            (key, vote)
-            for actor in list(self._sides[ballot.interaction_id])
-            if (vote := self._latest[key := (ballot.interaction_id, actor)]).event_id == ballot.retracts
-        ]
+            return self._latest[ballot.interaction_id, ballot.actor_id]
+        actor = self._actors.get((ballot.interaction_id, ballot.retracts))
+        vote = None if actor is None else self._latest[ballot.interaction_id, actor]
+        return vote if vote is not None and vote.event_id == ballot.retracts else None
 
-    def _settle(self, interaction_id: str) -> None:
-        before = self._outcomes.pop(interaction_id, None)
+    def _place(self, vote: Ballot) -> None:
+        sides, by_side = self._sides[vote.interaction_id], self._by_side[vote.interaction_id]
+        if (was := sides.pop(vote.actor_id, None)) is not None:
+            by_side[was] -= 1
+        if vote.event_id not in self._retracted:
+            sides[vote.actor_id] = vote.side
+            by_side[vote.side] += 1
+        before = self._outcomes.pop(vote.interaction_id, None)
         if before:
             self._counts[before] -= 1
-        after = outcome_of(self._sides[interaction_id].values())
+        after = _majority(by_side)
         if after:
-            self._outcomes[interaction_id] = after
+            self._outcomes[vote.interaction_id] = after
             self._counts[after] += 1
+
+    def may_decide(self, rule: Rule) -> bool:
+        """Say whether the counts alone leave a decision open; without it no look at the raters is needed."""
+        wins, losses = self._counts["win"], self._counts["loss"]
+        return wins + losses >= rule.max_picks or log_e_value(wins, losses) >= math.log(rule.needed_e)
 
     def tally(self) -> Tally:
         raters: dict[str, list[int]] = defaultdict(lambda: [0, 0])
