@@ -91,9 +91,11 @@ def test_a_time_outside_the_calendar_is_rejected_and_costs_its_neighbour_nothing
 def test_rejected_events_leave_no_memory_behind_however_seldom_python_looks_for_it(bench: Bench) -> None:
     gc.collect()
     gc.disable()
+    # What other tests still hold is not this one's.
+    before = [one for one in gc.get_objects() if isinstance(one, EventError)]
     try:
         assert bench.post([thumb(value="sideways"), thumb()] * 20).status_code == 207
-        assert [one for one in gc.get_objects() if isinstance(one, EventError)] == []
+        assert [one for one in gc.get_objects() if isinstance(one, EventError) and one not in before] == []
     finally:
         gc.enable()
 
