@@ -67,6 +67,7 @@ def wait_for_ends(program: Program, ends: int, load: Load, seconds: float) -> No
     """Wait until so many starts have ended at their point."""
     deadline = time.monotonic() + seconds
     while program.ended < ends:
+        assert not program.wrong, program.wrong
         assert time.monotonic() < deadline, f"{program.ended} of {ends} ends, {load.accepted} accepted"
         time.sleep(0.1)
 

@@ -24,7 +24,7 @@ from typing import Any
 POINTS = {
     "parsed": ("collector.events", "read_batch", "after"),
     "before-append": ("collector.intake", "Intake._append", "before"),
-    "mid-append": ("eventlog.sqlite", "SqliteLog._insert_rows", "after"),
+    "mid-append": ("eventlog.sqlite", "SqliteLog._insert_all", "after"),
     "synced": ("eventlog.sqlite", "SqliteLog._commit", "after"),
     "sent": ("eventlog.kafka_sender", "_hand_over", "after"),
     "acknowledged": ("eventlog.kafka_sender", "Sender.send", "after"),
