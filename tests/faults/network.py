@@ -34,10 +34,12 @@ class Network:
         self._loop = asyncio.new_event_loop()
         self._moving = asyncio.Event()
         self._moving.set()
-        self._server = self._loop.run_until_complete(asyncio.start_server(self._connect, "127.0.0.1", 0))
-        self.port: int = self._server.sockets[0].getsockname()[1]
+        # In a thread of its own from the first: the calling one may be inside another loop.
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._thread.start()
+        starting = asyncio.start_server(self._connect, "127.0.0.1", 0)
+        self._server = asyncio.run_coroutine_threadsafe(starting, self._loop).result(10)
+        self.port: int = self._server.sockets[0].getsockname()[1]
 
     @contextlib.contextmanager
     def being(self, mode: str) -> Iterator[None]:

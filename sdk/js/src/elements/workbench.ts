@@ -241,7 +241,8 @@ export class ThumbwheelWorkbench extends FeedbackElement {
   }
 
   protected override onKey(key: string): boolean {
-    if (!this.editor) return false;
+    // A person may also leave an item whose replies are still coming.
+    if (!this.editor && !(key.startsWith("Arrow") && this.hasAttribute("loading"))) return false;
     const candidate = this.interaction?.candidates[Number(key) - 1];
     if (/^[1-8]$/.test(key) && candidate) this.pick(candidate.candidate_id);
     else if (key === "0" || key === "t") this.tie();
