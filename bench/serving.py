@@ -84,7 +84,7 @@ def serve_bare(port: int, workers: int) -> None:
     from collector.__main__ import THREADS
     from eventlog.serve import serve
 
-    serve(make_bare, Bind("127.0.0.1", port), workers=workers, threads=THREADS)
+    serve(make_bare, Bind("127.0.0.1", port), service="bare", workers=workers, threads=THREADS)
 
 
 def free_port() -> int:
