@@ -57,7 +57,9 @@ bench: setup-test
 	@for program in log_append log_writers collector rivals processor candidates raters trainer_overhead; do \
 		[ -f bench/$$program.py ] || continue; \
 		printf '\n== bench.%s\n' $$program; $(BIN)/python -m bench.$$program || failed="$$failed $$program"; \
-	done; [ -z "$$failed" ] || { echo "Failed or below target:$$failed" >&2; exit 1; }
+	done; \
+	if command -v npm >/dev/null; then printf '\n== sizes of the browser SDK\n'; npm --prefix sdk/js run --silent size; fi; \
+	[ -z "$$failed" ] || { echo "Failed or below target:$$failed" >&2; exit 1; }
 	@echo "Left out: bench.guards, which calibrates the guards and takes half an hour: $(BIN)/python -m bench.guards"
 
 lock:
