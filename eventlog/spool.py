@@ -111,7 +111,7 @@ class SpooledLog:
         return self._reached().reader(positions)
 
     def check(self) -> None:
-        """Raise LogUnavailable when neither the brokers nor the disk take entries."""
+        """Raise LogUnavailable when the disk takes no entries; brokers that are away are no reason to."""
         self._spool.check()
 
     def close(self, timeout_s: float = 5.0) -> None:

@@ -19,3 +19,9 @@ def rng(request: pytest.FixtureRequest) -> random.Random:
     seed = f"{SEED}-{request.node.name}"
     print("seed", seed)
     return random.Random(seed)
+
+
+@pytest.fixture
+def seed(rng: random.Random) -> int:
+    """A seed for the scenario's load."""
+    return rng.randrange(2**32)

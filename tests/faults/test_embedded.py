@@ -36,11 +36,6 @@ def system(tmp_path: Path) -> Iterator[System]:
         yield started
 
 
-@pytest.fixture
-def seed(rng: random.Random) -> int:
-    return rng.randrange(2**32)
-
-
 def load_on(system: System, seed: int, **options: float) -> Load:
     return Load(system.collector.port, system.secret, seed, **options)  # type: ignore[arg-type]
 

@@ -44,11 +44,6 @@ def on_one_broker(
         broker.kill()
 
 
-@pytest.fixture
-def seed(rng: random.Random) -> int:
-    return rng.randrange(2**32)
-
-
 def test_killed_at_every_point_of_an_event_s_way(tmp_path: Path, rng: random.Random, seed: int) -> None:
     with on_one_broker(tmp_path) as (system, _):
         with load_on(system, seed, rate=3000) as load:
