@@ -111,6 +111,8 @@ def test_a_browser_without_keepalive_sends_a_beacon_that_needs_no_preflight(site
 def test_more_than_a_closing_tab_may_send_waits_for_the_next_visit(site: Site, page: Any) -> None:
     page.goto(site.page("many"))
     page.evaluate("() => { give(0, 400); location.href = '/empty' }")
+    # Two navigations at once: the later one may end the other.
+    page.wait_for_url("**/empty")
     page.goto(site.page("many"))
     found = site.wait("many", 400)
     assert {event["candidate_id"] for event in found} == set(names(0, 400))
