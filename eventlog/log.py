@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.events import Event, encode
+from eventlog.membership import Member
 from eventlog.settings import without_secrets
 from eventlog.topics import topic_for
 
@@ -78,6 +79,12 @@ class Log(Protocol):
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
         """Return a reader that starts at the given next offsets, by (topic, partition)."""
+
+    def member(self, name: str, session_s: float) -> Member:
+        """Take part, under a name of its own, in sharing the partitions; one unheard of for `session_s` seconds is out.
+
+        Returns before partitions are assigned. Raises LogUnavailable.
+        """
 
     def check(self) -> None:
         """Raise LogUnavailable when the log cannot be reached."""

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.log import Entry, Log, Position, Reader, Record, open_log
+from eventlog.membership import Member
 from eventlog.sqlite import SqliteLog
 from eventlog.topics import TOPICS
 
@@ -109,6 +110,10 @@ class SpooledLog:
     def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
         """Return a reader of what is on the brokers."""
         return self._reached().reader(positions)
+
+    def member(self, name: str, session_s: float) -> Member:
+        """Take part in sharing the partitions on the brokers."""
+        return self._reached().member(name, session_s)
 
     def check(self) -> None:
         """Raise LogUnavailable when the disk takes no entries; brokers that are away are no reason to."""

@@ -22,10 +22,11 @@ import apsw
 
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.log import Entry, Position, offset_not_in_log
+from eventlog.membership import Member, SoleOwner
 from eventlog.pipes import poke_all
 from eventlog.sqlite_eraser import CLEAN, SqliteEraser
 from eventlog.sqlite_reader import SqliteReader, connect_to_read
-from eventlog.topics import REJECTED, RUNS, TOPICS, partition_of
+from eventlog.topics import EVENTS, REJECTED, RUNS, TOPICS, partition_of
 
 # 3.51.3 fixes the WAL-reset bug that can lose committed pages with several writers; 3.44.6 and 3.50.7 carry the fix.
 SAFE_SQLITE = (3, 51, 3)
@@ -340,6 +341,10 @@ class SqliteLog:
             if offset > end or (offset < start and topic != REJECTED):
                 raise offset_not_in_log(f"{topic} {partition}: {offset} of {start}..{end}")
         return SqliteReader(self.path, {place: self._names[place[0]][place[1]] for place in positions}, positions)
+
+    def member(self, name: str, session_s: float) -> Member:
+        """Return the owner of all partitions: there is one processor per embedded log."""
+        return SoleOwner(self.partitions(EVENTS))
 
     # -- taking away
 

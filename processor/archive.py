@@ -23,6 +23,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 from eventlog.errors import ThumbwheelError
 from eventlog.log import Entry, Log, Position, Reader, Record, offset_not_in_log
+from eventlog.membership import Member
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -194,6 +195,10 @@ class ArchivedLog:
                 raise offset_not_in_log(f"{place[0]} {place[1]}: {offset}, neither in the archive")
             wanted.extend(needed)
         return ArchivedReader(self, wanted, positions) if wanted else self._log.reader(positions)
+
+    def member(self, name: str, session_s: float) -> Member:
+        """Take part in sharing the log's partitions."""
+        return self._log.member(name, session_s)
 
     def check(self) -> None:
         """Raise LogUnavailable when the log cannot be reached."""
