@@ -19,10 +19,9 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 
-from tests.faults.load import Load
+from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS
+from tests.faults.on_kafka import PARTITIONS
 from tests.faults.system import Program, System, running
-from tests.faults.test_embedded import COLLECTOR_POINTS, PROCESSOR_POINTS
-from tests.faults.test_on_kafka import PARTITIONS
 from tests.kafka_broker import Broker
 
 REPORT_S = 10.0
@@ -52,9 +51,8 @@ class Faults:
 
     def _armed(self) -> None:
         name, program = self._program()
-        point = self._rng.choice(COLLECTOR_POINTS if name == "collector" else PROCESSOR_POINTS)
-        if self._broker and point in ("mid-append", "synced"):
-            point = "sent"
+        of_collector = COLLECTOR_POINTS["kafka" if self._broker else "sqlite"]
+        point = self._rng.choice(of_collector if name == "collector" else PROCESSOR_POINTS)
         self.done[f"{name} killed: {point}"] += 1
         arms = iter([{"FAULT_POINT": point, "FAULT_AFTER": str(self._rng.randrange(1, 50))}])
         program.arm = lambda: next(arms, {})
@@ -99,7 +97,7 @@ def soak(system: System, broker: Broker | None, minutes: float, rate: float, rng
     faults = Faults(system, broker, rng)
     begun = time.monotonic()
     reported, accepted = begun, 0
-    with Load(system.collector.port, system.secret, rng.randrange(2**32), rate) as load:
+    with system.load(rng.randrange(2**32), rate) as load:
         while time.monotonic() - begun < minutes * 60:
             time.sleep(rng.uniform(1.0, 8.0))
             faults.one()

@@ -20,6 +20,7 @@ from eventlog.control import Control
 from eventlog.settings import Settings
 from processor.replay import replay, store_path
 from tests.faults.ledger import Ledger, Verdict
+from tests.faults.load import Load
 from tests.kafka_broker import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -157,6 +158,10 @@ class System:
     def database(self) -> Path:
         """Return where the processor keeps its tables."""
         return store_path(self.settings)
+
+    def load(self, seed: int, rate: float = 5000.0, twice: bool = False) -> Load:
+        """Return events to post at about `rate` a second; `twice`: each batch again once it is answered."""
+        return Load(self.collector.port, self.secret, seed, rate, twice=twice)
 
     def wait_ready(self) -> None:
         """Wait until both are."""

@@ -10,7 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -20,13 +20,11 @@ import pytest
 from eventlog.log import Entry, open_log
 from eventlog.topics import EVENTS as TOPIC
 from tests.faults.conftest import EVENTS, ROUNDS
-from tests.faults.load import Load
-from tests.faults.system import Program, System, running
+from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS, restart_armed, wait_for_ends
+from tests.faults.system import System, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
-COLLECTOR_POINTS = ("parsed", "before-append", "mid-append", "synced")
-PROCESSOR_POINTS = ("mid-transaction", "committed")
 HOLD = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print(1, flush=True); time.sleep(60)"
 
 
@@ -36,43 +34,12 @@ def system(tmp_path: Path) -> Iterator[System]:
         yield started
 
 
-def load_on(system: System, seed: int, **options: float) -> Load:
-    return Load(system.collector.port, system.secret, seed, **options)  # type: ignore[arg-type]
-
-
-def arm_in_turn(points: tuple[str, ...], rng: random.Random, most: int) -> Callable[[], Mapping[str, str]]:
-    """Return what arms each start with the next point, at a random pass."""
-    starts = iter([point for _ in range(ROUNDS) for point in points])
-
-    def arm() -> Mapping[str, str]:
-        point = next(starts, None)
-        return {"FAULT_POINT": point, "FAULT_AFTER": str(rng.randrange(1, most))} if point else {}
-
-    return arm
-
-
-def restart_armed(program: Program, points: tuple[str, ...], rng: random.Random, most: int) -> int:
-    """End the program so that it starts armed; return how many ends to wait for."""
-    program.arm = arm_in_turn(points, rng, most)
-    program.signal(signal.SIGKILL)
-    return program.ended + 1 + ROUNDS * len(points)
-
-
-def wait_for_ends(program: Program, ends: int, load: Load, seconds: float) -> None:
-    """Wait until so many starts have ended at their point."""
-    deadline = time.monotonic() + seconds
-    while program.ended < ends:
-        assert not program.wrong, program.wrong
-        assert time.monotonic() < deadline, f"{program.ended} of {ends} ends, {load.accepted} accepted"
-        time.sleep(0.1)
-
-
 def test_killed_at_every_point_of_an_event_s_way(system: System, rng: random.Random, seed: int) -> None:
-    with load_on(system, seed, rate=4000) as load:
+    with system.load(seed, rate=4000) as load:
         load.wait_for(2000)
-        collector = restart_armed(system.collector, COLLECTOR_POINTS, rng, 40)
+        collector = restart_armed(system.collector, COLLECTOR_POINTS["sqlite"], rng, 40)
         processor = restart_armed(system.processor, PROCESSOR_POINTS, rng, 20)
-        wait_for_ends(system.collector, collector, load, 60 + 15 * ROUNDS * len(COLLECTOR_POINTS))
+        wait_for_ends(system.collector, collector, load, 60 + 15 * ROUNDS * len(COLLECTOR_POINTS["sqlite"]))
         wait_for_ends(system.processor, processor, load, 60 + 15 * ROUNDS * len(PROCESSOR_POINTS))
         load.wait_for(EVENTS)
     assert system.settle(load.ledger).clean
@@ -81,7 +48,7 @@ def test_killed_at_every_point_of_an_event_s_way(system: System, rng: random.Ran
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
 def test_stopped_at_random_moments(system: System, rng: random.Random, seed: int, number: signal.Signals) -> None:
-    with load_on(system, seed) as load:
+    with system.load(seed) as load:
         for _ in range(2 * ROUNDS):
             for program in rng.sample(list(system.programs.values()), 2):
                 time.sleep(rng.uniform(0.0, 1.0))
@@ -95,14 +62,14 @@ def test_a_build_that_commits_offsets_before_rows_is_caught(system: System, rng:
     """The ledger's own check: what this suite looks for, it sees."""
     system.processor.arm = lambda: {"FAULT_POINT": "offsets-first", "FAULT_AFTER": str(rng.randrange(2, 10))}
     system.processor.signal(signal.SIGKILL)
-    with load_on(system, seed) as load:
+    with system.load(seed) as load:
         wait_for_ends(system.processor, 3, load, 90)
         load.wait_for(10_000)
     assert system.settle(load.ledger, seconds=10).lost > 0
 
 
 def test_every_event_delivered_twice(system: System, seed: int) -> None:
-    with load_on(system, seed, rate=20_000, twice=True) as load:
+    with system.load(seed, rate=20_000, twice=True) as load:
         load.wait_for(EVENTS)
     assert system.settle(load.ledger).clean
     # Doubled in the log itself, too: its first records again.
@@ -121,7 +88,7 @@ def test_poison_at_the_head_of_a_partition(tmp_path: Path, seed: int) -> None:
     log.append([Entry(TOPIC, "i-0", raw) for raw in poison])
     log.close()
     with running(home) as system:
-        with load_on(system, seed, rate=20_000) as load:
+        with system.load(seed, rate=20_000) as load:
             load.wait_for(EVENTS)
         assert system.settle(load.ledger).clean
         with duckdb.connect(str(system.database), read_only=True) as db:
@@ -132,7 +99,7 @@ def test_poison_at_the_head_of_a_partition(tmp_path: Path, seed: int) -> None:
 def test_a_batch_that_takes_long(system: System, seed: int) -> None:
     system.processor.arm = lambda: {"FAULT_POINT": "slow-batch", "FAULT_AFTER": str(10 * ROUNDS)}
     system.processor.signal(signal.SIGKILL)
-    with load_on(system, seed, rate=20_000) as load:
+    with system.load(seed, rate=20_000) as load:
         load.wait_for(EVENTS)
     assert system.settle(load.ledger).clean
 
@@ -167,7 +134,7 @@ def fill(place: Path) -> Path:
 @pytest.mark.parametrize("folder", ["log", "processor"])
 def test_a_full_disk(tmp_path: Path, rng: random.Random, seed: int, folder: str) -> None:
     with small_disk(tmp_path / "home" / folder, 400) as disk, running(tmp_path / "home") as system:
-        with load_on(system, seed, rate=4000) as load:
+        with system.load(seed, rate=4000) as load:
             for _ in range(ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(1000, 5000))
                 ballast = fill(disk)
@@ -180,7 +147,7 @@ def test_a_full_disk(tmp_path: Path, rng: random.Random, seed: int, folder: str)
 
 
 def test_the_database_is_deleted_or_cut_off(system: System, rng: random.Random, seed: int) -> None:
-    with load_on(system, seed) as load:
+    with system.load(seed) as load:
         load.wait_for(EVENTS // 2)
         system.processor.stop()
         for file in system.database.parent.glob(f"{system.database.name}*"):
@@ -204,7 +171,7 @@ def test_the_database_is_deleted_or_cut_off(system: System, rng: random.Random, 
 
 
 def test_a_database_that_another_process_holds(system: System, seed: int) -> None:
-    with load_on(system, seed) as load:
+    with system.load(seed) as load:
         load.wait_for(EVENTS // 2)
         system.processor.stop()
         holder = subprocess.Popen([sys.executable, "-c", HOLD, str(system.database)], stdout=subprocess.PIPE)
@@ -220,7 +187,7 @@ def test_a_database_that_another_process_holds(system: System, seed: int) -> Non
 
 
 def test_a_log_cut_off_before_the_processor_read_it(system: System, seed: int) -> None:
-    with load_on(system, seed, rate=20_000) as load:
+    with system.load(seed, rate=20_000) as load:
         load.wait_for(EVENTS // 2)
         system.processor.stop()
         load.wait_for(EVENTS)
@@ -244,7 +211,7 @@ def test_the_clock_jumps(tmp_path: Path, rng: random.Random, seed: int) -> None:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
     with running(tmp_path / "home", extra=extra) as system:
-        with load_on(system, seed) as load:
+        with system.load(seed) as load:
             for _ in range(3 * ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(500, 3000))
                 aside = tmp_path / "next"

@@ -4,53 +4,28 @@ from __future__ import annotations
 
 import random
 import signal
-import socket
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 
-import pytest
-
 from tests.faults.conftest import EVENTS, ROUNDS
-from tests.faults.system import System, running
-from tests.faults.test_embedded import load_on, restart_armed, wait_for_ends
-from tests.kafka_broker import Broker, apache_kafka, free_port
+from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS, restart_armed, wait_for_ends
+from tests.faults.on_kafka import MARKS, PARTITIONS, Wire, on_one_broker
+from tests.faults.system import running
+from tests.kafka_broker import Broker, free_port
 from tests.waiting import eventually
 
-pytestmark = [
-    pytest.mark.slow, pytest.mark.faults, pytest.mark.kafka,
-    pytest.mark.skipif(not apache_kafka(), reason="needs Apache Kafka in ../shared/kafka and Java 17"),
-]  # fmt: skip
-COLLECTOR_POINTS = ("parsed", "before-append", "sent", "acknowledged")
-PROCESSOR_POINTS = ("mid-transaction", "committed")
-PARTITIONS = {"THUMBWHEEL_PARTITIONS": "4"}
+pytestmark = MARKS
 # Longer than the producer's delivery time-out (10 s), which a wedged client would not survive.
 FREEZE_S = 14.0
 
 
-@contextmanager
-def on_one_broker(
-    folder: Path, broker: Broker | None = None, extra: Mapping[str, str] | None = None
-) -> Iterator[tuple[System, Broker]]:
-    """Yield a system and the one broker it is on."""
-    broker = broker or Broker.apache(folder / "kafka")
-    broker.start().wait()
-    try:
-        with running(folder / "home", f"kafka://{broker.address}", {**PARTITIONS, **(extra or {})}) as system:
-            yield system, broker
-    finally:
-        broker.kill()
-
-
 def test_killed_at_every_point_of_an_event_s_way(tmp_path: Path, rng: random.Random, seed: int) -> None:
     with on_one_broker(tmp_path) as (system, _):
-        with load_on(system, seed, rate=3000) as load:
+        with system.load(seed, rate=3000) as load:
             load.wait_for(2000)
-            collector = restart_armed(system.collector, COLLECTOR_POINTS, rng, 40)
+            collector = restart_armed(system.collector, COLLECTOR_POINTS["kafka"], rng, 40)
             processor = restart_armed(system.processor, PROCESSOR_POINTS, rng, 20)
-            wait_for_ends(system.collector, collector, load, 60 + 20 * ROUNDS * len(COLLECTOR_POINTS))
+            wait_for_ends(system.collector, collector, load, 60 + 20 * ROUNDS * len(COLLECTOR_POINTS["kafka"]))
             wait_for_ends(system.processor, processor, load, 60 + 20 * ROUNDS * len(PROCESSOR_POINTS))
             load.wait_for(EVENTS)
         assert system.settle(load.ledger).clean
@@ -59,7 +34,7 @@ def test_killed_at_every_point_of_an_event_s_way(tmp_path: Path, rng: random.Ran
 
 def test_a_broker_killed_and_started_again(tmp_path: Path, rng: random.Random, seed: int) -> None:
     with on_one_broker(tmp_path) as (system, broker):
-        with load_on(system, seed) as load:
+        with system.load(seed) as load:
             for _ in range(ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(500, 5000))
                 broker.kill()
@@ -76,7 +51,7 @@ def test_with_a_spool_a_broker_away_for_long_is_not_noticed_by_clients(
 ) -> None:
     spool = tmp_path / "spool"
     with on_one_broker(tmp_path, extra={"THUMBWHEEL_COLLECTOR_SPOOL": str(spool)}) as (system, broker):
-        with load_on(system, seed) as load:
+        with system.load(seed) as load:
             load.wait_for(2000)
             broker.kill()
             load.wait_for(EVENTS // 2)
@@ -92,7 +67,7 @@ def test_with_a_spool_a_broker_away_for_long_is_not_noticed_by_clients(
 
 def test_a_broker_frozen_past_every_time_out(tmp_path: Path, rng: random.Random, seed: int) -> None:
     with on_one_broker(tmp_path) as (system, broker):
-        with load_on(system, seed) as load:
+        with system.load(seed) as load:
             load.wait_for(rng.randrange(1000, 10_000))
             broker.freeze()
             time.sleep(FREEZE_S * max(1, ROUNDS // 10))
@@ -107,7 +82,7 @@ def test_a_broker_frozen_past_every_time_out(tmp_path: Path, rng: random.Random,
 
 def test_a_processor_frozen_while_the_broker_goes_on(tmp_path: Path, rng: random.Random, seed: int) -> None:
     with on_one_broker(tmp_path) as (system, broker):
-        with load_on(system, seed, rate=8000) as load:
+        with system.load(seed, rate=8000) as load:
             load.wait_for(5000)
             system.processor.signal(signal.SIGSTOP)
             load.wait_for(EVENTS // 2)
@@ -128,7 +103,7 @@ def test_three_brokers_with_one_lost_and_with_two_lost(tmp_path: Path, seed: int
             broker.wait()
         servers = ",".join(broker.address for broker in brokers)
         with running(tmp_path / "home", f"kafka://{servers}", PARTITIONS) as system:
-            with load_on(system, seed) as load:
+            with system.load(seed) as load:
                 load.wait_for(5000)
                 brokers[0].kill()
                 load.wait_for(load.accepted + 5000)
@@ -147,55 +122,6 @@ def test_three_brokers_with_one_lost_and_with_two_lost(tmp_path: Path, seed: int
             broker.kill()
 
 
-class Wire:
-    """Passes bytes between clients and a broker; `cut` drops what the broker answers, then the connections."""
-
-    def __init__(self, port: int, to: int) -> None:
-        self._to = to
-        self._cutting = threading.Event()
-        self._server = socket.create_server(("127.0.0.1", port))
-        self._open: list[socket.socket] = []
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def _accept(self) -> None:
-        while True:
-            try:
-                client, _ = self._server.accept()
-            except OSError:
-                return
-            try:
-                broker = socket.create_connection(("127.0.0.1", self._to))
-            except OSError:
-                client.close()
-                continue
-            self._open += [client, broker]
-            threading.Thread(target=self._pass, args=(client, broker, False), daemon=True).start()
-            threading.Thread(target=self._pass, args=(broker, client, True), daemon=True).start()
-
-    def _pass(self, source: socket.socket, target: socket.socket, answers: bool) -> None:
-        try:
-            while data := source.recv(65536):
-                if answers and self._cutting.is_set():
-                    break
-                target.sendall(data)
-        except OSError:
-            pass
-        for one in (source, target):
-            one.close()
-
-    def cut(self, seconds: float) -> None:
-        """Requests arrive, answers do not, for so long."""
-        self._cutting.set()
-        time.sleep(seconds)
-        self._cutting.clear()
-
-    def close(self) -> None:
-        """End every connection."""
-        self._server.close()
-        for one in self._open:
-            one.close()
-
-
 def test_acknowledgements_lost_on_the_way_back(tmp_path: Path, rng: random.Random, seed: int) -> None:
     behind, front = free_port(2), free_port()
     listeners = "\n".join((
@@ -207,7 +133,7 @@ def test_acknowledgements_lost_on_the_way_back(tmp_path: Path, rng: random.Rando
     broker.address = f"127.0.0.1:{front}"
     try:
         with on_one_broker(tmp_path, broker) as (system, _):
-            with load_on(system, seed) as load:
+            with system.load(seed) as load:
                 for _ in range(3 * ROUNDS):
                     load.wait_for(load.accepted + rng.randrange(500, 3000))
                     wire.cut(rng.uniform(0.05, 1.0))
