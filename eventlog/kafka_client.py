@@ -168,7 +168,10 @@ def _describe(admin: KafkaAdminClient) -> dict[str, tuple[int, int]]:
 
 
 def _create(admin: KafkaAdminClient, names: list[str], partitions: int, brokers: int) -> None:
-    """Create topics; several processes may do so at once. Kafka's default would drop records after 7 days."""
+    """Create topics; several processes may do so at once.
+
+    Kafka's defaults would drop records after 7 days, and refuse those of a sender whose clock is an hour ahead.
+    """
     replicated = brokers >= REPLICAS
     wanted = {
         name: {
@@ -178,6 +181,7 @@ def _create(admin: KafkaAdminClient, names: list[str], partitions: int, brokers:
                 "retention.ms": str(REJECTED_RETENTION_MS if name == REJECTED else -1),
                 "retention.bytes": "-1",
                 "cleanup.policy": "delete",
+                "message.timestamp.type": "LogAppendTime",
                 "min.insync.replicas": str(MIN_IN_SYNC if replicated else 1),
             },
         }

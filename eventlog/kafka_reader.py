@@ -86,6 +86,10 @@ class KafkaReader:
                 except KafkaError as error:
                     log.warning("Reading from Kafka failed, trying again: %s", error)
                     time.sleep(RETRY_SECONDS)
+        except Exception as error:  # A fault in the client must reach `poll`, or reading stops unseen.
+            log.exception("Reading from Kafka ended")
+            why = f"{type(error).__name__}: {error}"
+            self._end(LogUnavailable(f"Reading from Kafka ended: {why}", "Restart this process."))
         finally:
             self._consumer.close(autocommit=False, timeout_ms=1000)
 
@@ -119,10 +123,13 @@ class KafkaReader:
                     self._consumer.seek(place, starts[place])
                 return True
         where = ", ".join(f"{place.topic} {place.partition}" for place in lost) or str(error)
-        with self._changed:
-            self._error = offset_not_in_log(where)
-            self._changed.notify_all()
+        self._end(offset_not_in_log(where))
         return False
+
+    def _end(self, error: LogUnavailable) -> None:
+        with self._changed:
+            self._error = error
+            self._changed.notify_all()
 
     def wake(self) -> None:
         """Make a `poll` that waits in another thread return at once."""

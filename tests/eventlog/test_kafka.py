@@ -120,6 +120,7 @@ def test_an_unknown_option_is_named(option: str) -> None:
 def test_topics_are_made_to_keep_every_record_and_rejected_ones_for_30_days(log: KafkaLog, empty: Broker) -> None:
     kept = {topic: settings_of(empty, topic)["retention.ms"] for topic in TOPICS}
     assert kept == {EVENTS: "-1", RUNS: "-1", REJECTED: str(30 * 24 * 3600 * 1000)}
+    assert {settings_of(empty, topic)["message.timestamp.type"] for topic in TOPICS} == {"LogAppendTime"}
     assert [log.partitions(topic) for topic in TOPICS] == [2, 2, 1]
 
 
@@ -319,6 +320,19 @@ def test_expired_rejected_events_are_passed_over(log: KafkaLog) -> None:
     place = (REJECTED, position.partition)
     cut(log, *place, 2)
     assert [record.offset for record in read(log, 2, {place: 0})] == [2, 3]
+
+
+def test_a_fault_inside_the_client_is_reported_to_who_reads(log: KafkaLog, monkeypatch: pytest.MonkeyPatch) -> None:
+    reader = log.reader(starts(log, [EVENTS]))
+
+    def fail(**_: object) -> None:
+        raise OSError("out of file descriptors")
+
+    monkeypatch.setattr(reader._consumer, "poll", fail)
+    with pytest.raises(LogUnavailable, match="out of file descriptors"):
+        for _ in range(20):
+            reader.poll(wait_s=0.5)
+    reader.close()
 
 
 # -- closing

@@ -15,6 +15,7 @@ from eventlog.ids import uuid7
 from tests.faults.ledger import Ledger
 
 BATCH = 100
+THREADS = 4
 TIMEOUT_S = 15.0
 
 
@@ -22,20 +23,21 @@ class Load:
     """Threads that post batches at about `rate` events a second until `stop`, and end when all is answered.
 
     Each interaction comes with a pick and two thumbs, in any order, some by clocks that are a day off. With `twice`
-    each batch is posted a second time after it was answered.
+    each batch is posted a second time after it was answered. With `asked_last` the interactions are held back until
+    all feedback on all of them is answered for, which was given a day before them.
     """
 
     def __init__(
-        self, port: int, key: str, seed: int, rate: float = 5000.0, threads: int = 4, twice: bool = False
+        self, port: int, key: str, seed: int, rate: float = 5000.0, twice: bool = False, asked_last: bool = False
     ) -> None:
         self.ledger = Ledger()
-        self._port, self._key, self._twice = port, key, twice
-        self._pause_s = BATCH * threads / rate
+        self._port, self._key, self._twice, self._asked_last = port, key, twice, asked_last
+        self._pause_s = BATCH * THREADS / rate
         self._stopping = threading.Event()
         self._giving_up = threading.Event()
         self._threads = [
             threading.Thread(target=self._run, args=(random.Random(seed + number), number), daemon=True)
-            for number in range(threads)
+            for number in range(THREADS)
         ]
 
     def __enter__(self) -> Load:
@@ -73,19 +75,29 @@ class Load:
 
     def _run(self, rng: random.Random, number: int) -> None:
         count = 0
+        held: list[dict[str, Any]] = []
         due = time.monotonic()
         while not self._stopping.is_set():
             events: list[dict[str, Any]] = []
             while len(events) < BATCH:
                 count += 1
-                events += _interaction(rng, f"i-{number}-{count}")
+                events += _interaction(rng, f"i-{number}-{count}", self._asked_last)
+            if self._asked_last:
+                held += [event for event in events if event["type"] == "interaction"]
+                events = [event for event in events if event["type"] != "interaction"]
             rng.shuffle(events)
-            self._remember(events)
-            self._deliver(events)
-            if self._twice:
-                self._deliver(events)
+            self._send(events)
             due = max(due + self._pause_s, time.monotonic() - 1.0)
             self._stopping.wait(max(0.0, due - time.monotonic()))
+        rng.shuffle(held)
+        for at in range(0, len(held), BATCH):
+            self._send(held[at : at + BATCH])
+
+    def _send(self, events: list[dict[str, Any]]) -> None:
+        self._remember(events)
+        self._deliver(events)
+        if self._twice:
+            self._deliver(events)
 
     def _remember(self, events: list[dict[str, Any]]) -> None:
         with self.ledger.lock:
@@ -132,18 +144,26 @@ class Load:
         return None
 
 
-def _interaction(rng: random.Random, interaction_id: str) -> list[dict[str, Any]]:
-    """Return an interaction with two replies, a pick and two thumbs on it."""
+def _interaction(rng: random.Random, interaction_id: str, asked_last: bool) -> list[dict[str, Any]]:
+    """Return an interaction with two replies, a pick and two thumbs on it; `asked_last`: those a day before."""
     shown = [f"{interaction_id}.a", f"{interaction_id}.b"]
     common = {"interaction_id": interaction_id, "actor": {"id": f"u-{rng.randrange(1000)}"}}
     replies = [{"candidate_id": one, "content": f"Reply {one}"} for one in shown]
     bodies: list[dict[str, Any]] = [
-        {"type": "interaction", "messages": [{"role": "user", "content": "Where is it?"}], "candidates": replies},
+        {
+            "type": "interaction",
+            "messages": [{"role": "user", "content": f"Where is {interaction_id}?"}],
+            "candidates": replies,
+        },
         {"type": "pick", "shown": shown, "outcome": "chosen", "chosen": rng.choice(shown)},
         {"type": "thumb", "candidate_id": shown[0], "value": "up"},
         {"type": "thumb", "candidate_id": shown[1], "value": "down"},
     ]
     now = datetime.now(UTC)
-    skew = timedelta(days=rng.choice((0, 0, 0, -1, 1)))
-    times = {"occurred_at": (now + skew).isoformat()}
-    return [{"event_id": str(uuid7()), **times, **common, **body} for body in bodies]
+    times = [now + timedelta(days=rng.choice((0, 0, 0, -1, 1)))] * len(bodies)
+    if asked_last:
+        times = [now] + [now - timedelta(days=1)] * 3
+    return [
+        {"event_id": str(uuid7()), "occurred_at": at.isoformat(), **common, **body}
+        for at, body in zip(times, bodies, strict=True)
+    ]

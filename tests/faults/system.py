@@ -159,9 +159,9 @@ class System:
         """Return where the processor keeps its tables."""
         return store_path(self.settings)
 
-    def load(self, seed: int, rate: float = 5000.0, twice: bool = False) -> Load:
-        """Return events to post at about `rate` a second; `twice`: each batch again once it is answered."""
-        return Load(self.collector.port, self.secret, seed, rate, twice=twice)
+    def load(self, seed: int, rate: float = 5000.0, twice: bool = False, asked_last: bool = False) -> Load:
+        """Return events to post to the collector, as `Load` says."""
+        return Load(self.collector.port, self.secret, seed, rate, twice, asked_last)
 
     def wait_ready(self) -> None:
         """Wait until both are."""

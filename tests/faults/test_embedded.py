@@ -14,17 +14,13 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-import duckdb
 import pytest
 
-from eventlog.log import Entry, open_log
-from eventlog.topics import EVENTS as TOPIC
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS, restart_armed, wait_for_ends
 from tests.faults.system import System, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 HOLD = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print(1, flush=True); time.sleep(60)"
 
 
@@ -46,18 +42,6 @@ def test_killed_at_every_point_of_an_event_s_way(system: System, rng: random.Ran
     assert system.differing_after_replay() == ()
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_stopped_at_random_moments(system: System, rng: random.Random, seed: int, number: signal.Signals) -> None:
-    with system.load(seed) as load:
-        for _ in range(2 * ROUNDS):
-            for program in rng.sample(list(system.programs.values()), 2):
-                time.sleep(rng.uniform(0.0, 1.0))
-                program.signal(number)
-            system.wait_ready()
-        load.wait_for(EVENTS)
-    assert system.settle(load.ledger).clean
-
-
 def test_a_build_that_commits_offsets_before_rows_is_caught(system: System, rng: random.Random, seed: int) -> None:
     """The ledger's own check: what this suite looks for, it sees."""
     system.processor.arm = lambda: {"FAULT_POINT": "offsets-first", "FAULT_AFTER": str(rng.randrange(2, 10))}
@@ -66,42 +50,6 @@ def test_a_build_that_commits_offsets_before_rows_is_caught(system: System, rng:
         wait_for_ends(system.processor, 3, load, 90)
         load.wait_for(10_000)
     assert system.settle(load.ledger, seconds=10).lost > 0
-
-
-def test_every_event_delivered_twice(system: System, seed: int) -> None:
-    with system.load(seed, rate=20_000, twice=True) as load:
-        load.wait_for(EVENTS)
-    assert system.settle(load.ledger).clean
-    # Doubled in the log itself, too: its first records again.
-    log = open_log(system.settings.log_url)
-    reader = log.reader({(TOPIC, 0): 0})
-    log.append([Entry(TOPIC, one.key, one.value) for one in reader.poll(5000, 5.0)])
-    reader.close()
-    log.close()
-    assert system.differing_after_replay() == ("offsets",), "the log is longer, nothing else changed"
-
-
-def test_poison_at_the_head_of_a_partition(tmp_path: Path, seed: int) -> None:
-    home = tmp_path / "home"
-    log = open_log(f"sqlite:///{home / 'log' / 'events.db'}")
-    poison = [b"", b"\xff\xfe", b"{}", b'{"type":"thumb"}', b"[" * 100_000, b'{"type":"forget"}']
-    log.append([Entry(TOPIC, "i-0", raw) for raw in poison])
-    log.close()
-    with running(home) as system:
-        with system.load(seed, rate=20_000) as load:
-            load.wait_for(EVENTS)
-        assert system.settle(load.ledger).clean
-        with duckdb.connect(str(system.database), read_only=True) as db:
-            kept = db.execute('SELECT "offset", raw FROM rejected ORDER BY "offset"').fetchall()
-    assert kept == list(enumerate(poison))
-
-
-def test_a_batch_that_takes_long(system: System, seed: int) -> None:
-    system.processor.arm = lambda: {"FAULT_POINT": "slow-batch", "FAULT_AFTER": str(10 * ROUNDS)}
-    system.processor.signal(signal.SIGKILL)
-    with system.load(seed, rate=20_000) as load:
-        load.wait_for(EVENTS)
-    assert system.settle(load.ledger).clean
 
 
 @contextmanager
@@ -200,23 +148,3 @@ def test_a_log_cut_off_before_the_processor_read_it(system: System, seed: int) -
     system.processor.stop()
     assert "does not hold the next offset" in system.processor.said()
     assert "thumbwheel replay" in system.processor.said()
-
-
-@pytest.mark.skipif(not FAKETIME.exists(), reason="needs Debian's faketime")
-def test_the_clock_jumps(tmp_path: Path, rng: random.Random, seed: int) -> None:
-    clock = tmp_path / "clock"
-    clock.write_text("+0\n")
-    extra = {
-        "LD_PRELOAD": str(FAKETIME), "FAKETIME_TIMESTAMP_FILE": str(clock), "FAKETIME_CACHE_DURATION": "1",
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }  # fmt: skip
-    with running(tmp_path / "home", extra=extra) as system:
-        with system.load(seed) as load:
-            for _ in range(3 * ROUNDS):
-                load.wait_for(load.accepted + rng.randrange(500, 3000))
-                aside = tmp_path / "next"
-                aside.write_text(f"{rng.choice((-90_000, -3600, -5, 5, 3600, 90_000)):+d}\n")
-                aside.replace(clock)
-            load.wait_for(EVENTS)
-        assert system.settle(load.ledger).clean
-        assert system.differing_after_replay() == ()

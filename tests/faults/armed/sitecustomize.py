@@ -13,6 +13,7 @@ import importlib.abc
 import importlib.machinery
 import itertools
 import os
+import select
 import signal
 import sys
 import time
@@ -93,6 +94,14 @@ class Arming(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             os._exit(70)
         setattr(place, name, wrapped(getattr(place, name), self._when, self._after))
 
+
+if "FAKETIME_TIMESTAMP_FILE" in os.environ:
+    # Under libfaketime 0.9.10 with an unfaked monotonic clock, every time.sleep of Python 3.11 raises EINVAL.
+    def sleep(seconds: float) -> None:
+        """Sleep, with a relative time."""
+        select.select([], [], [], seconds)
+
+    time.sleep = sleep
 
 if point := os.environ.get("FAULT_POINT"):
     sys.meta_path.insert(0, Arming(*POINTS[point], int(os.environ.get("FAULT_AFTER", "1"))))
