@@ -28,7 +28,7 @@ from eventlog.events import Event, decode_event, stamp
 from eventlog.ids import uuid7
 from eventlog.log import Log, append_all, open_log
 from eventlog.topics import EVENTS, TOPICS
-from processor.runner import BATCH_RECORDS, Runner, collect_garbage_rarely, store_batch
+from processor.runner import BATCH_RECORDS, Runner, store_batch, tune_interpreter
 from processor.steps import decode
 from processor.steps.batch import Batch
 from processor.store import Store, insert
@@ -108,7 +108,7 @@ def through_processor(log: Log, folder: Path) -> float:
         while any(store.offsets().get(place, 0) < offset for place, offset in end.items()):
             if ended:
                 raise ended[0]
-            time.sleep(0.005)
+            time.sleep(0.05)
         seconds = time.perf_counter() - started
         runner.stop()
     return seconds
@@ -164,7 +164,7 @@ def main() -> None:
     parser.add_argument("--profile", action="store_true")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    collect_garbage_rarely()
+    tune_interpreter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         log = open_log(f"sqlite:///{folder / 'events.db'}", partitions=1)

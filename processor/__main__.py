@@ -31,7 +31,7 @@ def create(settings: Settings) -> Any:
     from processor.duplicates import Follower
     from processor.erasing import Eraser
     from processor.replay import open_store
-    from processor.runner import Runner, collect_garbage_rarely
+    from processor.runner import Runner, tune_interpreter
 
     configure_logging("processor")
     try:
@@ -39,7 +39,7 @@ def create(settings: Settings) -> Any:
         whole = with_archive(log, settings.archive)
         store = open_store(settings, whole, _show_progress)
         control = Control.open(settings.control_url, settings.keys)
-        collect_garbage_rarely()
+        tune_interpreter()
         runner = Runner(store, whole, failed=_end)
         follower = Follower(store, whole, settings.embedder, settings.home / "processor" / "neighbours")
         eraser = Eraser(store, log, settings.home / "processor" / "neighbours")

@@ -80,11 +80,16 @@ DROP TABLE embedded;
 """
 
 
-def load_forgets(cursor: duckdb.DuckDBPyConnection, store: Store, batch: Batch) -> Forgets:
-    """Tell the batch who is forgotten, and return and store what is new in it."""
+def forgets_of(cursor: duckdb.DuckDBPyConnection, store: Store) -> Forgets:
+    """Return who is forgotten according to the tables."""
     if store.forgets is None:
         store.forgets = Forgets(cursor.execute(_FORGETS).fetchall())
-    batch.forgets = store.forgets
+    return store.forgets
+
+
+def load_forgets(cursor: duckdb.DuckDBPyConnection, store: Store, batch: Batch) -> Forgets:
+    """Tell the batch who is forgotten, and return and store what is new in it."""
+    batch.forgets = held = forgets_of(cursor, store)
     new = Forgets()
     for row in batch.facts.values():
         if row[3] != "forget":
@@ -92,7 +97,7 @@ def load_forgets(cursor: duckdb.DuckDBPyConnection, store: Store, batch: Batch) 
         fact: Any = decode_stored(row[7].encode())
         before = microseconds(fact.before)
         if not new:
-            batch.forgets = store.forgets.copy()
+            batch.forgets = held.copy()
         if batch.forgets.add(row[0], fact.actor_digest, before):
             new.add(row[0], fact.actor_digest, before)
     if new:

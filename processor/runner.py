@@ -1,7 +1,8 @@
 """Log in, DuckDB out: poll, the steps, one transaction per batch with the offsets it moved.
 
-A polling thread reads and decodes the next batch while this one is written. A batch closes at 10,000 records, or
-when the writer is free and LINGER_S have passed. A crash anywhere leaves either all of a batch or none of it.
+A polling thread reads the next batch and makes its rows while this one is written (`processor.ahead`). A batch closes
+at 10,000 records, or when the writer is free and LINGER_S have passed. A crash anywhere leaves either all of a batch or
+none of it.
 """
 
 from __future__ import annotations
@@ -9,26 +10,26 @@ from __future__ import annotations
 import gc
 import logging
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
-from typing import Any
+from contextlib import nullcontext, suppress
 
 import duckdb
-import pyarrow as pa
 
 from eventlog.errors import LogUnavailable
-from eventlog.events import decode_stored
 from eventlog.log import Log, Reader, Record
-from eventlog.topics import EVENTS, REJECTED, TOPICS
+from eventlog.topics import REJECTED, TOPICS
 from processor import metrics
-from processor.forgetting import brings_forget, fact_row, load_forgets, load_forgotten, note_erasures, take_out
-from processor.steps import decode, derive, fold, forget
-from processor.steps.batch import Batch, Copy, Key, Known
-from processor.steps.decode import copy_of, refusal
-from processor.store import Position, Store, delete_keys, insert, uuid_array
-from processor.tables import REPLACED_BY, arrow_table
+from processor.ahead import POISON, Ahead, make_rows
+from processor.forgetting import brings_forget, load_forgets, note_erasures, take_out
+from processor.known import load_known
+from processor.steps import decode
+from processor.steps.batch import Batch, Forgets
+from processor.steps.decode import refusal
+from processor.store import Position, Store, delete_keys, insert
+from processor.tables import REPLACED_BY
 
 log_lines = logging.getLogger("processor.runner")
 
@@ -36,28 +37,16 @@ BATCH_RECORDS = 10_000
 LINGER_S = 0.02
 POLL_WAIT_S = 1.0
 LAG_EVERY_S = 1.0
-# What one record can do to a batch; the batch is then split until that record stands alone, and is rejected.
-POISON = (
-    duckdb.DataError, duckdb.IntegrityError, duckdb.InvalidInputException, duckdb.ConversionException,
-    pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OverflowError,
-)  # fmt: skip
-
-_KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"
-_KNOWN_EVENTS = """
-SELECT body, "partition", true AS kept FROM events WHERE interaction_key IN (SELECT key FROM touched)
-UNION ALL
-SELECT body, 0, false FROM conflicts WHERE kind = 'event' AND interaction_key IN (SELECT key FROM touched)
-"""
-_KNOWN_FACTS = """
-SELECT project, event_key, event_id, type, subject, epoch_us(occurred_at), epoch_us(received_at), body, digest,
-    "partition", "offset"
-FROM facts WHERE event_key IN (SELECT key FROM touched)
-"""
 
 
-def collect_garbage_rarely() -> None:
-    """Let a batch's many short-lived tuples pass without a collection each; halves the Python side of a batch."""
+def tune_interpreter() -> None:
+    """Set what suits batches, for the whole process.
+
+    A batch's many short-lived tuples pass without a collection each. The thread that inserts needs the interpreter for
+    some microseconds at a time, about ten times a table, and would wait 5 ms each time for the one that makes rows.
+    """
     gc.set_threshold(200_000, 20, 100)
+    sys.setswitchinterval(0.0005)
 
 
 class Runner:
@@ -73,6 +62,7 @@ class Runner:
         self._failed = failed
         self._batch_records = batch_records
         self._stopping = threading.Event()
+        self._ahead = Ahead(store)
         self._ready: queue.Queue[tuple[Sequence[Record], Batch] | None] = queue.Queue(maxsize=1)
         self._reader: Reader | None = None
         self._threads: list[threading.Thread] = []
@@ -97,6 +87,7 @@ class Runner:
     def stop(self, timeout_s: float = 8.0) -> None:
         """End after the batch in hand."""
         self._stopping.set()
+        self._ahead.close()
         if self._reader is not None:
             self._reader.wake()
         for thread in self._threads:
@@ -111,6 +102,7 @@ class Runner:
             work()
         except BaseException as error:  # noqa: BLE001  (a thread reports whatever ended it)
             self._stopping.set()
+            self._ahead.close()
             if self.error is None:
                 self.error = error
                 log_lines.error("The processor stops: %s: %s", type(error).__name__, str(error).splitlines()[:1])
@@ -126,21 +118,19 @@ class Runner:
             wait_s = 0.0 if len(pending) >= self._batch_records else (LINGER_S if pending else POLL_WAIT_S)
             pending.extend(reader.poll(self._batch_records - len(pending), wait_s) if wait_s else ())
             full = len(pending) >= self._batch_records
-            if pending and (full or self._ready.empty()) and self._hand_over((pending, decode(pending))):
+            if pending and (full or self._ahead.idle()):
+                self._hand_over((pending, self._ahead.prepare(decode(pending))))
                 pending = []
             if time.monotonic() - lag_at > LAG_EVERY_S:
                 lag_at = time.monotonic()
                 self._show_lag()
         self._hand_over(None)
 
-    def _hand_over(self, item: tuple[Sequence[Record], Batch] | None) -> bool:
-        while True:
-            try:
+    def _hand_over(self, item: tuple[Sequence[Record], Batch] | None) -> None:
+        while not self._stopping.is_set():
+            with suppress(queue.Full):
                 self._ready.put(item, timeout=0.2)
-                return True
-            except queue.Full:
-                if self._stopping.is_set():
-                    return False
+                return
 
     def _write(self) -> None:
         while not self._stopping.is_set():
@@ -150,7 +140,9 @@ class Runner:
                 continue
             if item is None:
                 return
-            store_records(self._store, *item)
+            records, batch = item
+            whole = store_records(self._store, records, batch if batch.prepared else None)
+            self._ahead.written(batch, whole)
 
     def _show_lag(self) -> None:
         for (topic, partition), behind in (records_behind(self._log, self._store.offsets()) or {}).items():
@@ -166,28 +158,38 @@ def records_behind(log: Log, positions: Mapping[Position, int]) -> dict[Position
         return None
 
 
-def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> None:
-    """Store records in one transaction; one that cannot be stored becomes a row of `rejected`."""
+def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> bool:
+    """Store records in one transaction; one that cannot be stored becomes a row of `rejected`.
+
+    `batch` is what `decode` made of them. Returns False when they were not stored as they are.
+    """
     started = time.perf_counter()
+    whole = True
     try:
         store_batch(store, batch or decode(records))
     except POISON as error:
+        whole = False
         if len(records) > 1:
             middle = len(records) // 2
             store_records(store, records[:middle])
             store_records(store, records[middle:])
-            return
+            return whole
         _reject(store, records[0], error)
     metrics.BATCH.observe(len(records))
     metrics.COMMIT.observe(time.perf_counter() - started)
+    return whole
 
 
 def store_batch(store: Store, batch: Batch) -> None:
-    """Run the steps on a decoded batch and commit its rows with its offsets."""
+    """Run the steps on a decoded batch, unless that is done, and commit its rows with its offsets."""
+    new = Forgets()
     # Marks are numbered anew when somebody is forgotten: not while the follower adds some.
     with store.marking if brings_forget(batch) else nullcontext(), store.transaction() as cursor:
-        new = load_forgets(cursor, store, batch)
-        _carry_out(cursor, batch)
+        if batch.prepared:
+            write_rows(cursor, batch)
+        else:
+            new = load_forgets(cursor, store, batch)
+            _carry_out(cursor, batch)
         store.advance(cursor, batch.positions)
         if new:
             take_out(cursor, new, batch.forgets, _carry_out)
@@ -200,45 +202,17 @@ def store_batch(store: Store, batch: Batch) -> None:
 
 def _carry_out(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     load_known(cursor, batch)
-    derive(fold(forget(batch)))
+    make_rows(batch)
     write_rows(cursor, batch)
-
-
-def load_known(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Load what the store holds of the interactions and facts the batch touches."""
-    if batch.arrived:
-        touched = _among(cursor, list(batch.arrived), _KNOWN_INTERACTIONS)
-        if touched:
-            keys = [row[0].bytes for row in touched]
-            batch.known = {key: Known() for key in keys}
-            for body, partition, kept in _among(cursor, keys, _KNOWN_EVENTS):
-                raw = body.encode()
-                copy: Copy = copy_of(decode_stored(raw), body, raw, EVENTS, partition)
-                known = batch.known[copy.interaction_key]
-                (known.kept if kept else known.lost).append(copy)
-            for known in batch.known.values():
-                known.kept.sort(key=lambda copy: copy.key)
-    if batch.facts:
-        for row in _among(cursor, list(batch.facts), _KNOWN_FACTS):
-            batch.known_facts[row[1].bytes] = fact_row(row)
-    load_forgotten(cursor, batch)
-
-
-def _among(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key], query: str) -> list[tuple[Any, ...]]:
-    cursor.register("touched", pa.table({"key": uuid_array(keys)}))
-    rows = cursor.execute(query).fetchall()
-    cursor.unregister("touched")
-    return rows
 
 
 def write_rows(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
     """Replace and add the batch's rows, a table at a time."""
     for table, keys in batch.gone.items():
         delete_keys(cursor, table, REPLACED_BY[table], keys)
-    for table, rows in batch.added.items():
-        if rows:
-            insert(cursor, table, arrow_table(table, rows))
-            metrics.ROWS.labels(table).inc(len(rows))
+    for table, rows in batch.tables.items():
+        insert(cursor, table, rows)
+        metrics.ROWS.labels(table).inc(rows.num_rows)
 
 
 def _reject(store: Store, record: Record, error: BaseException) -> None:

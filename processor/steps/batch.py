@@ -112,7 +112,8 @@ class Batch:
     `arrived` and `known` are by interaction key. `added` maps a table to its new rows, `gone` a table to the
     keys (event keys for `events` and `facts`, else interaction keys) whose rows are replaced. `forgets` says who is
     forgotten, `forgotten` and `known_forgotten` hold rows that say which of their events were; `erased` holds what
-    takes the place of their records in the log, by position (nothing: blanks).
+    takes the place of their records in the log, by position (nothing: blanks). `tables` holds `added` as Arrow once all
+    steps have run; `prepared` says that this was done before the batch's transaction.
     """
 
     def __init__(self) -> None:
@@ -129,3 +130,5 @@ class Batch:
         self.known_forgotten: set[Row] = set()
         self.erased: dict[tuple[str, int, int], bytes] = {}
         self.records = 0
+        self.tables: dict[str, Any] = {}
+        self.prepared = False
