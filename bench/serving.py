@@ -96,10 +96,11 @@ def free_port() -> int:
 
 @contextmanager
 def running(
-    command: Sequence[str], port: int, env: dict[str, str], *, ready: str = "/readyz", seconds: float = READY_SECONDS
-) -> Iterator[int]:
-    """Run a server until the block ends, from when it answers; gives its process id."""
-    process = subprocess.Popen(command, env=env)
+    command: Sequence[str], port: int, env: dict[str, str], *, ready: str = "/readyz", seconds: float = READY_SECONDS,
+    says: bool = True,
+) -> Iterator[int]:  # fmt: skip
+    """Run a server until the block ends, from when it answers; gives its process id. What it says is shown, or not."""
+    process = subprocess.Popen(command, env=env, stderr=None if says else subprocess.DEVNULL)
     try:
         deadline = time.monotonic() + seconds
         while not _answers(f"http://127.0.0.1:{port}{ready}"):

@@ -63,6 +63,26 @@ ABOUT: dict[str, About] = {
         "where `thumbwheel archive` moves old records of the log, as Parquet: a folder or any fsspec address",
         "`thumbwheel archive` 把日志的旧记录以 Parquet 移到何处：文件夹或任何 fsspec 地址", "none", "无",
     ),
+    "parts": About(
+        "where several processors exchange their rows: a folder they all reach, or any address fsspec knows; set, they "
+        "share the partitions of a log on Kafka",
+        "多个处理器交换数据行的位置：它们都能访问的文件夹，或 fsspec 支持的任何地址；设置后它们分担 Kafka 日志的分区",
+        "none: this processor reads every partition", "无：本处理器读取全部分区",
+    ),
+    "processor_name": About(
+        "with `PARTS`: a name no other processor has and that outlives a restart, such as the pod's",
+        "与 `PARTS` 一起使用：其他处理器没有、重启后不变的名称，例如 pod 名称", "none", "无",
+    ),
+    "processor_holds": About(
+        "with `PARTS`: `all` holds the rows of every partition, for console and datasets; `own` only those of its own "
+        "partitions, and has no console",
+        "与 `PARTS` 一起使用：`all` 保存所有分区的数据行，供控制台和数据集使用；`own` 只保存自己分区的，没有控制台",
+    ),
+    "processor_session_s": About(
+        "with `PARTS`: seconds after which others take over the partitions of a processor that is gone; more than a "
+        "restart takes",
+        "与 `PARTS` 一起使用：处理器消失多少秒后由其他处理器接管其分区；应长于一次重启",
+    ),
     "archive_days": About("records older than this many days are moved there", "早于这么多天的记录被移走"),
     "collector_bind": About("where the collector listens", "采集器的监听地址"),
     "console_bind": About("where the console and data API listen", "控制台与数据 API 的监听地址"),

@@ -52,6 +52,10 @@ class Settings:
     keys: str = ""
     service_key: str = ""
     partitions: int = 0
+    parts: str = ""
+    processor_name: str = ""
+    processor_holds: str = "all"
+    processor_session_s: float = 60.0
     archive: str = ""
     archive_days: float = 7.0
     collector_bind: Bind = Bind("127.0.0.1", 8700)
@@ -161,6 +165,7 @@ def without_secrets(address: str) -> str:
 
 
 def _check(settings: Settings) -> None:
+    _check_processors(settings)
     if settings.log and not settings.log.startswith(("sqlite:///", "kafka://")):
         raise SettingsError(
             "malformed_setting", f"THUMBWHEEL_LOG={without_secrets(settings.log)!r} is malformed.",
@@ -184,3 +189,34 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_PROMOTE_MIN_RATE lies outside 0..1.", "Use a share such as 0.55."
         )
+
+
+def _check_processors(settings: Settings) -> None:
+    if settings.processor_holds not in ("all", "own"):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_PROCESSOR_HOLDS={settings.processor_holds!r} is malformed.",
+            "Use all or own.", "THUMBWHEEL_PROCESSOR_HOLDS",
+        )  # fmt: skip
+    if settings.processor_name and not re.fullmatch(r"[A-Za-z0-9_-]{1,100}", settings.processor_name):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_PROCESSOR_NAME={settings.processor_name!r} is malformed.",
+            "Use letters, digits, - and _, such as processor-0.", "THUMBWHEEL_PROCESSOR_NAME",
+        )  # fmt: skip
+    if not 6 <= settings.processor_session_s <= 1800:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_PROCESSOR_SESSION_S lies outside 6..1800.",
+            "Use seconds, more than a restart takes.", "THUMBWHEEL_PROCESSOR_SESSION_S",
+        )  # fmt: skip
+    if not settings.parts:
+        return
+    if not settings.log.startswith("kafka://"):
+        raise SettingsError(
+            "parts_without_kafka", "THUMBWHEEL_PARTS is set, but the log is not on Kafka.",
+            "The embedded log has one partition and one processor: leave THUMBWHEEL_PARTS out.", "THUMBWHEEL_PARTS",
+        )  # fmt: skip
+    if not settings.processor_name:
+        raise SettingsError(
+            "processor_unnamed", "Several processors share the log, but this one has no name.",
+            "Set THUMBWHEEL_PROCESSOR_NAME to a name that no other has and that outlives a restart.",
+            "THUMBWHEEL_PROCESSOR_NAME",
+        )  # fmt: skip

@@ -1,7 +1,8 @@
 """The processor: `python -m processor`. Follows the log into DuckDB and serves the console and the data API.
 
-One process owns the DuckDB file: the worker that serves the console. SIGTERM ends it within seconds; an error of
-the runner ends it with status 1, and whoever started it starts it again.
+One process owns the DuckDB file: the worker that serves the console. Several processors share a log on Kafka where
+THUMBWHEEL_PARTS names the folder they exchange their rows through (`processor.ownership`). SIGTERM ends it within
+seconds; an error of the runner ends it with status 1, and whoever started it starts it again.
 """
 
 from __future__ import annotations
@@ -30,22 +31,27 @@ def create(settings: Settings) -> Any:
     from processor.console import create_app
     from processor.duplicates import Follower
     from processor.erasing import Eraser
+    from processor.freshness import Freshness
     from processor.replay import open_store
     from processor.runner import Runner, tune_interpreter
+    from processor.sharing import open_shared_store, share
 
     configure_logging("processor")
     try:
         log = open_log(settings.log_url, settings.partitions or None)
         whole = with_archive(log, settings.archive)
-        store = open_store(settings, whole, _show_progress)
+        store = open_shared_store(settings) if settings.parts else open_store(settings, whole, _show_progress)
         control = Control.open(settings.control_url, settings.keys)
         tune_interpreter()
-        runner = Runner(store, whole, failed=_end)
-        follower = Follower(store, whole, settings.embedder, settings.home / "processor" / "neighbours")
+        freshness = Freshness()
+        ownership = share(settings, store, whole, freshness, _end) if settings.parts else None
+        follows = ownership or Runner(store, whole, failed=_end, freshness=freshness)
+        embeds = settings.embedder if settings.processor_holds == "all" else "none"
+        follower = Follower(store, whole, embeds, settings.home / "processor" / "neighbours")
         eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
-        counter = AnswerCounter(store, Campaigns(control.engine))
-        app = create_app(settings, store, log, control)
-        runner.start()
+        counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)
+        app = create_app(settings, store, log, control, freshness)
+        follows.start()
         follower.start()
         counter.start()
         eraser.start()
@@ -54,7 +60,7 @@ def create(settings: Settings) -> Any:
         os._exit(1)
     # Together well below the 8 s after which the server kills a worker.
     closing = (
-        (50, partial(runner.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
+        (50, partial(follows.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
         (25, partial(eraser.stop, 1.0)),
         (20, store.close), (10, log.close),
     )  # fmt: skip

@@ -13,7 +13,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import nullcontext, suppress
 
 import duckdb
@@ -24,7 +24,9 @@ from eventlog.topics import REJECTED, TOPICS
 from processor import metrics
 from processor.ahead import POISON, Ahead, make_rows
 from processor.forgetting import brings_forget, load_forgets, note_erasures, take_out
+from processor.freshness import Freshness
 from processor.known import load_known
+from processor.parts.contents import note_changes
 from processor.steps import decode
 from processor.steps.batch import Batch, Forgets
 from processor.steps.decode import refusal
@@ -55,12 +57,15 @@ class Runner:
     def __init__(
         self, store: Store, log: Log, owner: str = "processor-0",
         failed: Callable[[BaseException], None] | None = None, batch_records: int = BATCH_RECORDS,
+        freshness: Freshness | None = None,
     ) -> None:  # fmt: skip
         self._store = store
         self._log = log
         self._owner = owner
         self._failed = failed
         self._batch_records = batch_records
+        self._freshness = freshness or Freshness()
+        self._watched: frozenset[Position] = frozenset()
         self._stopping = threading.Event()
         self._ahead = Ahead(store)
         self._ready: queue.Queue[tuple[Sequence[Record], Batch] | None] = queue.Queue(maxsize=1)
@@ -68,13 +73,18 @@ class Runner:
         self._threads: list[threading.Thread] = []
         self.error: BaseException | None = None
 
-    def start(self) -> None:
-        """Claim the partitions and begin, in two threads."""
-        starts = {
-            (topic, partition): self._log.start_offset(topic, partition)
-            for topic in TOPICS
-            for partition in range(self._log.partitions(topic))
-        }
+    @property
+    def running(self) -> bool:
+        """Say whether a thread has yet to end."""
+        return any(thread.is_alive() for thread in self._threads)
+
+    def start(self, places: Collection[Position] | None = None, watched: Collection[Position] = ()) -> None:
+        """Claim these partitions (default: all) and begin, in two threads; `watched` are looked at for lag too."""
+        if places is None:
+            places = [(topic, partition) for topic in TOPICS for partition in range(self._log.partitions(topic))]
+        starts = {place: self._log.start_offset(*place) for place in places}
+        self._watched = frozenset(places) | frozenset(watched)
+        metrics.LAG.clear()
         positions = self._store.claim(self._owner, starts)
         # Rejections are kept for 30 days only: what left the log while we were away is not missed.
         gone = {place: max(offset, starts[place]) for place, offset in positions.items() if place[0] == REJECTED}
@@ -93,7 +103,7 @@ class Runner:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout_s)
-        if self._reader is not None and not any(thread.is_alive() for thread in self._threads):
+        if self._reader is not None and not self.running:
             self._reader.close()
             self._reader = None
 
@@ -145,8 +155,13 @@ class Runner:
             self._ahead.written(batch, whole)
 
     def _show_lag(self) -> None:
-        for (topic, partition), behind in (records_behind(self._log, self._store.offsets()) or {}).items():
-            metrics.LAG.labels(topic, partition).set(behind)
+        held = self._store.offsets()
+        reached = {place: held.get(place, 0) for place in self._watched}
+        if (behind := records_behind(self._log, reached)) is None:
+            return
+        self._freshness.sample(reached, behind)
+        for (topic, partition), records in behind.items():
+            metrics.LAG.labels(topic, partition).set(records)
 
 
 def records_behind(log: Log, positions: Mapping[Position, int]) -> dict[Position, int] | None:
@@ -191,6 +206,8 @@ def store_batch(store: Store, batch: Batch) -> None:
             new = load_forgets(cursor, store, batch)
             _carry_out(cursor, batch)
         store.advance(cursor, batch.positions)
+        if store.publishes:
+            note_changes(cursor, batch, whole=bool(new))
         if new:
             take_out(cursor, new, batch.forgets, _carry_out)
             store.marks_version += 1

@@ -62,6 +62,8 @@ class Store:
         self.to_erase = threading.Event()
         self.marking = threading.Lock()
         self.marks_version = 0
+        # Whether what a batch changed is noted, to be published for other processors.
+        self.publishes = False
 
     @classmethod
     def open(cls, path: Path) -> Store:
@@ -145,7 +147,7 @@ class Store:
         return {(topic, partition): next_offset for topic, partition, next_offset in rows}
 
     def claim(self, owner: str, starts: Mapping[Position, int]) -> dict[Position, int]:
-        """Become the owner of these partitions and return where to read on; earlier owners are fenced."""
+        """Become the owner of these partitions and return where to read them on; earlier owners are fenced."""
         with self.transaction() as cursor:
             row = cursor.execute("SELECT coalesce(max(epoch), 0) + 1 FROM offsets").fetchone()
             self.epoch = int(row[0]) if row else 1
@@ -155,7 +157,7 @@ class Store:
                     "owner = excluded.owner",
                     [topic, partition, start, self.epoch, owner],
                 )
-        return self.offsets()
+        return {place: offset for place, offset in self.offsets().items() if place in starts}
 
     def advance(self, cursor: duckdb.DuckDBPyConnection, positions: Mapping[Position, int]) -> None:
         """Move the offsets within the caller's transaction; raise Fenced when another process took them."""

@@ -35,11 +35,13 @@ from processor.console import (
     language,
     overview,
     pairs,
+    partitions,
     rejected,
     runs,
     writes,
 )
 from processor.console.services import Services
+from processor.freshness import Freshness
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.console")
@@ -70,16 +72,19 @@ class _Json(DefaultJSONProvider):
             raise ValueError("nested too deeply") from error
 
 
-def create_app(settings: Settings, store: Store, log: Log, control: Control) -> Flask:
+def create_app(
+    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None
+) -> Flask:
     """Return the console's WSGI app; what it reads and writes through is passed in."""
     here = Path(__file__).parent
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
     app.json = _Json(app)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY)
-    app.extensions["thumbwheel"] = Services(settings, store, log, control)
+    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness())
     language.install(app)
     access.install(app)
     formats.install(app)
+    partitions.install(app)
     for screen in _SCREENS:
         app.register_blueprint(screen.blueprint)
     app.register_blueprint(api.blueprint)

@@ -29,7 +29,8 @@ def build() -> Any:
     """Build a dataset from the form; on success show it, else say what was wrong beside the form."""
     try:
         found = services()
-        manifest = build_dataset(found.store, found.log, found.settings, project(), _filters())
+        behind = found.freshness.behind()
+        manifest = build_dataset(found.store, found.log, found.settings, project(), _filters(), behind)
     except ThumbwheelError as error:
         return _page(error), error.status
     return redirect(url_for(".detail", dataset_id=manifest["dataset_id"], built=1), 303)

@@ -12,18 +12,20 @@ from flask import current_app, g
 from eventlog.control import Control
 from eventlog.log import Log
 from eventlog.settings import Settings
+from processor.freshness import Freshness
 from processor.queries.datasets import Datasets
 from processor.store import Store
 
 
 @dataclass(frozen=True)
 class Services:
-    """The settings and the three stores behind every screen."""
+    """The settings and the three stores behind every screen, and how fresh the tables are."""
 
     settings: Settings
     store: Store
     log: Log
     control: Control
+    freshness: Freshness
 
 
 def services() -> Services:

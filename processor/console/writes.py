@@ -28,7 +28,8 @@ def post_request() -> Response:
 def post_dataset() -> Response:
     """Build a dataset with these filters and answer its manifest."""
     found = services()
-    return answer(build_dataset(found.store, found.log, found.settings, project(), json_body()), 201)
+    behind = found.freshness.behind()
+    return answer(build_dataset(found.store, found.log, found.settings, project(), json_body(), behind), 201)
 
 
 def json_body() -> dict[str, Any]:

@@ -34,10 +34,12 @@ _OFFSETS = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY topic, 
 
 
 def build_dataset(
-    store: Store, log: Log, settings: Settings, project: str, filters: Mapping[str, Any] | Filters
-) -> dict[str, Any]:
+    store: Store, log: Log, settings: Settings, project: str, filters: Mapping[str, Any] | Filters,
+    behind: Sequence[int] = (),
+) -> dict[str, Any]:  # fmt: skip
     """Write the folder (or find it: same rows, same filters, same id), append `dataset.built`, return the manifest.
 
+    `behind`: partitions the tables lag behind in, which the manifest and the card name.
     Raises ThumbwheelError: 400 for wrong filters, 409 when nothing trainable is left.
     """
     wanted = parse_filters(filters)
@@ -54,6 +56,7 @@ def build_dataset(
     try:
         files = write_files(rows, building)
         manifest = _manifest(project, wanted, rows, candidates.dropped, files, offsets, meta)
+        manifest["behind"] = list(behind)
         (building / CARD).write_text(render(manifest), "utf-8")
         del manifest["filters_text"]
         (building / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")

@@ -58,6 +58,9 @@ def render(manifest: dict[str, Any]) -> str:
     lines += ["---", "", f"# Dataset {manifest['dataset_id']}", ""]
     lines += [f"Project `{manifest['project']}`, from feedback collected by Thumbwheel."]
     lines += [f"Digest `{manifest['digest']}`.", ""]
+    if manifest["behind"]:
+        late = ", ".join(str(partition) for partition in manifest["behind"])
+        lines += [f"Incomplete: partitions {late} were behind the log when it was built.", ""]
     lines += ["## Rows", "", "| configuration | split | rows |", "|---|---|---|"]
     for config, splits in counts.items():
         lines += [f"| {config}: {DESCRIPTIONS[config]} | {split} | {n} |" for split, n in splits.items()]

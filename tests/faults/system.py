@@ -129,6 +129,13 @@ class Program:
         if self._thread is not None:
             self._thread.join(5)
 
+    def kill(self) -> None:
+        """End it with kill -9, and leave it ended."""
+        self._wanted.clear()
+        self._kill_group()
+        if self._thread is not None:
+            self._thread.join(5)
+
     def said(self) -> str:
         """Return the last lines it wrote."""
         return self.output.read_text("utf-8", "replace")[-3000:] if self.output.exists() else ""
@@ -145,13 +152,13 @@ class System:
         control.close()
         ports = free_port(), free_port()
         env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
-        env |= {
+        self.env = env | {
             "THUMBWHEEL_HOME": str(home), "THUMBWHEEL_EMBEDDER": "none", "THUMBWHEEL_COLLECTOR_RATE": "0",
             "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{ports[0]}", "THUMBWHEEL_CONSOLE_BIND": f"127.0.0.1:{ports[1]}",
             "PYTHONPATH": os.pathsep.join([str(ARMED), str(ROOT), str(ROOT / "sdk" / "python")]),
         } | ({"THUMBWHEEL_LOG": log_url} if log_url else {}) | dict(extra or {})  # fmt: skip
-        self.collector = Program("collector", ports[0], env, home / "collector.txt")
-        self.processor = Program("processor", ports[1], env, home / "processor.txt")
+        self.collector = Program("collector", ports[0], self.env, home / "collector.txt")
+        self.processor = Program("processor", ports[1], self.env, home / "processor.txt")
         self.programs = {"collector": self.collector, "processor": self.processor}
 
     @property

@@ -1,0 +1,56 @@
+"""Which partitions the tables lag behind: being rebuilt, or without an owner.
+
+A partition is behind while the tables have not reached where the log ended ALLOWED_S ago.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import deque
+from collections.abc import Mapping
+
+from eventlog.topics import EVENTS
+
+ALLOWED_S = 30.0
+
+
+class Freshness:
+    """Compares where the tables are with where the log ended a while ago. Thread-safe."""
+
+    def __init__(self, allowed_s: float = ALLOWED_S) -> None:
+        self._allowed_s = allowed_s
+        self._lock = threading.Lock()
+        # (when, end offset by partition), oldest first: one that is old enough, and those since.
+        self._ends: deque[tuple[float, dict[int, int]]] = deque()
+        self._state: dict[int, tuple[int, int]] = {}
+
+    def sample(self, reached: Mapping[tuple[str, int], int], behind: Mapping[tuple[str, int], int]) -> None:
+        """Take where the tables are and how many records follow, by (topic, partition); once a second or so."""
+        now = time.monotonic()
+        state = {
+            partition: (reached.get((topic, partition), 0), reached.get((topic, partition), 0) + records)
+            for (topic, partition), records in behind.items() if topic == EVENTS
+        }  # fmt: skip
+        with self._lock:
+            self._state = state
+            self._ends.append((now, {partition: end for partition, (_, end) in state.items()}))
+            while len(self._ends) > 1 and self._ends[1][0] <= now - self._allowed_s:
+                self._ends.popleft()
+
+    def partitions(self) -> list[dict[str, int | bool]]:
+        """Return, by partition: the next offset of the tables, the log's end, and whether it is behind."""
+        with self._lock:
+            when, old = self._ends[0] if self._ends else (0.0, {})
+            due = old if time.monotonic() - when >= self._allowed_s else {}
+            return [
+                {
+                    "partition": partition, "next_offset": reached, "end_offset": end,
+                    "behind": reached < min(due.get(partition, 0), end),
+                }
+                for partition, (reached, end) in sorted(self._state.items())
+            ]  # fmt: skip
+
+    def behind(self) -> list[int]:
+        """Return the partitions that are behind."""
+        return [int(found["partition"]) for found in self.partitions() if found["behind"]]

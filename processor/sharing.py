@@ -1,0 +1,60 @@
+"""Makes the parts of `processor.ownership` from settings, where THUMBWHEEL_PARTS says that several processors share."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+from eventlog.log import Log
+from eventlog.settings import Settings
+from processor.freshness import Freshness
+from processor.ownership import Ownership
+from processor.parts.folder import PartsFolder
+from processor.parts.intake import Intake
+from processor.parts.publisher import Publisher
+from processor.replay import store_path, wanted_meta
+from processor.store import Store
+
+log_lines = logging.getLogger("processor.sharing")
+
+
+def open_shared_store(settings: Settings) -> Store:
+    """Open the tables, or begin anew when other code or settings made them.
+
+    Nothing is lost by that: what is owned comes from the log again, what is not from those who own it.
+    """
+    path, wanted = store_path(settings), wanted_meta(settings)
+    store = Store.open(path)
+    held = store.meta()
+    if store.offsets() and not all(held.get(key) == value for key, value in wanted.items()):
+        log_lines.info("The tables were made by other code; they are made again from the log and from parts.")
+        store.close()
+        for file in (path, Path(f"{path}.wal")):
+            file.unlink(missing_ok=True)
+        store = Store.open(path)
+    store.set_meta(wanted)
+    store.publishes = True
+    return store
+
+
+def rows_version(settings: Settings) -> str:
+    """Return the version of the rows this release makes: parts of another one are not taken in."""
+    meta = json.dumps(wanted_meta(settings), sort_keys=True)
+    return hashlib.sha256(meta.encode()).hexdigest()[:8]
+
+
+def share(
+    settings: Settings, store: Store, log: Log, freshness: Freshness, failed: Callable[[BaseException], None]
+) -> Ownership:
+    """Join the processors of this log. Raises ThumbwheelError where the folder of parts cannot be used."""
+    folder = PartsFolder(settings.parts)
+    folder.parts()
+    version = rows_version(settings)
+    return Ownership(
+        store, log, log.member(settings.processor_name, settings.processor_session_s),
+        Publisher(store, folder, settings.processor_name, version), Intake(store, folder, version),
+        holds_all=settings.processor_holds == "all", freshness=freshness, owner=settings.processor_name, failed=failed,
+    )  # fmt: skip

@@ -1,0 +1,299 @@
+"""Partitions that move between stores through parts: the rows are those of a store that read everything itself."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from eventlog.events import Event
+from eventlog.forgetting import actor_digest
+from eventlog.log import Record, entry_for
+from eventlog.topics import EVENTS, REJECTED, RUNS, partition_of
+from processor.digest import table_digests
+from processor.parts.contents import held, published
+from processor.parts.folder import Part, PartsFolder, Reached, next_part
+from processor.parts.intake import Intake
+from processor.parts.publisher import Publisher
+from processor.runner import store_records
+from processor.store import Store
+from tests.processor.samples import event, interaction, moment, pick
+
+PARTITIONS = 3
+VERSION = "0a1b2c3d"
+CHANGES = 8
+
+
+class Log:
+    """Records by place, as a log would hold them."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self._ends: dict[tuple[str, int], int] = {}
+
+    def add(self, *events: Event) -> None:
+        for one in events:
+            entry = entry_for(one)
+            partition = 0 if entry.topic == RUNS else partition_of(entry.key, PARTITIONS)
+            self.put(entry.topic, partition, entry.key, entry.value)
+
+    def put(self, topic: str, partition: int, key: str, value: bytes) -> None:
+        offset = self._ends.get((topic, partition), 0)
+        self._ends[topic, partition] = offset + 1
+        self.records.append(Record(topic, partition, offset, key, value, 1_700_000_000_000))
+
+
+class Processor:
+    """One store with its publisher and intake; `reads` gives it records of what it owns, from where it is."""
+
+    def __init__(self, store: Store, folder: PartsFolder, name: str) -> None:
+        store.publishes = True
+        store.set_meta({"code_version": "x"})
+        self.store = store
+        self.name = name
+        self.publisher = Publisher(store, folder, name, VERSION, CHANGES)
+        self.intake = Intake(store, folder, VERSION)
+        self.owned: frozenset[int] = frozenset()
+
+    def own(self, *partitions: int) -> None:
+        self.owned = frozenset(partitions)
+        self.intake.catch_up(self.owned)
+        places = [(topic, p) for topic in (EVENTS, REJECTED) for p in self.owned] + [(RUNS, 0)]
+        self.positions = self.store.claim(self.name, dict.fromkeys(places, 0))
+
+    def read(self, records: Sequence[Record]) -> None:
+        mine = [r for r in records if r.offset >= self.positions.get((r.topic, r.partition), 1 << 60)]
+        if mine:
+            store_records(self.store, mine)
+            self.positions |= {(r.topic, r.partition): r.offset + 1 for r in mine}
+
+    def exchange(self) -> None:
+        self.publisher.publish(self.owned, 1)
+        self.intake.catch_up(set(range(PARTITIONS)) - self.owned)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> PartsFolder:
+    return PartsFolder(str(tmp_path / "parts"))
+
+
+@pytest.fixture
+def processors(tmp_path: Path, folder: PartsFolder) -> Iterator[list[Processor]]:
+    with ExitStack() as stack:
+        yield [
+            Processor(stack.enter_context(Store.open(tmp_path / name / "t.duckdb")), folder, name)
+            for name in ("one", "two", "three")
+        ]
+
+
+@pytest.fixture
+def log() -> Log:
+    return Log()
+
+
+def digests(records: Sequence[Record], path: Path) -> dict[str, str]:
+    """Return the digests of a store that read these records alone."""
+    with Store.open(path) as store:
+        store.set_meta({"code_version": "x"})
+        places = [(topic, p) for topic in (EVENTS, REJECTED) for p in range(PARTITIONS)] + [(RUNS, 0)]
+        store.claim("alone", dict.fromkeys(places, 0))
+        store_records(store, records)
+        return table_digests(store)
+
+
+def talk(log: Log, first: int, count: int) -> None:
+    for n in range(first, first + count):
+        log.add(interaction(f"t{n}", {"a": f"yes {n}", "b": "no"}, prompt=f"question {n}"), pick(f"t{n}", "ab", "a"))
+
+
+def test_every_store_ends_with_the_rows_of_one_that_read_it_all(
+    processors: list[Processor], log: Log, tmp_path: Path
+) -> None:
+    one, two, _ = processors
+    one.own(0, 1)
+    two.own(2)
+    talk(log, 0, 30)
+    log.put(EVENTS, 2, "k", b"unreadable")
+    log.put(REJECTED, 1, "k", b"{}")
+    log.add(event("run.started", "r", run_id="run-1", method="dpo", via="trainer"))
+    for processor in (one, two):
+        processor.read(log.records)
+    for _ in range(2):
+        one.exchange()
+        two.exchange()
+    alone = digests(log.records, tmp_path / "alone.duckdb")
+    assert table_digests(one.store) == alone
+    assert table_digests(two.store) == alone
+
+
+@pytest.mark.parametrize("seed", [random.randrange(2**32) for _ in range(2)])
+def test_partitions_that_move_at_random_between_owners_who_die_or_go_on_unaware(
+    processors: list[Processor], log: Log, tmp_path: Path, seed: int
+) -> None:
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    for number, processor in enumerate(processors):
+        processor.own(number)
+    for turn in range(18):
+        talk(log, turn * 10, rng.randrange(1, 10))
+        # Late copies and votes of other turns touch what was published before.
+        log.add(pick(f"t{rng.randrange(turn * 10 + 1)}", "ab", "b", f"again {turn}", at=turn + 1.0))
+        if rng.random() < 0.2:
+            log.put(EVENTS, rng.randrange(PARTITIONS), "k", b"unreadable")
+        for processor in processors:
+            if rng.random() < 0.7:
+                processor.read(log.records[: rng.randrange(len(log.records) + 1)])
+            if rng.random() < 0.5:
+                processor.exchange()
+        if rng.random() < 0.4:
+            # One takes a partition over; its owner may hear of it much later, as after a freeze.
+            taker, partition = rng.choice(processors), rng.randrange(PARTITIONS)
+            for other in processors:
+                if other is not taker and partition in other.owned and rng.random() < 0.5:
+                    other.own(*(other.owned - {partition}))
+            taker.own(*(taker.owned | {partition}))
+    for partition, processor in enumerate(processors):
+        processor.own(partition)
+        processor.read(log.records)
+    for _ in range(2):
+        for processor in processors:
+            processor.exchange()
+    alone = digests(log.records, tmp_path / "alone.duckdb")
+    for processor in processors:
+        assert table_digests(processor.store) == alone, processor.name
+
+
+def test_who_takes_a_partition_over_begins_where_the_folder_ends(processors: list[Processor], log: Log) -> None:
+    one, two, three = processors
+    one.own(0, 1, 2)
+    talk(log, 0, 40)
+    one.read(log.records)
+    one.exchange()
+    two.own(0, 1, 2)
+    assert two.positions == one.positions
+    with two.store.read() as cursor:
+        assert cursor.execute("SELECT count(*) FROM pairs").fetchone() == (40,)
+    talk(log, 40, 5)
+    two.read(log.records)
+    two.exchange()
+    three.exchange()
+    with three.store.read() as cursor:
+        assert cursor.execute("SELECT count(*) FROM pairs").fetchone() == (45,)
+        assert held(cursor, 0) == published(cursor, 0) is not None
+
+
+def test_a_person_forgotten_is_in_no_part_afterwards(
+    processors: list[Processor], log: Log, folder: PartsFolder
+) -> None:
+    one, two, _ = processors
+    one.own(0, 1, 2)
+    two.own()
+    for n in range(12):
+        log.add(interaction(f"t{n}", {"a": "yes", "b": "no"}), pick(f"t{n}", "ab", "a", actor="leaver-7f3a"))
+    one.read(log.records)
+    one.exchange()
+    two.exchange()
+    assert mentions(folder, "leaver-7f3a", Path(one.store.path.parent)) > 0
+    log.add(forget_of("leaver-7f3a"))
+    # Who has carried it out takes in nothing of one who has not yet.
+    two.read(log.records)
+    talk(log, 20, 5)
+    one.read([record for record in log.records if record.topic == EVENTS])
+    one.exchange()
+    two.exchange()
+    with two.store.read() as cursor:
+        assert cursor.execute("SELECT count(*) FROM feedback WHERE actor_id = 'leaver-7f3a'").fetchone() == (0,)
+    one.read(log.records)
+    one.exchange()
+    two.exchange()
+    assert mentions(folder, "leaver-7f3a", Path(one.store.path.parent)) == 0
+    with two.store.read() as cursor:
+        assert cursor.execute("SELECT count(*), count(DISTINCT actor_id) FROM feedback").fetchone() == (5, 1)
+    assert table_digests(one.store) == table_digests(two.store)
+
+
+def forget_of(actor: str) -> Event:
+    digest = actor_digest("default", actor)
+    return event(
+        "forget", f"forget {actor}", at=50.0, actor_digest=digest, before=moment(50.0).isoformat(), via="console"
+    )
+
+
+def mentions(folder: PartsFolder, text: str, scratch: Path) -> int:
+    """Return in how many files of all parts a text stands."""
+    found = 0
+    for part in (part for parts in folder.parts().values() for part in parts):
+        file = scratch / "looked-at"
+        assert folder.fetch(part, file)
+        with zipfile.ZipFile(file) as archive, tempfile.TemporaryDirectory() as unpacked:
+            archive.extractall(unpacked)
+            for member in Path(unpacked).iterdir():
+                rows = duckdb.execute("SELECT CAST(t AS VARCHAR) FROM read_parquet(?) AS t", [str(member)]).fetchall()
+                found += any(text in row[0] for row in rows)
+        file.unlink()
+    return found
+
+
+def test_changes_that_outweigh_the_base_become_a_new_one_and_the_old_files_go(
+    processors: list[Processor], log: Log, folder: PartsFolder
+) -> None:
+    one, two, _ = processors
+    one.own(0)
+    for turn in range(3 * CHANGES):
+        log.add(interaction(turn_in_partition(0, turn), {"a": "x", "b": "y"}))
+        one.read(log.records)
+        one.exchange()
+    parts = folder.parts()[0]
+    assert sum(part.base for part in parts) == 1
+    assert len(parts) <= CHANGES + 2
+    two.exchange()
+    with two.store.read() as cursor:
+        assert cursor.execute("SELECT count(*) FROM interactions").fetchone() == (3 * CHANGES,)
+
+
+def turn_in_partition(partition: int, number: int) -> str:
+    return next(name for suffix in range(1000) if partition_of(name := f"t{number}-{suffix}", PARTITIONS) == partition)
+
+
+def test_a_part_cut_off_is_passed_over_and_its_partition_published_again(
+    processors: list[Processor], log: Log, folder: PartsFolder, tmp_path: Path
+) -> None:
+    one, two, _ = processors
+    one.own(0, 1, 2)
+    talk(log, 0, 20)
+    one.read(log.records)
+    one.exchange()
+    for file in (tmp_path / "parts").rglob("*.part"):
+        file.write_bytes(file.read_bytes()[:-40])
+    two.exchange()
+    with two.store.read() as cursor:
+        assert held(cursor, 0) is None
+    # As an operator does, who removes what cannot be read.
+    folder.remove(part for parts in folder.parts().values() for part in parts)
+    talk(log, 20, 20)
+    one.read(log.records)
+    one.exchange()
+    two.exchange()
+    assert table_digests(two.store)["pairs"] == table_digests(one.store)["pairs"]
+
+
+def test_of_many_parts_the_one_that_goes_on_without_a_gap_is_taken() -> None:
+    def part(start: int, stop: int, **about: object) -> Part:
+        given = {"forgets": 0, "version": VERSION, "generation": 1, "owner": "one"} | about
+        return Part(0, Reached(start, 0), Reached(stop, 0), **given)  # type: ignore[arg-type]
+
+    base, later, gap = part(0, 100), part(100, 150), part(160, 200)
+    there = [base, later, part(90, 120), gap]
+    assert next_part(there, None, VERSION, 0) == base
+    assert next_part(there, Reached(100, 0), VERSION, 0) == later
+    assert next_part(there, Reached(150, 0), VERSION, 0) is None
+    assert next_part([*there, part(0, 300)], Reached(150, 0), VERSION, 0) == part(0, 300)
+    assert next_part([part(0, 300, version="ffffffff")], None, VERSION, 0) is None
+    assert next_part([part(0, 300, forgets=1)], None, VERSION, 2) is None
+    assert next_part([part(0, 80)], Reached(100, 0), VERSION, 0) is None
