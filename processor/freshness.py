@@ -1,6 +1,7 @@
 """Which partitions the tables lag behind: being rebuilt, or without an owner.
 
-A partition is behind while the tables have not reached where the log ended ALLOWED_S ago.
+A partition is behind while the tables have not reached where the log ended ALLOWED_S ago, or while nobody has looked
+for so long: the log is away, this processor is no member, or a batch takes its time.
 """
 
 from __future__ import annotations
@@ -25,9 +26,14 @@ class Freshness:
         self._ends: deque[tuple[float, dict[int, int]]] = deque()
         self._state: dict[int, tuple[int, int]] = {}
 
-    def sample(self, reached: Mapping[tuple[str, int], int], behind: Mapping[tuple[str, int], int]) -> None:
-        """Take where the tables are and how many records follow, by (topic, partition); once a second or so."""
-        now = time.monotonic()
+    def sample(
+        self, reached: Mapping[tuple[str, int], int], behind: Mapping[tuple[str, int], int], at: float | None = None
+    ) -> None:  # fmt: skip
+        """Take where the tables are and how many records follow, by (topic, partition); once a second or so.
+
+        `at`: when that was, on the monotonic clock; now unless told.
+        """
+        now = time.monotonic() if at is None else at
         state = {
             partition: (reached.get((topic, partition), 0), reached.get((topic, partition), 0) + records)
             for (topic, partition), records in behind.items() if topic == EVENTS
@@ -41,12 +47,16 @@ class Freshness:
     def partitions(self) -> list[dict[str, int | bool]]:
         """Return, by partition: the next offset of the tables, the log's end, and whether it is behind."""
         with self._lock:
-            when, old = self._ends[0] if self._ends else (0.0, {})
-            due = old if time.monotonic() - when >= self._allowed_s else {}
+            if not self._ends:
+                return []
+            now = time.monotonic()
+            (when, old), (last, _) = self._ends[0], self._ends[-1]
+            due = old if now - when >= self._allowed_s else {}
+            unknown = now - last > self._allowed_s
             return [
                 {
                     "partition": partition, "next_offset": reached, "end_offset": end,
-                    "behind": reached < min(due.get(partition, 0), end),
+                    "behind": unknown or reached < min(due.get(partition, 0), end),
                 }
                 for partition, (reached, end) in sorted(self._state.items())
             ]  # fmt: skip

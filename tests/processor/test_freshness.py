@@ -19,9 +19,18 @@ def test_a_partition_is_behind_only_once_it_has_had_time() -> None:
     sample(freshness, {0: 10, 1: 3}, {0: 10, 1: 10})
     assert freshness.behind() == []
     time.sleep(0.25)
+    sample(freshness, {0: 10, 1: 3}, {0: 10, 1: 10})
     assert freshness.behind() == [1]
     sample(freshness, {0: 10, 1: 9}, {0: 500, 1: 20})
     assert freshness.behind() == [1]
     sample(freshness, {0: 10, 1: 12}, {0: 500, 1: 20})
     assert freshness.behind() == []
     assert freshness.partitions()[0] == {"partition": 0, "next_offset": 10, "end_offset": 500, "behind": False}
+
+
+def test_all_are_behind_while_nobody_looks() -> None:
+    freshness = Freshness(allowed_s=0.05)
+    sample(freshness, {0: 10, 1: 10}, {0: 10, 1: 10})
+    assert freshness.behind() == []
+    time.sleep(0.1)
+    assert freshness.behind() == [0, 1]
