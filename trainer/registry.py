@@ -40,6 +40,7 @@ FACTS: dict[str, type[ModelFact]] = {
 }  # fmt: skip
 ACTOR = Actor(id="trainer", kind="system")
 KEY_ID = "trainer"
+STORING, TAKING_IN = ".aliases-", ".taking-in-"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -217,7 +218,7 @@ class Registry:
     def store(self, aliases: Aliases) -> None:
         """Write the alias file atomically: readers see the old one or the new one, also after a power cut."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=".aliases-")
+        handle, name = tempfile.mkstemp(dir=self.folder, prefix=STORING)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             json.dump(asdict(aliases), file, ensure_ascii=False, indent=1)
             file.flush()
@@ -230,13 +231,20 @@ class Registry:
         """Return the folder of an adapter."""
         return self.folder / "adapters" / adapter_id
 
+    def sweep(self) -> None:
+        """Remove what a writer that was killed left half done. Call it while nobody writes."""
+        for path in self.folder.glob(f"{STORING}*"):
+            path.unlink()
+        for path in (self.folder / "adapters").glob(f"{TAKING_IN}*"):
+            shutil.rmtree(path)
+
     def take_in(self, adapter_id: str, source: Path, card: Mapping[str, Any]) -> Path:
         """Copy an adapter's PEFT files in, with `card.json` and a model card; a folder that is there stays as it is."""
         target = self.adapter(adapter_id)
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=".taking-in-"))
+        made = Path(tempfile.mkdtemp(dir=target.parent, prefix=TAKING_IN))
         for name in ADAPTER_FILES:
             shutil.copyfile(source / name, made / name)
         (made / "card.json").write_text(json.dumps(dict(card), ensure_ascii=False, indent=1), "utf-8")

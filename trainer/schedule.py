@@ -90,6 +90,7 @@ class Scheduler:
     def recover(self) -> None:
         """Take finished runs in, begin interrupted ones again, a few times. Called once, before the first turn."""
         for folder in sorted((self._settings.home / "runs").glob("*")):
+            self._registry(folder.name).sweep()
             for record in jobs.read_records(folder):
                 if record.request_id:
                     self._answered.add(record.request_id)

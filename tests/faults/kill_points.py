@@ -16,6 +16,7 @@ COLLECTOR_POINTS = {
     "kafka": ("parsed", "before-append", "sent", "acknowledged"),
 }
 PROCESSOR_POINTS = ("mid-transaction", "committed")
+TRAINER_POINTS = ("run-recorded", "half-taken-in", "taken-in", "aliases-stored", "facts-appended")
 
 
 def arm_in_turn(points: tuple[str, ...], rng: random.Random, most: int) -> Callable[[], Mapping[str, str]]:

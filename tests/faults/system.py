@@ -39,11 +39,13 @@ def unarmed() -> Mapping[str, str]:
 class Program:
     """One service, in a process group of its own; a thread starts it again when it ends.
 
-    `arm` gives what is added to the environment of each start. `ended` counts ends that nobody asked for.
+    `arm` gives what is added to the environment of each start. `ended` counts ends that nobody asked for. With
+    `alone` signals go to the service only, and what it started is left to end by itself.
     """
 
-    def __init__(self, module: str, port: int, env: Mapping[str, str], output: Path) -> None:
+    def __init__(self, module: str, port: int, env: Mapping[str, str], output: Path, alone: bool = False) -> None:
         self.port = port
+        self._alone = alone
         self.arm: Arm = unarmed
         self.ended = 0
         # What it said when it could not be armed.
@@ -69,7 +71,8 @@ class Program:
                     stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
                 )  # fmt: skip
             status = self._process.wait()
-            self._kill_group()
+            if not self._alone:
+                self._kill_group()
             if status == NO_SUCH_POINT:
                 self.wrong = self.said()
                 return
@@ -82,9 +85,9 @@ class Program:
             return
 
     def signal(self, number: signal.Signals) -> None:
-        """Signal every process of the service."""
+        """Signal every process of the service, or it alone."""
         if self._process is not None and self._process.poll() is None:
-            os.killpg(self._process.pid, number)
+            (os.kill if self._alone else os.killpg)(self._process.pid, number)
 
     def pids(self) -> list[int]:
         """Return its processes: the server and its workers."""

@@ -126,3 +126,17 @@ def test_an_adapter_is_taken_in_with_its_cards(tmp_path: Path) -> None:
     assert text.startswith("---\nlibrary_name: peft\n")
     assert "| length | 20 | 40 | 0.5 to 1.5 x base | passed |" in text
     assert "3 of 4" in text
+
+
+def test_what_a_killed_writer_left_half_done_is_swept_away(tmp_path: Path) -> None:
+    reg = Registry(tmp_path, "default")
+    reg.store(after(("register", A)))
+    kept = reg.adapter(A)
+    half = kept.parent / f"{registry.TAKING_IN}x"
+    for folder in (kept, half):
+        folder.mkdir(parents=True)
+        (folder / "adapter_config.json").write_text("{}")
+    (tmp_path / f"{registry.STORING}x").write_text("{")
+    reg.sweep()
+    assert not half.exists() and kept.exists() and [path.name for path in tmp_path.glob(".*")] == []
+    assert reg.load().known() == {A}

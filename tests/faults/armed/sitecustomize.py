@@ -31,6 +31,11 @@ POINTS = {
     "acknowledged": ("eventlog.kafka_sender", "Sender.send", "after"),
     "mid-transaction": ("processor.runner", "write_rows", "after"),
     "committed": ("processor.runner", "store_batch", "after"),
+    "run-recorded": ("trainer.jobs", "write_record", "after"),
+    "half-taken-in": ("trainer.registry", "_sync", "before"),
+    "taken-in": ("trainer.registry", "Registry.take_in", "after"),
+    "aliases-stored": ("trainer.registry", "Registry.store", "after"),
+    "facts-appended": ("trainer.schedule", "append_all", "after"),
     "offsets-first": ("processor.runner", "store_batch", "broken"),
     "slow-batch": ("processor.runner", "store_batch", "slow"),
 }

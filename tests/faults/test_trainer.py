@@ -1,0 +1,152 @@
+"""kill -9 of the trainer at any moment of its runs: files, facts and aliases agree, and every wish is answered."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import time
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+from safetensors import safe_open
+
+from cli.api import Api
+from eventlog.control import Control
+from eventlog.errors import ThumbwheelError
+from tests.faults.conftest import EVENTS, ROUNDS
+from tests.faults.kill_points import TRAINER_POINTS
+from tests.faults.system import Program, System, running
+from tests.trainer import tiny
+from trainer import jobs, registry
+from trainer.registry import Aliases, Registry
+
+pytestmark = [pytest.mark.slow, pytest.mark.faults]
+RUN = {"epochs": 1, "batch": 4, "rank": 4}
+FILTERS = {"max_rows": 24}
+RUN_S = 180.0
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> Iterator[System]:
+    base = tiny.save_base("llama", tmp_path / "base")
+    with running(tmp_path / "home", extra={"THUMBWHEEL_BASE_MODEL": str(base), "OMP_NUM_THREADS": "1"}) as started:
+        yield started
+
+
+class Wishes:
+    """What was asked of the trainer over the data API."""
+
+    def __init__(self, system: System, key: str) -> None:
+        self._api = Api(f"http://127.0.0.1:{system.processor.port}", key, "default")
+        self.made: list[str] = []
+
+    def make(self) -> None:
+        """Ask for a run that differs from those before."""
+        params = {**RUN, "seed": len(self.made), "filters": FILTERS}
+        wish = {"type": "train", "method": "dpo", "params": params}
+        self.made.append(self._api.post("/api/v1/requests", wish)["request_id"])
+
+    def open(self) -> int:
+        """Return how many are not answered, as far as is known."""
+        try:
+            answered = {item["event_id"] for item in self._api.get("/api/v1/requests")["items"] if item["handled"]}
+        except ThumbwheelError:
+            return len(self.made)
+        return len(set(self.made) - answered)
+
+
+class Killing:
+    """Arms each start of the trainer with the next point of a run's way; one without a point is shot from outside."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._points = iter(["", *TRAINER_POINTS] * ROUNDS)
+        self.point = ""
+
+    def __call__(self) -> Mapping[str, str]:
+        self.point = next(self._points, "")
+        most = 5 if self.point == "half-taken-in" else 2
+        return {"FAULT_POINT": self.point, "FAULT_AFTER": str(self._rng.randrange(1, most))} if self.point else {}
+
+
+def kill_in_turn(trainer: Program, wishes: Wishes, rng: random.Random) -> None:
+    """Have the trainer die at every point and at random moments, with work to do all the time."""
+    trainer.arm = killing = Killing(rng)
+    trainer.start()
+    for ended in range((len(TRAINER_POINTS) + 1) * ROUNDS):
+        deadline = time.monotonic() + RUN_S
+        shot = time.monotonic() + rng.uniform(0.5, 10.0)
+        while trainer.ended <= ended:
+            assert time.monotonic() < deadline and not trainer.wrong, f"{killing.point}: {trainer.said()}"
+            if not wishes.open():
+                wishes.make()
+            if not killing.point and time.monotonic() > shot:
+                trainer.signal(signal.SIGKILL)
+            time.sleep(0.2)
+
+
+def test_the_trainer_killed_at_any_moment(system: System, rng: random.Random, seed: int) -> None:
+    control = Control.open(system.settings.control_url)
+    key = control.create_key("*", "service").key
+    control.close()
+    folder = system.settings.home
+    env = {**system.env, "THUMBWHEEL_SERVICE_KEY": key}
+    trainer = system.programs["trainer"] = Program("trainer", 0, env, folder / "trainer.txt", alone=True)
+    wishes = Wishes(system, key)
+    with system.load(seed, rate=20_000) as load:
+        load.wait_for(EVENTS)
+    kill_in_turn(trainer, wishes, rng)
+    deadline = time.monotonic() + RUN_S
+    while wishes.open() or still_running(folder):
+        assert time.monotonic() < deadline, trainer.said()
+        time.sleep(0.5)
+    del system.programs["trainer"]
+    trainer.stop()
+    assert system.settle(load.ledger).clean
+    check_runs(folder, wishes.made)
+    check_registry(folder)
+    assert system.differing_after_replay() == ()
+
+
+def still_running(folder: Path) -> bool:
+    return any(one.state == "running" for one in jobs.read_records(folder / "runs" / "default"))
+
+
+def facts(folder: Path, family: str) -> list[dict[str, Any]]:
+    with duckdb.connect(str(folder / "processor" / "thumbwheel.duckdb"), read_only=True) as db:
+        rows = db.execute("SELECT body FROM facts WHERE starts_with(type, ?)", [family]).fetchall()
+    return [json.loads(body) for (body,) in rows]
+
+
+def check_runs(folder: Path, wishes: list[str]) -> None:
+    """Each wish became one run, which ended, and whose facts say so once."""
+    records = jobs.read_records(folder / "runs" / "default")
+    print(f"{len(wishes)} wishes; runs {dict(Counter(f'{one.state} at start {one.attempt}' for one in records))}")
+    assert sorted(str(one.request_id) for one in records) == sorted(wishes)
+    assert {one.state for one in records} <= {"finished", "failed"}
+    assert any(one.state == "finished" for one in records)
+    told = Counter((one["type"], one["run_id"]) for one in facts(folder, "run.") if one["type"] != "run.progress")
+    wanted = Counter((kind, one.run_id) for one in records for kind in ("run.started", f"run.{one.state}"))
+    assert told == wanted
+
+
+def check_registry(folder: Path) -> None:
+    """Aliases, adapter folders and facts tell the same story."""
+    models = folder / "models" / "default"
+    aliases: Aliases = Registry(models, "default").load()
+    assert [change.version for change in aliases.history] == list(range(1, aliases.version + 1))
+    assert {one["event_id"] for one in facts(folder, "model.")} == {
+        registry.fact("default", change).event_id for change in aliases.history
+    }
+    finished = {one.adapter_id for one in jobs.read_records(folder / "runs" / "default") if one.state == "finished"}
+    assert aliases.known() == finished
+    assert {path.name for path in (models / "adapters").iterdir()} == finished
+    assert [path.name for path in models.iterdir() if path.name.startswith(".")] == []
+    for adapter_id in finished:
+        with safe_open(models / "adapters" / str(adapter_id) / "adapter_model.safetensors", "pt") as weights:
+            assert weights.keys()
