@@ -207,6 +207,10 @@ def _check_processors(settings: Settings) -> None:
             "malformed_setting", "THUMBWHEEL_PROCESSOR_SESSION_S lies outside 6..1800.",
             "Use seconds, more than a restart takes.", "THUMBWHEEL_PROCESSOR_SESSION_S",
         )  # fmt: skip
+
+
+def check_processor(settings: Settings) -> None:
+    """Raise SettingsError where a processor cannot be one of several with these settings."""
     if not settings.parts:
         return
     if not settings.log.startswith("kafka://"):

@@ -19,7 +19,7 @@ from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
 from eventlog.logs import configure_logging
 from eventlog.serve import at_worker_exit, check_port, serve
-from eventlog.settings import Settings, load_settings
+from eventlog.settings import Settings, check_processor, load_settings
 
 log_lines = logging.getLogger("processor")
 
@@ -85,6 +85,7 @@ def main() -> int:
     configure_logging("processor")
     try:
         settings = load_settings()
+        check_processor(settings)
         check_port(settings.console_bind, "THUMBWHEEL_CONSOLE_BIND")
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)

@@ -76,6 +76,7 @@ def open_store(settings: Settings, log: Log, progress: Progress | None = None) -
     wanted = wanted_meta(settings)
     held = store.meta()
     if all(held.get(key) == value for key, value in wanted.items()):
+        store.share(False)
         return store
     if store.offsets():
         log_lines.info("The tables were made by other code; replaying the log.")

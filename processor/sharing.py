@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from eventlog.log import Log
 from eventlog.settings import Settings
 from processor.freshness import Freshness
 from processor.ownership import Ownership
-from processor.parts.folder import PartsFolder
+from processor.parts.folder import SCRATCH, PartsFolder
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
 from processor.replay import store_path, wanted_meta
@@ -36,7 +37,9 @@ def open_shared_store(settings: Settings) -> Store:
             file.unlink(missing_ok=True)
         store = Store.open(path)
     store.set_meta(wanted)
-    store.publishes = True
+    store.share(True)
+    for leftover in path.parent.glob(f"{SCRATCH}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
     return store
 
 

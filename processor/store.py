@@ -171,6 +171,14 @@ class Store:
                     "fenced", f"Another processor took over {topic} partition {partition}.", "Run one per file."
                 )
 
+    def share(self, shared: bool) -> None:
+        """Have what changes noted for other processors; without, all is published anew should there be some again."""
+        self.publishes = shared
+        if not shared:
+            with self.transaction() as cursor:
+                cursor.execute("DELETE FROM published")
+                cursor.execute("DELETE FROM unpublished")
+
     def meta(self) -> dict[str, str]:
         """Return what the tables depend on besides the log: code version, settings digest, schema version."""
         with self.read() as cursor:

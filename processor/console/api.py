@@ -60,6 +60,20 @@ def blind(cursor: duckdb.DuckDBPyConnection) -> list[str]:
     return facts.challengers_under_test(cursor, project())
 
 
+class Behind(ThumbwheelError):
+    """The tables are incomplete: what is decided over them waits."""
+
+    status = 503
+
+
+def refuse_while_behind() -> None:
+    """Raise Behind to the trainer, which then asks again later; people are told on every page."""
+    key, late = g.user.key, services().freshness.behind()
+    if late and key is not None and key.kind == "service":
+        names = ", ".join(map(str, late))
+        raise Behind("behind", f"Partitions {names} are behind the log.", "Ask again once the processors caught up.")
+
+
 @blueprint.get("/overview")
 def get_overview() -> Response:
     """Everything the overview page shows."""
@@ -141,12 +155,14 @@ def get_models() -> Response:
 @blueprint.get("/support")
 def get_support() -> Response:
     """Blind tests, newest first, and comparisons of a size fixed beforehand."""
+    refuse_while_behind()
     return read(lambda c: {**list_support(c, project(), services().settings, datasets()), "next": None})
 
 
 @blueprint.get("/readiness")
 def get_readiness() -> Response:
     """What is new since the last finished run."""
+    refuse_while_behind()
     return read(lambda cursor: overview.readiness(cursor, project(), services().settings, datasets()))
 
 

@@ -8,7 +8,7 @@ from flask import Blueprint, Response, g, request
 
 from eventlog.errors import ThumbwheelError
 from processor.console.access import needs
-from processor.console.api import answer
+from processor.console.api import answer, refuse_while_behind
 from processor.console.services import project, services
 from processor.console.wishes import append_wish
 from processor.packaging import build_dataset
@@ -27,6 +27,7 @@ def post_request() -> Response:
 @needs("reviewer")
 def post_dataset() -> Response:
     """Build a dataset with these filters and answer its manifest."""
+    refuse_while_behind()
     found = services()
     behind = found.freshness.behind()
     return answer(build_dataset(found.store, found.log, found.settings, project(), json_body(), behind), 201)

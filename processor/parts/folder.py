@@ -16,7 +16,8 @@ import fsspec
 from eventlog.errors import SettingsError, ThumbwheelError
 
 _NAME = re.compile(r"(\d{5})/(\d+)-(\d+)\.(\d+)-(\d+)\.(\d+)\.([0-9a-f]{8})\.(\d+)\.([A-Za-z0-9_-]+)\.part\Z")
-OWNER = re.compile(r"[A-Za-z0-9_-]{1,100}\Z")
+# Parts are written and read through folders of such names beside the tables.
+SCRATCH = "part-"
 
 
 class Reached(NamedTuple):
@@ -126,9 +127,19 @@ class PartsFolder:
 
     def remove(self, parts: Iterable[Part]) -> None:
         """Remove parts; one that is gone already is no error."""
-        for part in parts:
+        self._remove(self._path(part) for part in parts)
+
+    def remove_unfinished(self, owner: str) -> None:
+        """Remove what this owner was writing when it was killed."""
+        try:
+            self._remove(path for path in self._files.find(self._root) if path.endswith(f".{owner}.part.new"))
+        except FileNotFoundError:
+            return
+
+    def _remove(self, paths: Iterable[str]) -> None:
+        for path in paths:
             try:
-                self._files.rm_file(self._path(part))
+                self._files.rm_file(path)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -10,7 +10,7 @@ from pathlib import Path
 from eventlog.errors import ThumbwheelError
 from processor import metrics
 from processor.parts.contents import forgets, held, take_in
-from processor.parts.folder import Part, PartsFolder, next_part
+from processor.parts.folder import SCRATCH, Part, PartsFolder, next_part
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.parts")
@@ -23,8 +23,6 @@ class Intake:
         self._store = store
         self._folder = folder
         self._version = version
-        # Files that could not be read: their owner publishes again.
-        self._damaged: set[str] = set()
 
     def catch_up(self, partitions: Collection[int]) -> int:
         """Take in what the folder holds of these partitions, and return how many parts that took.
@@ -37,30 +35,30 @@ class Intake:
     def _catch_up(self, partition: int, parts: list[Part]) -> int:
         taken = 0
         while part := self._next(partition, parts):
-            if self._take(part):
-                taken += 1
-            elif part.name not in self._damaged:
+            try:
+                moved = self._take(part)
+            except ThumbwheelError as error:
+                if error.code != "part_damaged":
+                    raise
+                log_lines.warning("%s %s", part.name, error.message)
+                # Without a base its owner publishes the partition whole.
+                self._folder.remove(one for one in parts if one.base or one == part)
                 break
+            if not moved:
+                break
+            taken += 1
         return taken
 
     def _next(self, partition: int, parts: list[Part]) -> Part | None:
         with self._store.read() as cursor:
             reached, forgotten = held(cursor, partition), forgets(cursor)
-        usable = [part for part in parts if part.name not in self._damaged]
-        return next_part(usable, reached, self._version, forgotten)
+        return next_part(parts, reached, self._version, forgotten)
 
     def _take(self, part: Part) -> bool:
-        with tempfile.TemporaryDirectory(prefix="part-", dir=self._store.path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._store.path.parent) as folder:
             file = Path(folder) / "part"
             if not self._folder.fetch(part, file):
                 return False
-            try:
-                taken = take_in(self._store, part, file)
-            except ThumbwheelError as error:
-                if error.code != "part_damaged":
-                    raise
-                self._damaged.add(part.name)
-                log_lines.warning("%s %s", part.name, error.message)
-                return False
+            taken = take_in(self._store, part, file)
         metrics.PARTS.labels("taken").inc(taken)
         return taken

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from processor import metrics
 from processor.parts.contents import forgets, held, note_published, published, write_part
-from processor.parts.folder import Part, PartsFolder, Reached
+from processor.parts.folder import SCRATCH, Part, PartsFolder, Reached
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.parts")
@@ -33,6 +33,7 @@ class Publisher:
         self._owner = owner
         self._version = version
         self._changes = changes
+        self._tidy = False
 
     def publish(self, partitions: Collection[int], generation: int, whole: bool = True) -> int:
         """Publish what these partitions gained since, and return how many parts that took.
@@ -40,6 +41,9 @@ class Publisher:
         Without `whole` a partition that is to be published whole is left for later: that takes its time.
         Raises ThumbwheelError while the folder cannot be reached.
         """
+        if not self._tidy:
+            self._folder.remove_unfinished(self._owner)
+            self._tidy = True
         there = self._folder.parts() if partitions else {}
         written = 0
         for partition in sorted(partitions):
@@ -49,17 +53,19 @@ class Publisher:
 
     def _publish(self, partition: int, parts: list[Part], there: list[Part], generation: int, whole: bool) -> bool:
         started = time.perf_counter()
-        with tempfile.TemporaryDirectory(prefix="part-", dir=self._store.path.parent) as folder:
+        with tempfile.TemporaryDirectory(prefix=SCRATCH, dir=self._store.path.parent) as folder:
             file = Path(folder) / "part"
             with self._store.read() as cursor:
                 reached, since = held(cursor, partition), published(cursor, partition)
                 base = since is None or not any(part.base for part in parts) or self._outweigh(parts)
-                if reached is None or reached == (WHOLE if since is None else since) or (base and not whole):
+                forgotten = forgets(cursor)
+                if since is not None:
+                    # Nobody who has forgotten as much takes these.
+                    self._folder.remove(part for part in there if part.forgets < forgotten)
+                if reached is None or reached == WHOLE or (not whole if base else reached == since):
                     return False
                 begin = WHOLE if base or since is None else since
-                part = Part(
-                    partition, begin, reached, forgets(cursor), self._version, generation, self._owner
-                )  # fmt: skip
+                part = Part(partition, begin, reached, forgotten, self._version, generation, self._owner)
                 write_part(cursor, part, file)
             size = file.stat().st_size
             self._folder.put(part, file)

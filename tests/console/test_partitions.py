@@ -45,9 +45,7 @@ def test_every_page_names_what_is_behind(bench: Bench) -> None:
 def test_a_dataset_names_what_was_behind_when_it_was_built(told: Bench) -> None:
     client = with_freshness(told, late()).app.test_client()
     body = {"kinds": ["preference"], "max_rows": 20}
-    manifest = client.post(
-        "/api/v1/datasets", json=body, headers={"Authorization": f"Bearer {told.service}"}
-    ).get_json()
+    manifest = client.post("/api/v1/datasets", json=body, headers={"Authorization": f"Bearer {told.secret}"}).get_json()
     assert manifest["behind"] == [3]
     card = told.settings.home / "datasets" / "default" / manifest["dataset_id"] / "README.md"
     assert "Incomplete: partitions 3 were behind the log" in card.read_text("utf-8")
@@ -63,3 +61,15 @@ def test_a_processor_that_holds_its_own_partitions_has_health_and_no_pages(bench
     assert answer.status_code == 503
     assert answer.get_json()["error"]["code"] == "holds_own"
     assert client.get("/login").status_code == 503
+
+
+def test_the_trainer_decides_nothing_over_incomplete_tables(told: Bench) -> None:
+    client = with_freshness(told, late()).app.test_client()
+    for key, status in ((told.service, 503), (told.secret, 200)):
+        headers = {"Authorization": f"Bearer {key}"}
+        for address in ("support", "readiness"):
+            answer = client.get(f"/api/v1/{address}", headers=headers)
+            assert answer.status_code == status, address
+            assert status == 200 or answer.get_json()["error"]["code"] == "behind"
+    headers = {"Authorization": f"Bearer {told.service}"}
+    assert client.post("/api/v1/datasets", json={"max_rows": 20}, headers=headers).status_code == 503

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.errors import SettingsError
-from eventlog.settings import Bind, Settings, load_settings, parse_bind, without_secrets
+from eventlog.settings import Bind, Settings, check_processor, load_settings, parse_bind, without_secrets
 
 
 def refusal(folder: Path, **env: str) -> SettingsError:
@@ -102,3 +102,28 @@ def test_every_setting_is_in_the_reference() -> None:
     page = (Path(__file__).parents[2] / "docs" / "reference" / "settings.md").read_text()
     missing = [name for name in Settings.__dataclass_fields__ if f"THUMBWHEEL_{name.upper()}" not in page]
     assert missing == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "code"),
+    [
+        ({"THUMBWHEEL_PARTS": "/parts", "THUMBWHEEL_PROCESSOR_NAME": "p-0"}, "parts_without_kafka"),
+        ({"THUMBWHEEL_PARTS": "/parts", "THUMBWHEEL_LOG": "kafka://h:9092"}, "processor_unnamed"),
+    ],
+)
+def test_a_processor_that_cannot_share_says_why_and_other_services_start(settings: dict[str, str], code: str) -> None:
+    loaded = load_settings(settings)
+    with pytest.raises(SettingsError) as refused:
+        check_processor(loaded)
+    assert refused.value.code == code
+    assert refused.value.hint
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("HOLDS", "some"), ("NAME", "a b"), ("NAME", "x" * 101), ("SESSION_S", "1"), ("SESSION_S", "9999")],
+)
+def test_a_malformed_setting_of_several_processors_names_it(name: str, value: str) -> None:
+    with pytest.raises(SettingsError) as refused:
+        load_settings({f"THUMBWHEEL_PROCESSOR_{name}": value})
+    assert refused.value.field == f"THUMBWHEEL_PROCESSOR_{name}"

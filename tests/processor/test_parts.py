@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
 import zipfile
 from collections.abc import Iterator, Sequence
@@ -265,26 +266,68 @@ def turn_in_partition(partition: int, number: int) -> str:
     return next(name for suffix in range(1000) if partition_of(name := f"t{number}-{suffix}", PARTITIONS) == partition)
 
 
-def test_a_part_cut_off_is_passed_over_and_its_partition_published_again(
-    processors: list[Processor], log: Log, folder: PartsFolder, tmp_path: Path
+@pytest.mark.parametrize("kind", ["base", "changes"])
+def test_a_part_cut_off_goes_and_its_partition_is_published_whole(
+    processors: list[Processor], log: Log, folder: PartsFolder, tmp_path: Path, kind: str
+) -> None:
+    one, two, _ = processors
+    one.own(0, 1, 2)
+    for first in (0, 20):
+        talk(log, first, 20)
+        one.read(log.records)
+        one.exchange()
+    for part in (part for parts in folder.parts().values() for part in parts if part.base == (kind == "base")):
+        file = tmp_path / "parts" / part.name
+        file.write_bytes(file.read_bytes()[:-40])
+    two.exchange()
+    # Nothing new came meanwhile.
+    one.exchange()
+    two.exchange()
+    assert table_digests(two.store)["pairs"] == table_digests(one.store)["pairs"]
+
+
+def test_a_folder_removed_is_filled_again_also_when_nothing_new_comes(
+    processors: list[Processor], log: Log, tmp_path: Path
 ) -> None:
     one, two, _ = processors
     one.own(0, 1, 2)
     talk(log, 0, 20)
     one.read(log.records)
     one.exchange()
-    for file in (tmp_path / "parts").rglob("*.part"):
-        file.write_bytes(file.read_bytes()[:-40])
-    two.exchange()
-    with two.store.read() as cursor:
-        assert held(cursor, 0) is None
-    # As an operator does, who removes what cannot be read.
-    folder.remove(part for parts in folder.parts().values() for part in parts)
-    talk(log, 20, 20)
-    one.read(log.records)
+    shutil.rmtree(tmp_path / "parts")
     one.exchange()
     two.exchange()
     assert table_digests(two.store)["pairs"] == table_digests(one.store)["pairs"]
+
+
+def test_what_came_while_a_processor_was_alone_is_published_when_it_shares_again(
+    processors: list[Processor], log: Log
+) -> None:
+    one, two, _ = processors
+    for first, shared in ((0, True), (20, False), (40, True)):
+        one.store.share(shared)
+        one.own(0, 1, 2)
+        talk(log, first, 20)
+        one.read(log.records)
+        if shared:
+            one.exchange()
+    two.exchange()
+    assert table_digests(two.store)["events"] == table_digests(one.store)["events"]
+
+
+def test_what_a_killed_processor_was_writing_goes_with_its_next_part(
+    processors: list[Processor], log: Log, tmp_path: Path
+) -> None:
+    one, _, _ = processors
+    one.own(0, 1, 2)
+    talk(log, 0, 5)
+    one.read(log.records)
+    unfinished = [tmp_path / "parts" / "00000" / f"0-9.0-0.0.{VERSION}.1.{name}.part.new" for name in ("one", "two")]
+    unfinished[0].parent.mkdir(parents=True)
+    for file in unfinished:
+        file.write_bytes(b"half")
+    one.exchange()
+    assert [file.exists() for file in unfinished] == [False, True]
 
 
 def test_of_many_parts_the_one_that_goes_on_without_a_gap_is_taken() -> None:
