@@ -70,6 +70,30 @@ def test_a_service_publishes_the_port_it_listens_on(
     assert f":{port}/readyz" in " ".join(compose["services"][service]["healthcheck"]["test"])
 
 
+def test_a_second_processor_shares_the_partitions_where_its_profile_is_asked_for(
+    compose: dict[str, Any], tmp_path: Path
+) -> None:
+    text = (REPOSITORY / "docker-compose.yml").read_text()
+    [told] = re.findall(r"^#   THUMBWHEEL_PARTS=(\S+) docker compose --profile (\S+) up", text, re.M)
+    services = compose["services"]
+    assert [name for name, body in services.items() if body.get("profiles") == [told[1]]] == ["processor-worker"]
+    given = {name: services[name]["environment"] for name in ("processor", "processor-worker")}
+    first, second = (
+        load_settings(
+            {key: told[0] if key == "THUMBWHEEL_PARTS" else defaults(value) for key, value in one.items()}, tmp_path
+        )
+        for one in given.values()
+    )
+    assert first.parts == second.parts == told[0] == defaults(given["processor-worker"]["THUMBWHEEL_PARTS"])
+    assert not defaults(given["processor"]["THUMBWHEEL_PARTS"])
+    assert first.control_url == second.control_url and first.home != second.home
+    assert first.processor_name != second.processor_name
+    assert (first.processor_holds, second.processor_holds) == ("all", "own")
+    own = {"profiles", "environment", "ports"}
+    bodies = [{key: value for key, value in services[name].items() if key not in own} for name in given]
+    assert bodies[0] == bodies[1] and "ports" not in services["processor-worker"]
+
+
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_runs_its_module_without_root_and_with_its_own_extra(dockerfile: str, service: str) -> None:
     text = stage(dockerfile, service)

