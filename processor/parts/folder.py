@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import fsspec
+from fsspec.implementations.local import LocalFileSystem
 
 from eventlog.errors import SettingsError, ThumbwheelError
 
@@ -109,9 +110,13 @@ class PartsFolder:
         """Store a file under the part's name; it is there whole or not at all."""
         path = self._path(part)
         try:
-            self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-            self._files.put_file(str(file), f"{path}.new")
-            self._files.mv(f"{path}.new", path)
+            if isinstance(self._files, LocalFileSystem):
+                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
+                self._files.put_file(str(file), f"{path}.new")
+                self._files.mv(f"{path}.new", path)
+            else:
+                # An object appears once it is whole.
+                self._files.put_file(str(file), path)
         except OSError as error:
             raise self._unusable(error) from error
 

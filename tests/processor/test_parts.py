@@ -13,6 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from eventlog.errors import SettingsError
 from eventlog.events import Event
 from eventlog.forgetting import actor_digest
 from eventlog.log import Record, entry_for
@@ -84,8 +85,8 @@ class Processor:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> PartsFolder:
-    return PartsFolder(str(tmp_path / "parts"))
+def folder(tmp_path: Path, request: pytest.FixtureRequest) -> PartsFolder:
+    return PartsFolder(getattr(request, "param", str(tmp_path / "parts")))
 
 
 @pytest.fixture
@@ -115,6 +116,26 @@ def digests(records: Sequence[Record], path: Path) -> dict[str, str]:
 def talk(log: Log, first: int, count: int) -> None:
     for n in range(first, first + count):
         log.add(interaction(f"t{n}", {"a": f"yes {n}", "b": "no"}, prompt=f"question {n}"), pick(f"t{n}", "ab", "a"))
+
+
+@pytest.mark.parametrize("folder", ["memory://parts"], indirect=True)
+def test_parts_travel_through_object_storage_too(processors: list[Processor], log: Log, folder: PartsFolder) -> None:
+    one, two, _ = processors
+    one.own(0, 1, 2)
+    talk(log, 0, 10)
+    one.read(log.records)
+    one.exchange()
+    assert set(folder.parts()) == {0, 1, 2}
+    two.exchange()
+    assert table_digests(two.store)["pairs"] == table_digests(one.store)["pairs"]
+    folder.remove(part for parts in folder.parts().values() for part in parts)
+    assert folder.parts() == {}
+
+
+def test_an_address_nobody_knows_is_a_clear_error() -> None:
+    with pytest.raises(SettingsError) as refused:
+        PartsFolder("nosuch://bucket/parts")
+    assert refused.value.field == "THUMBWHEEL_PARTS"
 
 
 def test_every_store_ends_with_the_rows_of_one_that_read_it_all(
