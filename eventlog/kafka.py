@@ -44,6 +44,7 @@ class KafkaLog:
                 lambda: prepare_topics(self._admin, partitions, self._cluster.allow_unsafe), ASK_SECONDS
             )
             self.promise = promise_of(self._topics)
+            self.keeps_all = not self._cluster.allow_unsafe
             self._sender = Sender(lambda: self._cluster.connect(KafkaProducer, **PRODUCER_SETTINGS))
         except BaseException:
             self._admin.close()

@@ -65,6 +65,10 @@ class Log(Protocol):
     def promise(self) -> str:
         """Return what stands behind an acknowledged append: fsync, replicated, memory of one broker."""
 
+    @property
+    def keeps_all(self) -> bool:
+        """Say whether records stay until `cut`, rejected events apart; else they may have expired."""
+
     def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
         """Append and return one position per entry once durable; None where that is not known (send again)."""
 

@@ -66,6 +66,11 @@ class SpooledLog:
         return "fsync here, forwarded later" if self._away or self._brokers is None else self._brokers.promise
 
     @property
+    def keeps_all(self) -> bool:
+        """Say whether the brokers keep every record, as far as is known."""
+        return self._brokers is None or self._brokers.keeps_all
+
+    @property
     def degraded(self) -> bool:
         """Say whether entries go to the disk, or some still wait there."""
         return self._away or self.waiting() > 0

@@ -117,7 +117,7 @@ class _Waiting:
 class SqliteLog:
     """The embedded `Log`. One instance per process; open it after a fork."""
 
-    promise = "fsync"
+    promise, keeps_all = "fsync", True
 
     def __init__(self, path: str | Path, partitions: int | None = None) -> None:
         """Open or create the log; `partitions` is checked against an existing one (1 for a new one unless told)."""

@@ -163,6 +163,7 @@ class ArchivedLog:
         self._log = log
         self.archive = archive
         self.promise = log.promise
+        self.keeps_all = log.keeps_all
 
     def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
         """Append to the log."""

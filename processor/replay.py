@@ -21,6 +21,7 @@ from eventlog.log import Log, open_log
 from eventlog.settings import Settings
 from eventlog.topics import TOPICS
 from processor.archive import with_archive
+from processor.beginning import check_beginning
 from processor.digest import table_digests
 from processor.runner import BATCH_RECORDS, store_records
 from processor.store import Position, Store
@@ -112,13 +113,17 @@ def replay(settings: Settings, progress: Progress | None = None) -> ReplayReport
 
 
 def rebuild(log: Log, path: Path, meta: dict[str, str], progress: Progress | None = None) -> Path:
-    """Read the whole log, as long as it is now, into a file beside `path`; return that file."""
+    """Read the whole log, as long as it is now, into a file beside `path`; return that file.
+
+    Raises ThumbwheelError where the log was cut and no archive holds its beginning.
+    """
     target = path.with_name(path.name + ".replay")
     for leftover in (target, Path(f"{target}.wal")):
         with suppress(FileNotFoundError):
             leftover.unlink()
     places = [(topic, partition) for topic in TOPICS for partition in range(log.partitions(topic))]
     starts: dict[Position, int] = {place: log.start_offset(*place) for place in places}
+    check_beginning(log, starts)
     ends = {place: log.end_offset(*place) for place in places}
     total = sum(ends[place] - starts[place] for place in places)
     with Store.open(target) as store:

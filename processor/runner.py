@@ -23,6 +23,7 @@ from eventlog.log import Log, Reader, Record
 from eventlog.topics import REJECTED, TOPICS
 from processor import metrics
 from processor.ahead import POISON, Ahead, make_rows
+from processor.beginning import check_beginning
 from processor.forgetting import brings_forget, load_forgets, note_erasures, take_out
 from processor.freshness import Freshness
 from processor.known import load_known
@@ -83,6 +84,8 @@ class Runner:
         if places is None:
             places = [(topic, partition) for topic in TOPICS for partition in range(self._log.partitions(topic))]
         starts = {place: self._log.start_offset(*place) for place in places}
+        known = self._store.offsets()
+        check_beginning(self._log, {place: start for place, start in starts.items() if place not in known})
         self._watched = frozenset(places) | frozenset(watched)
         metrics.LAG.clear()
         positions = self._store.claim(self._owner, starts)

@@ -6,12 +6,11 @@ import os
 import random
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -132,19 +131,3 @@ def test_a_database_that_another_process_holds(system: System, seed: int) -> Non
         holder.wait()
         load.wait_for(EVENTS)
     assert system.settle(load.ledger).clean
-
-
-def test_a_log_cut_off_before_the_processor_read_it(system: System, seed: int) -> None:
-    with system.load(seed, rate=20_000) as load:
-        load.wait_for(EVENTS // 2)
-        system.processor.stop()
-        load.wait_for(EVENTS)
-    with closing(sqlite3.connect(system.settings.home / "log" / "events.db")) as db:
-        db.execute("DELETE FROM log_0_0 WHERE position < (SELECT max(position) FROM log_0_0)")
-        db.commit()
-    ended = system.processor.ended
-    system.processor.start()
-    wait_for_ends(system.processor, ended + 1, load, 30)
-    system.processor.stop()
-    assert "does not hold the next offset" in system.processor.said()
-    assert "thumbwheel replay" in system.processor.said()

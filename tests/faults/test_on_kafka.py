@@ -17,6 +17,7 @@ from tests.waiting import eventually
 pytestmark = MARKS
 # Longer than the producer's delivery time-out (10 s), which a wedged client would not survive.
 FREEZE_S = 14.0
+AWAY_S = 60.0 if ROUNDS > 1 else 12.0
 
 
 def test_killed_at_every_point_of_an_event_s_way(tmp_path: Path, rng: random.Random, seed: int) -> None:
@@ -35,10 +36,10 @@ def test_killed_at_every_point_of_an_event_s_way(tmp_path: Path, rng: random.Ran
 def test_a_broker_killed_and_started_again(tmp_path: Path, rng: random.Random, seed: int) -> None:
     with on_one_broker(tmp_path) as (system, broker):
         with system.load(seed) as load:
-            for _ in range(ROUNDS):
+            for number in range(ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(500, 5000))
                 broker.kill()
-                time.sleep(rng.uniform(0.0, 2.0))
+                time.sleep(rng.uniform(0.0, 2.0) if number else AWAY_S)
                 broker.start()
             load.wait_for(EVENTS)
         assert system.settle(load.ledger).clean
