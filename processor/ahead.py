@@ -7,6 +7,7 @@ those that would be made after them. When one of them is stored otherwise, rows 
 from __future__ import annotations
 
 import threading
+from collections import defaultdict
 
 import duckdb
 import pyarrow as pa
@@ -14,7 +15,7 @@ import pyarrow as pa
 from processor.forgetting import brings_forget, forgets_of
 from processor.known import load_known
 from processor.steps import derive, fold, forget
-from processor.steps.batch import Batch
+from processor.steps.batch import Batch, parts
 from processor.store import Store
 from processor.tables import arrow_table
 
@@ -24,11 +25,23 @@ POISON = (
     pa.ArrowException, ValueError, TypeError, KeyError, AttributeError, OverflowError,
 )  # fmt: skip
 
+# Rows of so many interactions at a time: they become Arrow while they are in the processor's cache.
+SLICE_INTERACTIONS = 300
+
 
 def make_rows(batch: Batch) -> None:
     """Run the steps after `decode` on a batch that knows what is known, and turn its rows into Arrow."""
-    derive(fold(forget(batch)))
-    batch.tables = {table: arrow_table(table, rows) for table, rows in batch.added.items() if rows}
+    tables: defaultdict[str, list[pa.Table]] = defaultdict(list)
+    forget(batch)
+    for part in parts(batch, SLICE_INTERACTIONS):
+        derive(fold(part))
+        for table, rows in part.added.items():
+            if rows:
+                tables[table].append(arrow_table(table, rows))
+        for table, keys in part.gone.items():
+            batch.gone[table] += keys
+        batch.folded.update(part.folded)
+    batch.tables = {table: pa.concat_tables(found) for table, found in tables.items()}
 
 
 class Ahead:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
+
 from eventlog.events import FeedbackEvent, Interaction
 from eventlog.forgetting import actor_digest
 
@@ -61,29 +63,20 @@ class Forgets:
 NOBODY = Forgets()
 
 
-class Copy:
+class Copy(msgspec.Struct, eq=False):
     """One copy of an interaction or feedback event as the log holds it. Times in microseconds."""
 
-    __slots__ = (
-        "body", "digest", "event", "forgotten", "interaction_key", "key", "occurred", "offset", "partition", "received",
-        "topic",
-    )  # fmt: skip
-
-    def __init__(
-        self, event: Interaction | FeedbackEvent, key: Key, interaction_key: Key, body: str, digest: bytes,
-        topic: str, partition: int, offset: int = -1,
-    ) -> None:  # fmt: skip
-        self.event = event
-        self.key = key
-        self.interaction_key = interaction_key
-        self.body = body
-        self.digest = digest
-        self.topic = topic
-        self.partition = partition
-        self.offset = offset
-        self.forgotten = False
-        self.received = microseconds(event.received_at)  # type: ignore[arg-type]
-        self.occurred = microseconds(event.occurred_at)
+    event: Interaction | FeedbackEvent
+    key: Key
+    interaction_key: Key
+    body: str
+    digest: bytes
+    received: int
+    occurred: int
+    topic: str
+    partition: int
+    offset: int = -1
+    forgotten: bool = False
 
     @property
     def rank(self) -> tuple[int, bytes]:
@@ -132,3 +125,17 @@ class Batch:
         self.records = 0
         self.tables: dict[str, Any] = {}
         self.prepared = False
+
+
+def parts(batch: Batch, interactions: int) -> Iterator[Batch]:
+    """Yield the batch as batches of so many interactions; the first has its facts and the rows there are already."""
+    keys = list(batch.arrived)
+    for start in range(0, len(keys) or 1, interactions):
+        part = Batch()
+        if start == 0:
+            part.facts, part.known_facts, part.added = batch.facts, batch.known_facts, batch.added
+        for key in keys[start : start + interactions]:
+            part.arrived[key] = batch.arrived[key]
+            if key in batch.known:
+                part.known[key] = batch.known[key]
+        yield part

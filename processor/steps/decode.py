@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from eventlog.errors import EventError
 from eventlog.events import STAMPED_FIELDS, Event, decode_stored
@@ -27,41 +28,36 @@ def decode(records: Iterable[Record]) -> Batch:
     """Read the records into a new batch, with the position after them."""
     batch = Batch()
     for record in records:
+        topic, partition, offset, _, value, _ = record
         batch.records += 1
-        batch.positions[record.topic, record.partition] = record.offset + 1
-        if record.value.startswith(FORGOTTEN) and _keep_tombstone(batch, record):
+        batch.positions[topic, partition] = offset + 1
+        if value.startswith(FORGOTTEN) and _keep_tombstone(batch, record):
             continue
-        if record.topic == REJECTED:
+        if topic == REJECTED:
             batch.added["rejected"].append(_refused_by_collector(record))
             continue
         try:
-            event = decode_stored(record.value)
+            event = decode_stored(value)
             _check_stamped(event)
-            body = record.value.decode()
+            body = value.decode()
         except (EventError, UnicodeDecodeError) as error:
             batch.added["rejected"].append(refusal(record, getattr(error, "code", "invalid_event"), str(error)))
             continue
         if topic_for(event.type) == RUNS:
             _keep_fact(batch, record, event, body)
         else:
-            copy = copy_of(event, body, record.value, record.topic, record.partition, record.offset)
+            copy = copy_of(event, body, value, topic, partition, offset)
             batch.arrived.setdefault(copy.interaction_key, []).append(copy)
     return batch
 
 
 def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int, offset: int = -1) -> Copy:
     """Return one interaction or feedback event with its keys."""
-    interaction_id = event.interaction_id
+    project, interaction_id = event.project, event.interaction_id
     return Copy(
-        event,
-        key_bytes(event.project, interaction_id, event.event_id),
-        key_bytes(event.project, interaction_id),
-        body,
-        digest_of(raw),
-        topic,
-        partition,
-        offset,
-    )
+        event, key_bytes(project, interaction_id, event.event_id), key_bytes(project, interaction_id), body,
+        digest_of(raw), microseconds(event.received_at), microseconds(event.occurred_at), topic, partition, offset,
+    )  # fmt: skip
 
 
 def _keep_tombstone(batch: Batch, record: Record) -> bool:
@@ -94,9 +90,9 @@ def refusal(record: Record, code: str, message: str) -> Row:
 
 
 def _check_stamped(event: Event) -> None:
-    for name in STAMPED_FIELDS[:4]:
-        if getattr(event, name) is msgspec.UNSET:
-            raise EventError("not_stamped", f"The record has no {name}.", "Append through eventlog only.", name)
+    if event.received_at is UNSET or event.project is UNSET or event.key_id is UNSET or event.via is UNSET:
+        name = next(name for name in STAMPED_FIELDS if getattr(event, name) is UNSET)
+        raise EventError("not_stamped", f"The record has no {name}.", "Append through eventlog only.", name)
 
 
 def _keep_fact(batch: Batch, record: Record, event: Any, body: str) -> None:

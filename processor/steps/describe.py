@@ -27,9 +27,9 @@ class Description:
         event: Any = copy.event
         self.copy = copy
         self.messages: list[Message] = event.messages
-        self.candidates: dict[str, Candidate] = {}
-        for position, candidate in enumerate(_shown_order(event)):
-            self.candidates[candidate.candidate_id] = Candidate(candidate, position)
+        self.candidates: dict[str, Candidate] = {
+            given.candidate_id: _candidate(given, position) for position, given in enumerate(_shown_order(event))
+        }
         self.trusted = event.via != "public"
         self.truncated = bool(getattr(event, "truncated", False))
         self.prompt_text = last_user_text(self.messages)
@@ -50,22 +50,27 @@ class Description:
         return None if self.prompt_text and self.prompt_text.strip() else "no_prompt"
 
 
-class Candidate:
+class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     """One reply as shown. `text` is None unless it is plain text; `content` is text, or the parts as JSON."""
 
-    __slots__ = ("candidate_id", "content", "finish_reason", "model", "position", "sampling", "text", "truncated")
+    candidate_id: str
+    position: int
+    text: str | None
+    content: str | None
+    model: str | None
+    finish_reason: str | None
+    truncated: bool
+    sampling: dict[str, Any] | None
 
-    def __init__(self, given: CandidateText, position: int) -> None:
-        self.candidate_id = given.candidate_id
-        self.position = position
-        self.text = text_of(given.content)
-        self.content = self.text
-        if self.text is None and given.content is not None:
-            self.content = _json.encode(given.content).decode()
-        self.model = given.model
-        self.finish_reason = given.finish_reason
-        self.truncated = given.finish_reason == "length"
-        self.sampling = given.sampling
+
+def _candidate(given: CandidateText, position: int) -> Candidate:
+    content = text = text_of(given.content)
+    if text is None and given.content is not None:
+        content = _json.encode(given.content).decode()
+    return Candidate(
+        given.candidate_id, position, text, content, given.model, given.finish_reason, given.finish_reason == "length",
+        given.sampling,
+    )  # fmt: skip
 
 
 def describe(kept: Sequence[Copy]) -> tuple[Description | None, list[Copy]]:

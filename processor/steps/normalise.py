@@ -24,6 +24,9 @@ def same_text(one: str, other: str) -> bool:
     """Say whether two replies differ in nothing but whitespace."""
     if one == other:
         return True
+    first, second = one[:1], other[:1]
+    if first != second and not first.isspace() and not second.isspace():
+        return False
     # Most replies part within their first words; only then is the whole worth splitting.
     return one.split(None, 4)[:4] == other.split(None, 4)[:4] and one.split() == other.split()
 
