@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from eventlog.rejected import Place
 
 SHOWN_BYTES = 4000
+# Held in memory together, 256 KiB each at most.
+RETRIED_AT_ONCE = 200
 
 
 @click.group()
@@ -71,9 +73,9 @@ def retry(context: Context, positions: tuple[str, ...], code: str | None, every:
     if bool(positions) + (code is not None) + every != 1:
         raise ThumbwheelError("which", "Say which to retry.", "Give positions, or --code CODE, or --all.")
     wanted = positions or tuple(row["position"] for row in _rows(context, code))
-    places = [Place.parse(text) for text in dict.fromkeys(wanted)]
+    places = sorted({Place.parse(text) for text in wanted})
     with _opened(context) as (log, revived):
-        results = [_retry(log, revived, place) for place in places]
+        results = list(_retry(log, revived, places))
     done = sum(result["retried"] for result in results)
     lines = [f"{done} of {len(results)} appended again."]
     lines += [f"{result['position']}: {result['why']}" for result in results if not result["retried"]]
@@ -121,20 +123,35 @@ def _outlook(record: Record, revived: Callable[[Record], Event]) -> str:
     return "possible: it is taken today"
 
 
-def _retry(log: Log, revived: Callable[[Record], Event], place: Place) -> dict[str, Any]:
-    """Retry one; an event that is still refused is a result, a log that is away is an error."""
+def _retry(log: Log, revived: Callable[[Record], Event], places: list[Place]) -> Iterator[dict[str, Any]]:
+    """Yield what became of each; an event that is still refused is a result, a log that is away is an error."""
     from eventlog.log import append_all
-    from eventlog.rejected import Place, read_record
+    from eventlog.rejected import Place, read_records
+
+    for at in range(0, len(places), RETRIED_AT_ONCE):
+        found = read_records(log, places[at : at + RETRIED_AT_ONCE])
+        results = [_judged(revived, place, record) for place, record in found.items()]
+        events = [result.pop("event") for result in results if "event" in result]
+        positions = iter(append_all(log, events))
+        for result in results:
+            if result["retried"]:
+                position = next(positions)
+                result["appended_at"] = str(Place(position.topic, position.partition, position.offset))
+            yield result
+
+
+def _judged(revived: Callable[[Record], Event], place: Place, record: Record | None) -> dict[str, Any]:
+    from eventlog.rejected import not_there
 
     try:
-        event = revived(read_record(log, place))
+        if record is None:
+            raise not_there(place)
+        event = revived(record)
     except ThumbwheelError as error:
         if not isinstance(error, EventError) and error.code not in ("not_retryable", "not_there"):
             raise
         return {"position": str(place), "retried": False, "why": error.line()}
-    [position] = append_all(log, [event])
-    to = str(Place(position.topic, position.partition, position.offset))
-    return {"position": str(place), "retried": True, "event_id": event.event_id, "appended_at": to}
+    return {"position": str(place), "retried": True, "event_id": event.event_id, "event": event}
 
 
 COMMANDS = (rejected,)

@@ -6,6 +6,7 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import msgspec
 import pytest
 
 from collector.rejected import rejected_entry
@@ -15,7 +16,7 @@ from eventlog.events import Thumb, decode_event, encode, stamp
 from eventlog.ids import uuid7
 from eventlog.keys import Key
 from eventlog.log import Entry, Log, append_all, entry_for
-from eventlog.rejected import Place, read_record, read_rejected, revive
+from eventlog.rejected import Place, read_record, read_records, read_rejected, revive
 from eventlog.signing import sign_candidate, signing_key
 from eventlog.topics import EVENTS, REJECTED, RUNS
 
@@ -130,3 +131,25 @@ def test_a_position_that_is_none_or_not_in_the_log_is_said_to_be_that(log: Log) 
     for missing in (place._replace(offset=place.offset + 1), place._replace(partition=99)):
         with pytest.raises(ThumbwheelError, match="holds nothing"):
             read_record(log, missing)
+
+
+def test_many_places_are_read_in_one_go(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = [put(log, Entry(REJECTED, f"k-{number}", b"%d" % number)) for number in range(60)]
+    opened: list[Any] = []
+    reader = type(log).reader
+    monkeypatch.setattr(type(log), "reader", lambda self, positions: opened.append(1) or reader(self, positions))
+    missing = [places[0]._replace(offset=10**9), places[0]._replace(partition=99)]
+    found = read_records(log, [*reversed(places), *missing, places[7]])
+    assert list(found) == [*reversed(places), *missing], "in the order that was asked for"
+    assert [found[place] and found[place].value for place in places] == [b"%d" % number for number in range(60)]
+    assert [found[place] for place in missing] == [None, None]
+    assert len(opened) == len({place.partition for place in places})
+    assert read_records(log, []) == {}
+
+
+def test_what_lies_far_apart_is_not_all_read(log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("eventlog.rejected.GAP_RECORDS", 5)
+    entries = [Entry(EVENTS, "k", b"%d" % number) for number in range(40)]
+    places = [Place(*msgspec.structs.astuple(position)) for position in log.append(entries) if position]
+    found = read_records(log, [places[0], places[3], places[39]])
+    assert [record and record.value for record in found.values()] == [b"0", b"3", b"39"]
