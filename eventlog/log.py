@@ -115,6 +115,17 @@ class Erasable(Protocol):
         """Leave no copy of what was overwritten in any file of the log."""
 
 
+@runtime_checkable
+class Expiring(Protocol):
+    """A log that drops no record by itself."""
+
+    def expire(self, topic: str, partition: int, before_ms: int) -> int:
+        """Delete some of the oldest records, none from this Unix time or later, and return how many; 0: none is left.
+
+        Raises LogUnavailable.
+        """
+
+
 def open_log(url: str, partitions: int | None = None) -> StoredLog:
     """Open the log at `sqlite:///path` or `kafka://host:port[,host:port][?option=value]`.
 

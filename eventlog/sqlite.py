@@ -366,6 +366,11 @@ class SqliteLog:
         with SqliteEraser(self.path) as eraser:
             eraser.cut(self._names[topic][partition], before)
 
+    def expire(self, topic: str, partition: int, before_ms: int) -> int:
+        """Delete some of the oldest records from before this time and return how many. Raises LogUnavailable."""
+        with SqliteEraser(self.path) as eraser:
+            return eraser.expire(self._names[topic][partition], before_ms)
+
     # -- health
 
     def check(self) -> None:

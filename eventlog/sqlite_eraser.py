@@ -12,9 +12,10 @@ import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from itertools import islice
+from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 import apsw
 
@@ -80,6 +81,19 @@ class SqliteEraser:
                 continue
         except apsw.Error as error:
             raise LogUnavailable(f"The log could not be cut: {error}", "Check the disk's free space.") from error
+
+    def expire(self, table: str, before_ms: int) -> int:
+        """Delete the oldest records from before this time, as many as one turn may; raises LogUnavailable."""
+        oldest = f"SELECT position, timestamp_ms FROM {table} ORDER BY position LIMIT ?"
+        try:
+            rows: list[Any] = self._db.execute(oldest, (RECORDS_A_TURN,)).fetchall()
+            old = list(takewhile(lambda row: row[1] < before_ms, rows))
+            if old:
+                with self._turn(), self._db:
+                    self._db.execute(f"DELETE FROM {table} WHERE position <= ?", (old[-1][0],))
+        except apsw.Error as error:
+            raise LogUnavailable(f"The log could not be cut: {error}", "Check the disk's free space.") from error
+        return len(old)
 
     def _cut_some(self, table: str, before: int) -> bool:
         """Delete what one turn may and return whether some are left."""

@@ -31,6 +31,7 @@ def create(settings: Settings) -> Any:
     from processor.console import create_app
     from processor.duplicates import Follower
     from processor.erasing import Eraser
+    from processor.expiry import Expiry
     from processor.freshness import Freshness
     from processor.replay import open_store
     from processor.runner import Runner, tune_interpreter
@@ -49,19 +50,21 @@ def create(settings: Settings) -> Any:
         embeds = settings.embedder if settings.processor_holds == "all" else "none"
         follower = Follower(store, whole, embeds, settings.home / "processor" / "neighbours")
         eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
+        expiry = Expiry(store, log)
         counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)
         app = create_app(settings, store, log, control, freshness)
         follows.start()
         follower.start()
         counter.start()
         eraser.start()
+        expiry.start()
     except ThumbwheelError as error:
         log_lines.error("%s", error.line())
         os._exit(1)
     # Together well below the 8 s after which the server kills a worker.
     closing = (
         (50, partial(follows.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
-        (25, partial(eraser.stop, 1.0)),
+        (25, partial(eraser.stop, 1.0)), (24, partial(expiry.stop, 0.5)),
         (20, store.close), (10, log.close),
     )  # fmt: skip
     for priority, close in closing:
