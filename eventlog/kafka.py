@@ -19,10 +19,10 @@ from kafka.errors import KafkaError
 
 from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.kafka_client import Cluster, prepare_topics, promise_of
+from eventlog.kafka_group import GroupMember
 from eventlog.kafka_reader import CONSUMER_SETTINGS, KafkaReader
 from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing, Sender
 from eventlog.log import Entry, Position, offset_not_in_log
-from eventlog.membership import Member, SoleOwner
 from eventlog.topics import EVENTS, REJECTED, TOPICS, partition_of
 
 ASK_SECONDS = 10.0
@@ -121,9 +121,9 @@ class KafkaLog:
                 raise offset_not_in_log(f"{topic} {partition}: {offset} of {starts[place]}..{ends[place]}")
         return KafkaReader(lambda: self._cluster.connect(KafkaConsumer, **CONSUMER_SETTINGS), begin)
 
-    def member(self, name: str, session_s: float) -> Member:
-        """Return the owner of all partitions: so far one processor reads a log on Kafka."""
-        return SoleOwner(self.partitions(EVENTS))
+    def member(self, name: str, session_s: float) -> GroupMember:
+        """Join the group that shares the partitions of EVENTS, in the background."""
+        return GroupMember(self._cluster, name, session_s, self.partitions(EVENTS))
 
     def cut(self, topic: str, partition: int, before: int) -> None:
         """Have the brokers drop records before this offset; they free the disk a whole segment at a time."""

@@ -33,7 +33,8 @@ class Assignment(Struct, frozen=True):
 class Member(Protocol):
     """One of those that share the partitions. Thread-safe.
 
-    Every method but `commit` and `close` raises ThumbwheelError once another process has taken this member's name.
+    `assignment` and `wait` raise ThumbwheelError once the membership has ended for good, above all because another
+    process has taken this member's name.
     """
 
     def assignment(self) -> Assignment | None:
