@@ -7,13 +7,17 @@ version moves it. Faults of kafka-python 3.0.12 that are worked around, here or 
   `poll` goes on as if nothing had happened, and the consumer keeps partitions that are another's. `listen` tells.
 - Its session clock starts again when it finds the coordinator, whether or not that still counts it in, and an answer
   that lay unread while the process was frozen counts from when it is read. `listen` tells when each request was sent.
-- A rejoin that `poll` begins because the topic's metadata changed is remembered nowhere but in that difference. Where
-  they change back before it is over (brokers restart, or a first join overtakes the first metadata), `poll` takes it
-  for done: neither partitions nor heartbeats, for ever. `insist` has it remembered.
+- The leader joins again, and makes everybody else do so, when the topic's metadata change: after a first join that
+  overtook the first metadata, or while brokers restart. That is remembered nowhere but in the difference: where they
+  change back before it is over, `poll` takes it for done, and there are neither partitions nor heartbeats, for ever.
+  The number of partitions is fixed, so `obey` ends it.
 - A join that is over between two calls of `poll` is thrown away, and the next call joins again, which makes everybody
   else do so too. Whoever joins has to be in `poll`, with a time-out.
 - While a heartbeat is overdue and partitions are held, `poll` does not sleep, whatever its time-out, and takes a whole
   processor core. `GroupMember` polls without one and waits by itself.
+- A member that has not polled for `max_poll_interval_ms`, having been frozen, forgets who it was and joins as if it
+  were restarted. A static one so takes its name back from the process that has replaced it. `obey` leaves it to the
+  broker, which refuses the next heartbeat.
 - `poll_heartbeat` forgets a heartbeat loop that ended with an error and starts another at the next rejoin only, which
   need not come. `poll` raises that error once; whoever polls has to connect anew.
 - The sticky assignor spreads what the leader's metadata hold at that moment: nothing, where a topic is briefly without
@@ -25,10 +29,12 @@ version moves it. Faults of kafka-python 3.0.12 that are worked around, here or 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any
 
 from kafka import KafkaConsumer
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
+from kafka.coordinator.base import BaseCoordinator
 from kafka.errors import FencedInstanceIdError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
 from eventlog.topics import EVENTS
@@ -64,9 +70,11 @@ def listen(consumer: KafkaConsumer, counted_in: Callable[[float], None], lost: C
     coordinator._process_sync_group_response = sync_answered
 
 
-def insist(consumer: KafkaConsumer) -> None:
-    """Have `poll` join again until it has; called when it begins to."""
-    consumer._coordinator.request_rejoin()
+def obey(consumer: KafkaConsumer) -> None:
+    """Have the member join again, and give up its place, for no other reason than that the broker says so."""
+    coordinator = consumer._coordinator
+    coordinator.need_rejoin = partial(BaseCoordinator.need_rejoin, coordinator)
+    coordinator.heartbeat.poll_timeout_expired = lambda: False
 
 
 def nap(consumer: KafkaConsumer, seconds: float) -> Awaitable[None]:

@@ -31,7 +31,7 @@ from kafka.errors import (
 
 from eventlog.errors import LogUnavailable, SettingsError, ThumbwheelError
 from eventlog.kafka_client import Cluster
-from eventlog.kafka_coordinator import EvenAndSticky, insist, listen, nap
+from eventlog.kafka_coordinator import EvenAndSticky, listen, nap, obey
 from eventlog.membership import Assignment
 from eventlog.topics import EVENTS
 
@@ -91,7 +91,9 @@ class GroupMember:
         # What the group gave us and we have not given up: owned while it is not being revoked and the session lasts.
         self._held: Assignment | None = None
         self._revoking = False
-        self._released = False
+        # What `wait` said last, and whether the owner may still be at work on something it said.
+        self._told: Assignment | None = None
+        self._at_work = False
         self._session_until = 0.0
         self._offsets: dict[int, int] = {}
         self._error: ThumbwheelError | None = None
@@ -109,7 +111,7 @@ class GroupMember:
     # -- what its owner calls
 
     def assignment(self) -> Assignment | None:
-        """Return what is owned now; None while not a member."""
+        """Return what is owned now, to whoever wants to know; None while not a member."""
         with self._changed:
             return self._owned()
 
@@ -120,13 +122,19 @@ class GroupMember:
             while True:
                 owned, now = self._owned(), time.monotonic()
                 if owned != known or now >= deadline or self._closing:
+                    self._told = owned
+                    self._at_work = self._at_work or (owned is not None and bool(owned.partitions))
                     return owned
                 self._changed.wait((deadline if owned is None else min(deadline, self._session_until)) - now)
 
     def revoke_done(self) -> None:
-        """Say that nothing more is written for partitions that `assignment` no longer names."""
+        """Say that nothing more is written for any partition, after `wait` said None.
+
+        Otherwise it may come from an owner that ended one assignment and is about to begin with the next.
+        """
         with self._changed:
-            self._released = True
+            if self._told is None:
+                self._at_work = False
 
     def commit(self, offsets: Mapping[int, int]) -> None:
         """Have the next offsets shown within a second, those of partitions that are held."""
@@ -173,6 +181,7 @@ class GroupMember:
         settings = consumer_settings(self.name, self._session_s, self._partitions)
         consumer = self._cluster.connect(KafkaConsumer, **settings)
         listen(consumer, self._counted_in, self._lost)
+        obey(consumer)
         consumer.subscribe([EVENTS], listener=_Listener(self, consumer))
         return consumer
 
@@ -212,6 +221,14 @@ class GroupMember:
         if offsets := self._committable():
             try:
                 self._consumer.commit(offsets, timeout_ms=COMMIT_MS)
+            except KafkaError as error:
+                log.debug("Offsets were not committed: %s", error)
+
+    def _commit_soon(self, consumer: KafkaConsumer) -> None:
+        """The same on the I/O thread, where nothing may wait; goes out before we join again."""
+        if offsets := self._committable():
+            try:
+                consumer.commit_async(offsets)
             except KafkaError as error:
                 log.debug("Offsets were not committed: %s", error)
 
@@ -275,21 +292,17 @@ class GroupMember:
 
     async def _revoke(self, consumer: KafkaConsumer) -> None:
         """Ask the owner to end its batch, and wait for it, within bounds; heartbeats go on."""
-        if not self._closing:
-            insist(consumer)
         with self._changed:
-            self._revoking, self._released = self._held is not None, False
-            wanted = self._held is not None and bool(self._held.partitions)
+            self._revoking = True
             self._changed.notify_all()
         deadline = time.monotonic() + RELEASE_SECONDS
-        while wanted and not self._released and not self._closing and self._in_session():
+        while self._at_work and not self._closing and self._in_session():
             if time.monotonic() > deadline:
                 log.warning("Partitions move although their owner %s has not ended its batch.", self.name)
                 break
             await nap(consumer, LOOK_SECONDS)
         if not self._closing:
-            if offsets := self._committable():
-                consumer.commit_async(offsets)  # On this thread nothing may wait; it goes out before we join again.
+            self._commit_soon(consumer)
             self._give_up()
 
     def _assign(self, consumer: KafkaConsumer, places: set[TopicPartition]) -> None:
@@ -345,5 +358,5 @@ def _explained(error: Exception, name: str, session_s: float) -> ThumbwheelError
         )  # fmt: skip
     return LogUnavailable(
         f"The brokers do not let this user share the partitions: {error or type(error).__name__}",
-        f"Give it the right to read topic {EVENTS} and group {GROUP}.",
+        "Give it the right to read the log's topics and the group thumbwheel-processors.",
     )

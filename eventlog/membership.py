@@ -41,10 +41,13 @@ class Member(Protocol):
         """Return what is owned now; None while not a member (joining, partitions being moved, session lost)."""
 
     def wait(self, known: Assignment | None, timeout_s: float) -> Assignment | None:
-        """Return what is owned as soon as it differs from `known`, or after `timeout_s` seconds."""
+        """Return what is owned as soon as it differs from `known`, or after `timeout_s` seconds.
+
+        For the owner, in one thread: what it is told here it may begin with, and has to end when told otherwise.
+        """
 
     def revoke_done(self) -> None:
-        """Say that nothing more is written for partitions that `assignment` no longer names.
+        """Say that nothing more is written for any partition, after `wait` said None; otherwise it means nothing.
 
         Others get them then, or some seconds later where this is not called.
         """

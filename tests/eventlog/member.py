@@ -20,9 +20,10 @@ LOOK_SECONDS = 0.02
 def main(url: str, name: str, session_s: str) -> None:
     log = open_log(url)
     member = log.member(name, float(session_s))
+    owned = None
     while True:
         began = time.monotonic()
-        owned = member.assignment()
+        owned = member.wait(owned, 0.0)
         if owned is None:
             member.revoke_done()
         told = "null" if owned is None else f"{owned.generation} {json.dumps(sorted(owned.partitions))}"

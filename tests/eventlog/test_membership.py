@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 from kafka.coordinator.base import BaseCoordinator
+from kafka.coordinator.consumer import ConsumerCoordinator
+from kafka.coordinator.heartbeat import Heartbeat
 from kafka.net.selector import NetworkSelector
 from kafka.structs import ConsumerGroupMetadata
 
@@ -58,9 +60,14 @@ def test_the_parts_of_kafka_python_that_nobody_promised_are_where_they_were() ->
 
     assert parameters(BaseCoordinator._handle_heartbeat_response) == ["self", "response", "send_time"]
     assert parameters(BaseCoordinator._process_sync_group_response) == ["self", "response", "send_time"]
-    assert parameters(BaseCoordinator.request_rejoin) == ["self"]
+    assert parameters(BaseCoordinator.need_rejoin) == ["self"]
     assert parameters(StickyPartitionAssignor.assign) == ["self", "cluster", "members"]
     assert parameters(NetworkSelector.sleep) == ["self", "delay"]
+    assert parameters(Heartbeat.poll_timeout_expired) == ["self"]
+    assert "self.heartbeat.poll_timeout_expired()" in inspect.getsource(BaseCoordinator._heartbeat_loop)
+    assert "return self.rejoin_needed" in inspect.getsource(BaseCoordinator.need_rejoin)
+    assert "while self.need_rejoin():" in inspect.getsource(BaseCoordinator.join_group_async)
+    assert "if self.need_rejoin():" in inspect.getsource(ConsumerCoordinator.poll)
     # Called there, and with the time at which the request was sent.
     for sender, handler in (
         (BaseCoordinator._send_heartbeat_request, "self._handle_heartbeat_response(response, send_time)"),
@@ -267,24 +274,19 @@ def test_partitions_move_when_their_owner_is_done_or_has_had_its_time(
 
 
 @pytest.mark.kafka
-def test_a_rejoin_that_metadata_set_off_is_carried_through_when_they_change_back(join: Join) -> None:
-    first, second = join("first"), join("second")
-    eventually(lambda: shared(first, second))
-    assert isinstance(first.member, GroupMember)
-    coordinator = first.member._consumer._coordinator
-    generation = coordinator._generation.generation_id
-    first.busy.set()
-    second.busy.set()
-    coordinator._assignment_snapshot = {EVENTS: set()}
-    eventually(lambda: first.history[-1] is None)
-    coordinator._assignment_snapshot = None
-    first.busy.clear()
-    # The join now waits for the other one, and is not over when `poll` returns.
-    eventually(lambda: second.history[-1] is None)
-    time.sleep(2 * kafka_group.TICK_MS / 1000)
-    second.busy.clear()
-    eventually(lambda: shared(first, second))
-    assert coordinator._generation.generation_id > generation
+def test_neither_changing_metadata_nor_a_short_freeze_moves_anything(join: Join) -> None:
+    first, second = join("first", 30.0), join("second", 30.0)
+    eventually(lambda: shared(first, second) and first.history[-1] and second.history[-1])
+    seen = list(first.history), list(second.history)
+    for owner in (first, second):
+        assert isinstance(owner.member, GroupMember)
+        coordinator = owner.member._consumer._coordinator
+        heard = coordinator.heartbeat.last_receive
+        coordinator._assignment_snapshot = {EVENTS: set()}
+        coordinator.heartbeat.last_poll -= 60.0
+        # Long enough for several looks at it.
+        eventually(lambda at=coordinator, since=heard: at.heartbeat.last_receive > since + 1.0)
+    assert (first.history, second.history) == seen
 
 
 class Watch:
