@@ -122,6 +122,14 @@ class Broker:
         if self._process is not None:
             self._process.wait(20)
 
+    def wait_ended(self) -> None:
+        """Wait until a broker that was told to end has; one that takes too long is killed."""
+        assert self._process is not None
+        try:
+            self._process.wait(60)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
     def empty(self) -> None:
         """Delete our topics, so that the next log starts at offset 0."""
         admin = Cluster(self.address, {}).admin()

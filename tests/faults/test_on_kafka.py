@@ -47,6 +47,21 @@ def test_a_broker_killed_and_started_again(tmp_path: Path, rng: random.Random, s
         assert ends == {"collector": 0, "processor": 0}, "nothing of ours had to be started again"
 
 
+def test_everything_told_to_end_at_once(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    with on_one_broker(tmp_path) as (system, broker):
+        with system.load(seed) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(load.accepted + rng.randrange(500, 5000))
+                everything = [*system.programs.values(), broker]
+                for one in rng.sample(everything, len(everything)):
+                    one.signal(signal.SIGTERM)
+                    time.sleep(rng.uniform(0.0, 0.3))
+                broker.wait_ended()
+                broker.start()
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
+
+
 def test_with_a_spool_a_broker_away_for_long_is_not_noticed_by_clients(
     tmp_path: Path, rng: random.Random, seed: int
 ) -> None:
