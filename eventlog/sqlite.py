@@ -8,13 +8,11 @@ Local file systems only, no mmap.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from functools import cache
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -24,8 +22,11 @@ from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.log import Entry, Position, offset_not_in_log
 from eventlog.membership import Member, SoleOwner
 from eventlog.pipes import poke_all
+from eventlog.sqlite_checkpoint import Checkpointer
 from eventlog.sqlite_eraser import CLEAN, SqliteEraser
 from eventlog.sqlite_reader import SqliteReader, connect_to_read
+from eventlog.sqlite_rows import insert_rows
+from eventlog.sqlite_turns import Turns
 from eventlog.topics import EVENTS, REJECTED, RUNS, TOPICS, partition_of
 
 # 3.51.3 fixes the WAL-reset bug that can lose committed pages with several writers; 3.44.6 and 3.50.7 carry the fix.
@@ -36,7 +37,9 @@ MAX_COMMIT_BYTES = 4 * 1024 * 1024
 MAX_COMMIT_ENTRIES = 2000
 # Appends that wait in memory; past it append() refuses, so that memory stays bounded.
 MAX_WAITING_BYTES = 64 * 1024 * 1024
-WAL_CHECKPOINT_PAGES = 2000
+# The write-ahead file is emptied after so many pages, beside the writer; by the writer itself when it is so long.
+CHECKPOINT_PAGES = 2000
+LATE_CHECKPOINT_PAGES = 8 * CHECKPOINT_PAGES
 
 # How long check() waits for a trial commit after a failed one, and close() for the writer after answering callers.
 PROBE_SECONDS = 2.0
@@ -52,8 +55,8 @@ CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_
                                  PRIMARY KEY(topic, partition)) WITHOUT ROWID;
 """
 _TABLE = "CREATE TABLE IF NOT EXISTS {name}(position INTEGER PRIMARY KEY, key TEXT, value BLOB, timestamp_ms INTEGER)"
-# Rows a statement: apsw gives up the interpreter's lock at each one and has to win it back from the callers' threads.
-ROWS_A_STATEMENT = 64
+# Into the write-ahead file, by this connection.
+_PAGES_WRITTEN = apsw.SQLITE_DBSTATUS_CACHE_WRITE
 
 Place = tuple[str, int]
 
@@ -68,13 +71,6 @@ def check_sqlite_version(version: str) -> None:
         f"SQLite {version} can lose committed pages with several writers.",
         "Install apsw 3.51.3 or newer.",
     )
-
-
-@cache
-def _insert(name: str, rows: int) -> str:
-    """Return the statement for so many rows: the first offset, the time, then key and value of each."""
-    values = (f"(?1 + {row}, ?{2 * row + 3}, ?{2 * row + 4}, ?2)" for row in range(rows))
-    return f"INSERT INTO {name} VALUES {', '.join(values)}"
 
 
 class _Waiting:
@@ -141,7 +137,7 @@ class SqliteLog:
     def _open(self, partitions: int | None) -> None:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._lock_file = os.open(self._folder / (self.path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+            self._turns = Turns(self.path)
         except OSError as error:
             raise self._cannot_open(error) from error
         try:
@@ -149,14 +145,15 @@ class SqliteLog:
                 self._db = self._connect()
                 try:
                     self._names = self._create(partitions)
+                    self._checkpointer = Checkpointer(self.path, self._connect())
                 except BaseException:
                     self._db.close()
                     raise
         except (OSError, apsw.Error) as error:
-            os.close(self._lock_file)
+            self._turns.close()
             raise self._cannot_open(error) from error
         except BaseException:
-            os.close(self._lock_file)
+            self._turns.close()
             raise
 
     def _cannot_open(self, error: Exception) -> LogUnavailable:
@@ -172,7 +169,7 @@ class SqliteLog:
             db.close()
             raise OSError(f"this file system does not support SQLite's WAL mode (got {mode})")
         db.execute(_SETUP).fetchall()  # To its end: apsw stops at each row, and some of these answer with one.
-        db.execute(f"PRAGMA wal_autocheckpoint={WAL_CHECKPOINT_PAGES}")
+        db.execute(f"PRAGMA wal_autocheckpoint={LATE_CHECKPOINT_PAGES}")
         return db
 
     def _create(self, partitions: int | None) -> dict[str, list[str]]:
@@ -199,14 +196,8 @@ class SqliteLog:
                     self._db.execute("INSERT OR IGNORE INTO heads VALUES(?, ?, ?, 0)", (topic, partition, table))
         return names
 
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Hold the lock file: writers of different processes take turns."""
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+    def _turn(self) -> AbstractContextManager[None]:
+        return self._turns.one()
 
     # -- writing
 
@@ -266,6 +257,9 @@ class SqliteLog:
                 poke_all(self._folder)
             for waiting in batch:
                 waiting.answer(durable=True)
+            if self._db.status(_PAGES_WRITTEN)[0] >= CHECKPOINT_PAGES:
+                self._db.status(_PAGES_WRITTEN, True)
+                self._checkpointer.ask()
 
     def _commit(self, batch: list[_Waiting]) -> None:
         now_ms = time.time_ns() // 1_000_000
@@ -293,10 +287,7 @@ class SqliteLog:
             # A trial commit has to write something, or it would prove nothing.
             self._db.execute(f"PRAGMA user_version={now_ms % 2**31}")
         for (topic, partition), (first, values) in tables.items():
-            name = self._names[topic][partition]
-            for at in range(0, len(values), 2 * ROWS_A_STATEMENT):
-                some = values[at : at + 2 * ROWS_A_STATEMENT]
-                self._db.execute(_insert(name, len(some) // 2), (first + at // 2, now_ms, *some))
+            insert_rows(self._db, self._names[topic][partition], first, now_ms, values)
             self._db.execute(
                 "UPDATE heads SET next_offset=? WHERE topic=? AND partition=?",
                 (first + len(values) // 2, topic, partition),
@@ -401,5 +392,6 @@ class SqliteLog:
             for waiting in unanswered:
                 waiting.answer(durable=False)
             return
+        self._checkpointer.close(timeout_s)
         self._db.close()
-        os.close(self._lock_file)
+        self._turns.close()

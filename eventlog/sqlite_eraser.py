@@ -7,11 +7,8 @@ pages; those are written anew once (VACUUM).
 
 from __future__ import annotations
 
-import fcntl
-import os
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from itertools import islice, takewhile
 from pathlib import Path
 from types import TracebackType
@@ -20,6 +17,7 @@ from typing import Any
 import apsw
 
 from eventlog.errors import LogUnavailable
+from eventlog.sqlite_turns import Turns
 
 # The application id of a log that has been written with `secure_delete` throughout.
 CLEAN = 0x7477_0001
@@ -34,11 +32,11 @@ class SqliteEraser:
     """A connection and a place in the writers' queue of its own; a context manager."""
 
     def __init__(self, path: Path) -> None:
-        self._lock_file = os.open(path.parent / (path.name + ".lock"), os.O_RDWR)
+        self._turns = Turns(path)
         try:
             self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READWRITE)
         except apsw.Error:
-            os.close(self._lock_file)
+            self._turns.close()
             raise
         self._db.set_busy_timeout(30_000)
         self._db.execute("PRAGMA synchronous=FULL; PRAGMA mmap_size=0; PRAGMA secure_delete=ON").fetchall()
@@ -50,21 +48,13 @@ class SqliteEraser:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._db.close()
-        os.close(self._lock_file)
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
-        fcntl.flock(self._lock_file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._lock_file, fcntl.LOCK_UN)
+        self._turns.close()
 
     def overwrite(self, table: str, values: Mapping[int, tuple[str, bytes]]) -> None:
         """Overwrite keys and values by offset; a pair of other lengths than the record's is refused (ValueError)."""
         left = iter(sorted(values.items()))
         while part := list(islice(left, RECORDS_A_TURN)):
-            with self._turn(), self._db:
+            with self._turns.one(), self._db:
                 for offset, (key, value) in part:
                     self._db.execute(
                         f"UPDATE {table} SET key=?, value=? "
@@ -89,7 +79,7 @@ class SqliteEraser:
             rows: list[Any] = self._db.execute(oldest, (RECORDS_A_TURN,)).fetchall()
             old = list(takewhile(lambda row: row[1] < before_ms, rows))
             if old:
-                with self._turn(), self._db:
+                with self._turns.one(), self._db:
                     self._db.execute(f"DELETE FROM {table} WHERE position <= ?", (old[-1][0],))
         except apsw.Error as error:
             raise LogUnavailable(f"The log could not be cut: {error}", "Check the disk's free space.") from error
@@ -97,7 +87,7 @@ class SqliteEraser:
 
     def _cut_some(self, table: str, before: int) -> bool:
         """Delete what one turn may and return whether some are left."""
-        with self._turn(), self._db:
+        with self._turns.one(), self._db:
             first = self._db.execute(f"SELECT min(position) FROM {table}").get
             if first is None or first >= before:
                 return False
@@ -107,13 +97,13 @@ class SqliteEraser:
     def purge(self) -> None:
         """Empty the write-ahead file into the log; raises LogUnavailable when somebody keeps reading for a minute."""
         if self._db.execute("PRAGMA application_id").get != CLEAN:
-            with self._turn():
+            with self._turns.one():
                 self._db.execute("VACUUM")
                 self._db.execute(f"PRAGMA application_id={CLEAN}")
         self._db.set_busy_timeout(TRY_MS)
         deadline = time.monotonic() + PURGE_SECONDS
         while True:
-            with self._turn():
+            with self._turns.one():
                 row = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
                 if row is not None and row[0] == 0:
                     return
