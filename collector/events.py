@@ -14,7 +14,7 @@ from collector.body import read_body
 from collector.cors import Cors, Headers
 from collector.deadline import Deadline
 from collector.errors import Refused, fault, not_json, wrong_method
-from collector.intake import ACCEPTED, RETRY, Answer, Intake, read_batch
+from collector.intake import ACCEPTED, RETRY, Answer, Intake, Judgement, read_batch
 from collector.limits import Rates, Slots
 from collector.requests import KEY_ID, REFUSED, REQUEST_ID, App, Environ, StartResponse
 from eventlog.control import Control
@@ -80,14 +80,20 @@ class EventsRoute:
         with self._slots.one():
             metrics.add_in_flight(1)
             try:
-                batch = read_batch(body)
-                key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
-                environ[KEY_ID] = key.key_id
-                check_origin(key, environ.get("HTTP_ORIGIN"))
-                self._rates.take(key.key_id, len(batch.events))
-                return self._intake.take(batch, body, key)
+                judgement = self._judge(environ, body)
+                # Not kept while the log is waited for, see Judgement.
+                del body
+                return self._intake.append(judgement)
             finally:
                 metrics.add_in_flight(-1)
+
+    def _judge(self, environ: Environ, body: bytes) -> Judgement:
+        batch = read_batch(body)
+        key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
+        environ[KEY_ID] = key.key_id
+        check_origin(key, environ.get("HTTP_ORIGIN"))
+        self._rates.take(key.key_id, len(batch.events))
+        return self._intake.judge(batch, body, key)
 
 
 def _length(environ: Environ) -> int | None:

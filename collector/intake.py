@@ -55,6 +55,19 @@ class Judged(msgspec.Struct, frozen=True, gc=False):
 
 
 @dataclass(frozen=True, slots=True)
+class Judgement:
+    """A batch: what became of its events, what of it is to be appended, and how long which actors have to wait.
+
+    It holds neither the body nor the decoded events: kept while the disk is waited for, those of all requests in flight
+    push each other out of the processor's caches, which cost a tenth of the collector's time.
+    """
+
+    events: list[Judged]
+    entries: list[Entry]
+    waits: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The results of a batch as JSON, which statuses are among them, and when to send again what is `retry`."""
 
@@ -76,11 +89,10 @@ class Intake:
         self._control = control
         self._rates = rates
 
-    def take(self, batch: Decoded | Batch, body: bytes, key: Key) -> Answer:
-        """Return `{"event_id", "status", "error"?}` per event, in order; `accepted` means durable.
+    def judge(self, batch: Decoded | Batch, body: bytes, key: Key) -> Judgement:
+        """Return what becomes of each event. `batch` is `read_batch(body)`.
 
-        `batch` is `read_batch(body)`. A report of what the sender gave up that cannot be read is counted and costs no
-        event.
+        A report of what the sender gave up that cannot be read is counted and costs no event.
         """
         now = datetime.now(UTC)
         sent_at = _moment(batch.sent_at)
@@ -96,10 +108,14 @@ class Intake:
         entries = [one.entry for one in judged if one.actor not in waits]
         if report := bytes(batch.dropped):
             entries += _reported(report, key, now)
-        positions = self._append(entries)
-        if waits:
-            return _answer_rest(judged, positions, waits)
-        return _answer(judged, positions)
+        return Judgement(judged, entries, waits)
+
+    def append(self, judgement: Judgement) -> Answer:
+        """Return `{"event_id", "status", "error"?}` per event, in order; `accepted` means durable."""
+        positions = self._append(judgement.entries)
+        if judgement.waits:
+            return _answer_rest(judgement.events, positions, judgement.waits)
+        return _answer(judgement.events, positions)
 
     def _hold_back(self, judged: list[Judged], key: Key) -> dict[str, float]:
         """Return the actors of pages who send too much, and their waits; a server answers for its own."""

@@ -12,10 +12,15 @@ from binascii import b2a_base64
 from collections.abc import Callable
 from functools import lru_cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 FindSigningKey = Callable[[str, str], bytes | None]
 
 _DERIVATION = b"thumbwheel candidate v1"
+_BLOCK_BYTES = 64
 # A multiple of three: base64 without padding.
 _MAC_BYTES = 12
 _RANDOM_BYTES = 9
@@ -28,15 +33,19 @@ def signing_key(secret_key: str) -> bytes:
 
 
 @lru_cache(maxsize=1024)
-def _keyed(key: bytes) -> hmac.HMAC:
-    return hmac.new(key, digestmod=sha256)
+def _keyed(key: bytes) -> tuple[_Hash, _Hash]:
+    """Return what HMAC (RFC 2104) hashes before a message, and before the digest of that."""
+    block = key.ljust(_BLOCK_BYTES, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))
 
 
 def _mac(key: bytes, project: str, interaction_id: str, random: str) -> str:
-    # A copy of a keyed HMAC costs half as much as a new one.
-    keyed = _keyed(key).copy()
-    keyed.update(f"{project}\x1f{interaction_id}\x1f{random}".encode())
-    return b2a_base64(keyed.digest()[:_MAC_BYTES], newline=False).translate(_URL_SAFE).decode()
+    # Copies of two keyed hashes cost two thirds of one of a keyed `hmac.HMAC`, and a new one of that twice as much.
+    keyed = _keyed(key)
+    inner, outer = keyed[0].copy(), keyed[1].copy()
+    inner.update(f"{project}\x1f{interaction_id}\x1f{random}".encode())
+    outer.update(inner.digest())
+    return b2a_base64(outer.digest()[:_MAC_BYTES], newline=False).translate(_URL_SAFE).decode()
 
 
 def sign_candidate(key: bytes, key_id: str, project: str, interaction_id: str) -> str:
