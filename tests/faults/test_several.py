@@ -23,18 +23,19 @@ def check(several: Several, ledger: object) -> None:
 
 
 def test_processors_killed_at_random(tmp_path: Path, rng: random.Random, seed: int) -> None:
-    with several_processors(tmp_path, 2) as several, several.system.load(seed, rate=4000) as load:
+    with several_processors(tmp_path, 2) as several, several.system.load(seed, rate=6000) as load:
         load.wait_for(2000)
-        for _ in range(5 * ROUNDS):
-            some(rng, several).signal(signal.SIGKILL)
-            time.sleep(rng.uniform(0.2, 2.0))
+        for _ in range(2 * ROUNDS):
+            for program in rng.sample(several.processors, len(several.processors)):
+                program.signal(signal.SIGKILL)
+                time.sleep(rng.uniform(0.2, 2.0))
         load.wait_for(EVENTS)
         load.stop()
         check(several, load.ledger)
 
 
 def test_partitions_of_one_that_is_gone_move_and_come_back(tmp_path: Path, rng: random.Random, seed: int) -> None:
-    with several_processors(tmp_path, 2) as several, several.system.load(seed, rate=4000) as load:
+    with several_processors(tmp_path, 2) as several, several.system.load(seed, rate=2000) as load:
         load.wait_for(2000)
         gone = rng.choice(several.others)
         gone.stop()
@@ -61,7 +62,7 @@ def test_an_owner_frozen_until_others_took_over_changes_nothing_when_it_wakes(
 
 
 def test_a_storm_of_processors_that_come_and_go(tmp_path: Path, rng: random.Random, seed: int) -> None:
-    with several_processors(tmp_path, 3, started=False) as several, several.system.load(seed, rate=4000) as load:
+    with several_processors(tmp_path, 3, started=False) as several, several.system.load(seed, rate=2500) as load:
         running: set[int] = set()
         for _ in range(8 * ROUNDS):
             number = rng.randrange(len(several.others))
@@ -77,7 +78,7 @@ def test_a_storm_of_processors_that_come_and_go(tmp_path: Path, rng: random.Rand
 
 
 def test_the_folder_of_parts_away_for_a_while(tmp_path: Path, seed: int) -> None:
-    with several_processors(tmp_path, 1) as several, several.system.load(seed, rate=4000) as load:
+    with several_processors(tmp_path, 1) as several, several.system.load(seed, rate=6000) as load:
         load.wait_for(EVENTS // 4)
         away = several.parts.with_name("away")
         several.parts.rename(away)
