@@ -1,10 +1,12 @@
 """Log -> DuckDB rows/s through the whole processor, against a bare Arrow insert of the same rows.
 
-    python -m bench.processor [--events 100000] [--ids v7|random] [--rounds 3] [--profile]
+    python -m bench.processor [--events 100000] [--log embedded|kafka|both] [--ids v7|random] [--rounds 3] [--profile]
 
-In: an embedded log filled with interactions of four replies, picks, thumbs, edits and retractions, one event a
-record. Both sides write the same rows into the same tables with the same keys in commits of the same size; the
-bare side has its Arrow tables ready in memory. Rows are events. One run, printed as a ratio; target 0.3.
+In: a log filled with interactions of four replies, picks, thumbs and edits, one event a record: the embedded one, and
+twelve partitions on Apache Kafka (of ../shared/kafka; where that or Java 17 is absent this says so and goes without).
+Both sides write the same rows, those derived from the events included, into the same tables with the same keys in
+commits of the same size; the bare side has its Arrow tables ready in memory, reads nothing and replaces no row.
+Rows are events. The rounds of both sides take turns, medians count. Printed as a ratio for each log; target 0.5.
 """
 
 from __future__ import annotations
@@ -16,10 +18,12 @@ import pstats
 import random
 import resource
 import statistics
+import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -33,7 +37,10 @@ from processor.steps import decode
 from processor.steps.batch import Batch
 from processor.store import Store, insert
 from processor.tables import COLUMNS
+from tests.kafka_broker import Broker, apache_kafka
 
+# As many as a log on Kafka has unless told otherwise.
+PARTITIONS = 12
 START = datetime(2026, 1, 1, tzinfo=UTC)
 WORDS = ("parcel", "return", "form", "label", "order", "refund", "please", "send", "within", "days", "paid", "card")
 
@@ -122,7 +129,7 @@ def batches(log: Log) -> Iterator[Batch]:
     reader.close()
 
 
-def prepared(log: Log, folder: Path) -> list[dict[str, Any]]:
+def prepared(folder: Path) -> list[dict[str, Any]]:
     """Return the finished tables as Arrow, cut into as many parts as the log has batches."""
     with Store.open(folder / "live.duckdb") as store, store.read() as cursor:
         cursor.execute("SET arrow_lossless_conversion = true")
@@ -156,33 +163,69 @@ def profile(log: Log, folder: Path) -> None:
     pstats.Stats(profiler).sort_stats("tottime").print_stats(35)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--ids", choices=["v7", "random"], default="v7")
-    parser.add_argument("--rounds", type=int, default=3, help="each side runs this often, in turns; medians count")
-    parser.add_argument("--profile", action="store_true")
-    parser.add_argument("--json", action="store_true")
-    options = parser.parse_args()
-    tune_interpreter()
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        log = open_log(f"sqlite:///{folder / 'events.db'}", partitions=1)
-        total = fill(log, options.events, options.ids)
-        if options.profile:
-            profile(log, folder)
-            return
-        rounds = [(through_processor(log, folder), bare(prepared(log, folder), folder)) for _ in range(options.rounds)]
+@contextmanager
+def embedded(folder: Path) -> Iterator[Log]:
+    """Open a log in the folder."""
+    log = open_log(f"sqlite:///{folder / 'events.db'}", partitions=1)
+    yield log
+    log.close()
+
+
+@contextmanager
+def on_kafka(folder: Path) -> Iterator[Log]:
+    """Start a broker in the folder and open a log on it."""
+    broker = Broker.apache(folder / "kafka").start().wait()
+    try:
+        log = open_log(f"kafka://{broker.address}?allow_unsafe=true", partitions=PARTITIONS)
+        yield log
         log.close()
+    finally:
+        broker.kill()
+
+
+LOGS: dict[str, Callable[[Path], Any]] = {"embedded": embedded, "kafka": on_kafka}
+
+
+def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
+    """Return the figures of one kind of log."""
+    with tempfile.TemporaryDirectory() as folder, LOGS[name](Path(folder)) as log:
+        total = fill(log, options.events, options.ids)
+        rounds = []
+        for _ in range(options.rounds):
+            mine = through_processor(log, Path(folder))
+            rounds.append((mine, bare(prepared(Path(folder)), Path(folder))))
     processor_s = statistics.median(mine for mine, _ in rounds)
     bare_s = statistics.median(other for _, other in rounds)
-    figures = {
-        "events": total, "ids": options.ids, "processor_rows_s": round(total / processor_s),
+    return {
+        "log": name, "events": total, "ids": options.ids, "processor_rows_s": round(total / processor_s),
         "bare_rows_s": round(total / bare_s), "ratio": round(bare_s / processor_s, 3),
         "ratios": [round(other / mine, 3) for mine, other in rounds],
         "memory_mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024,
     }  # fmt: skip
-    print(json.dumps(figures) if options.json else "\n".join(f"{key}: {value}" for key, value in figures.items()))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--events", type=int, default=100_000)
+    parser.add_argument("--log", choices=[*LOGS, "both"], default="both")
+    parser.add_argument("--ids", choices=["v7", "random"], default="v7")
+    parser.add_argument("--rounds", type=int, default=3, help="each side runs this often, in turns; medians count")
+    parser.add_argument("--profile", action="store_true", help="print where one thread spends its time instead")
+    parser.add_argument("--json", action="store_true")
+    options = parser.parse_args()
+    tune_interpreter()
+    for name in LOGS if options.log == "both" else [options.log]:
+        if name == "kafka" and not apache_kafka():
+            print("kafka: left out, it needs Apache Kafka in ../shared/kafka and Java 17.", file=sys.stderr)
+        elif options.profile:
+            with tempfile.TemporaryDirectory() as folder, LOGS[name](Path(folder)) as log:
+                fill(log, options.events, options.ids)
+                profile(log, Path(folder))
+        else:
+            figures = measured(name, options)
+            print(
+                json.dumps(figures) if options.json else "\n".join(f"{k}: {v}" for k, v in figures.items()), flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -53,9 +53,10 @@ class Ahead:
         self._changed = threading.Condition()
         self._closed = False
 
-    def idle(self) -> bool:
-        """Say whether everything prepared has been written."""
-        return not self._unwritten
+    @property
+    def unwritten(self) -> int:
+        """Return how many batches have been prepared and not yet written."""
+        return len(self._unwritten)
 
     def prepare(self, batch: Batch) -> Batch:
         """Make the rows of a decoded batch where that is possible; `prepared` then is true.

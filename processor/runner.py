@@ -1,8 +1,8 @@
 """Log in, DuckDB out: poll, the steps, one transaction per batch with the offsets it moved.
 
 A polling thread reads the next batch and makes its rows while this one is written (`processor.ahead`). A batch closes
-at 10,000 records, or when the writer is free and LINGER_S have passed. A crash anywhere leaves either all of a batch or
-none of it.
+at 10,000 records, when the writer is free, or when nothing came for LINGER_S. A crash anywhere leaves either all of a
+batch or none of it.
 """
 
 from __future__ import annotations
@@ -129,9 +129,11 @@ class Runner:
         lag_at = 0.0
         while not self._stopping.is_set():
             wait_s = 0.0 if len(pending) >= self._batch_records else (LINGER_S if pending else POLL_WAIT_S)
-            pending.extend(reader.poll(self._batch_records - len(pending), wait_s) if wait_s else ())
+            found = reader.poll(self._batch_records - len(pending), wait_s) if wait_s else []
+            pending.extend(found)
             full = len(pending) >= self._batch_records
-            if pending and (full or self._ahead.idle()):
+            # While one batch is written the rows of the next are made, once it is full or nothing more comes.
+            if pending and (full or self._ahead.unwritten <= (0 if found else 1)):
                 self._hand_over((pending, self._ahead.prepare(decode(pending))))
                 pending = []
             if time.monotonic() - lag_at > LAG_EVERY_S:

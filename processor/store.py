@@ -26,7 +26,10 @@ from processor.gate import Gate
 from processor.steps.batch import Forgets
 
 STORAGE_VERSION = "v1.5.0"
-CHECKPOINT_AT = "64MB"
+CHECKPOINT_AT = "128MB"
+# A checkpoint writes the last row group of each table anew, and commits wait for it.
+ROW_GROUP_ROWS = 30_720
+_USE = "USE tables"
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
 
@@ -74,8 +77,6 @@ class Store:
         path.parent.mkdir(parents=True, exist_ok=True)
         had_wal = Path(f"{path}.wal").exists()
         try:
-            if not path.exists():
-                _create(path)
             connection = _connect(path)
             if had_wal:
                 connection.execute("CHECKPOINT")
@@ -104,7 +105,7 @@ class Store:
     def read(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a cursor that sees one consistent state of the tables; use it in one thread."""
         with self._gate.reader():
-            cursor = self._connection.cursor()
+            cursor = self._cursor()
             cursor.begin()
             try:
                 yield cursor
@@ -122,9 +123,14 @@ class Store:
         with self._gate.writer(), self._committed() as cursor:
             yield cursor
 
+    def _cursor(self) -> duckdb.DuckDBPyConnection:
+        cursor = self._connection.cursor()
+        cursor.execute(_USE)
+        return cursor
+
     @contextmanager
     def _committed(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        cursor = self._connection.cursor()
+        cursor = self._cursor()
         try:
             cursor.begin()
             yield cursor
@@ -213,13 +219,11 @@ class Store:
                     self._connection = _connect(self.path)
 
     def _copy_to(self, target: Path) -> None:
-        copying = self._connection.cursor()
+        copying = self._cursor()
         try:
-            row = copying.execute("SELECT current_database()").fetchone()
-            name = str(target).replace("'", "''")
-            copying.execute(f"ATTACH '{name}' AS rewritten (STORAGE_VERSION '{STORAGE_VERSION}')")
+            copying.execute(_attach(target, "rewritten"))
             try:
-                copying.execute(f'COPY FROM DATABASE "{row[0] if row else ""}" TO rewritten')
+                copying.execute("COPY FROM DATABASE tables TO rewritten")
                 copying.execute("CHECKPOINT rewritten")
             finally:
                 copying.execute("DETACH rewritten")
@@ -266,20 +270,23 @@ def uuid_array(keys: Sequence[bytes | None]) -> Any:
 
 
 def _connect(path: Path) -> duckdb.DuckDBPyConnection:
-    connection = duckdb.connect(str(path))
-    connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
-    connection.execute("SET autoinstall_known_extensions = false")
+    connection = duckdb.connect()
+    try:
+        connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
+        connection.execute("SET autoinstall_known_extensions = false")
+        connection.execute("SET temp_directory = $1", [f"{path}.tmp"])
+        connection.execute(_attach(path, "tables"))
+        connection.execute(_USE)
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
-def _create(path: Path) -> None:
-    """Create the file with an explicit storage version, which an older DuckDB 1.5 still reads."""
-    connection = duckdb.connect()
-    try:
-        name = str(path).replace("'", "''")
-        connection.execute(f"ATTACH '{name}' AS created (STORAGE_VERSION '{STORAGE_VERSION}')")
-    finally:
-        connection.close()
+def _attach(path: Path, name: str) -> str:
+    """Return what opens or creates the file, with a storage version that an older DuckDB 1.5 still reads."""
+    where = str(path).replace("'", "''")
+    return f"ATTACH '{where}' AS {name} (STORAGE_VERSION '{STORAGE_VERSION}', ROW_GROUP_SIZE {ROW_GROUP_ROWS})"
 
 
 def _migrations() -> list[tuple[int, str]]:

@@ -68,7 +68,7 @@ class Pipeline:
             self.prepared += waiting[-1][1].prepared
         while waiting:
             self._write(store, ahead, *waiting.popleft())
-        assert ahead.idle()
+        assert ahead.unwritten == 0
 
     def _write(self, store: Store, ahead: Ahead, found: Sequence[Record], batch: Batch) -> None:
         ahead.written(batch, store_records(store, found, batch if batch.prepared else None))
