@@ -216,5 +216,9 @@ def running(home: Path, log_url: str = "", extra: Mapping[str, str] | None = Non
             program.start()
         system.wait_ready()
         yield system
+    except BaseException:
+        for program in system.programs.values():
+            print(program.said())
+        raise
     finally:
         system.stop()
