@@ -120,8 +120,11 @@ class _Connection:
         return head[9:10] in (b"2", b"3")
 
 
-def steady(target: Target, rate: float, connections: int, seconds: float) -> Load:
-    """Send at this rate, each request when it is due, and count its latency from then."""
+def steady(target: Target, rate: float, connections: int, seconds: float, begins: float | None = None) -> Load:
+    """Send at this rate, each request when it is due, and count its latency from then.
+
+    The first is due at `begins` of time.perf_counter (default: now), the next 1 / `rate` seconds later.
+    """
     head = "".join(f"{name}: {value}\r\n" for name, value in target.all_headers().items())
     requests = [
         f"POST {target.path} HTTP/1.1\r\nHost: 127.0.0.1\r\n{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
@@ -130,7 +133,7 @@ def steady(target: Target, rate: float, connections: int, seconds: float) -> Loa
     opened = [_Connection(target.port) for _ in range(connections)]
     used = time.process_time()
     try:
-        latencies, errors = _send_on_schedule(opened, requests, rate, round(rate * seconds))
+        latencies, errors = _send_on_schedule(opened, requests, rate, round(rate * seconds), begins)
     finally:
         for one in opened:
             one.socket.close()
@@ -143,7 +146,7 @@ def steady(target: Target, rate: float, connections: int, seconds: float) -> Loa
 
 
 def _send_on_schedule(
-    opened: list[_Connection], requests: list[bytes], rate: float, count: int
+    opened: list[_Connection], requests: list[bytes], rate: float, count: int, begins: float | None
 ) -> tuple[list[float], int]:
     """Return the latencies in seconds, and how many answers were errors or never came."""
     by_file = {one.socket.fileno(): one for one in opened}
@@ -151,7 +154,7 @@ def _send_on_schedule(
     for file in by_file:
         poll.register(file, select.EPOLLIN)
     latencies: list[float] = []
-    sent, errors, started = 0, 0, time.perf_counter()
+    sent, errors, started = 0, 0, time.perf_counter() if begins is None else begins
     until = started + count / rate + _GRACE_SECONDS
     while len(latencies) < count and time.perf_counter() < until:
         while sent < count and free and started + sent / rate <= time.perf_counter():

