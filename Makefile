@@ -54,13 +54,14 @@ check-js:
 
 # Short ones first; `rivals` installs what it compares with the first time; the last two use the demo model and take minutes.
 bench: setup-test
-	@for program in log_append log_writers collector rivals processor processors quota candidates raters trainer_overhead; do \
+	@for program in log_append log_writers collector rivals processor end_to_end processors kafka_clients quota candidates raters trainer_overhead; do \
 		[ -f bench/$$program.py ] || continue; \
 		printf '\n== bench.%s\n' $$program; $(BIN)/python -m bench.$$program || failed="$$failed $$program"; \
 	done; \
 	if command -v npm >/dev/null; then printf '\n== sizes of the browser SDK\n'; npm --prefix sdk/js run --silent size; fi; \
 	[ -z "$$failed" ] || { echo "Failed or below target:$$failed" >&2; exit 1; }
 	@echo "Left out: bench.guards, which calibrates the guards and takes half an hour: $(BIN)/python -m bench.guards"
+	@echo "and bench.processor_growth, which fills the tables with ten million events: $(BIN)/python -m bench.processor_growth --events 10_000_000"
 
 lock:
 	@$(BIN)/python deploy/setup/lock.py
