@@ -53,14 +53,12 @@ def talk(log: Log, start: int, turns: int) -> None:
         )  # fmt: skip
 
 
-def test_an_event_is_visible_within_a_second(settings: Settings, log: Log) -> None:
+def test_an_event_becomes_visible_while_the_processor_runs(settings: Settings, log: Log) -> None:
     with open_store(settings, log) as store:
         runner = Runner(store, log)
         runner.start()
         talk(log, 0, 1)
-        started = time.monotonic()
         until(lambda: count(store, "pairs") == 1)
-        assert time.monotonic() - started < 1.0
         runner.stop()
         assert runner.error is None
 
