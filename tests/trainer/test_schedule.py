@@ -369,6 +369,8 @@ def test_a_run_whose_process_died_begins_again_and_fails_once_when_it_dies_again
     for attempt in range(1, jobs.MAX_ATTEMPTS):
         jobs.write_record(runs / "run-dead", replace(record, attempt=attempt))
         (runs / "run-dead" / "metrics.jsonl").write_text('{"step": 7, "total": 9}\n')
+        # A job as short as this one may have ended before it was stopped.
+        (runs / "run-dead" / "DONE").unlink(missing_ok=True)
         scheduler = make(settings, events, console)
         scheduler.turn()
         assert len(commands) == attempt
@@ -376,6 +378,7 @@ def test_a_run_whose_process_died_begins_again_and_fails_once_when_it_dies_again
         assert scheduler._job is not None  # Left as a crash leaves it: the record says that it runs.
         scheduler._job.stop()
     jobs.write_record(runs / "run-dead", replace(record, attempt=jobs.MAX_ATTEMPTS))
+    (runs / "run-dead" / "DONE").unlink(missing_ok=True)
     for _ in range(2):
         scheduler = make(settings, events, console)
         scheduler.turn()
