@@ -32,10 +32,9 @@ def system(tmp_path: Path, log_url: str) -> Iterator[System]:
         yield started
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
-def test_stopped_at_random_moments(system: System, rng: random.Random, seed: int, number: signal.Signals) -> None:
+def test_stopped_at_random_moments(system: System, rng: random.Random, seed: int) -> None:
     with system.load(seed, rate=8000) as load:
-        for _ in range(2 * ROUNDS):
+        for number in (signal.SIGKILL, signal.SIGTERM) * ROUNDS:
             for program in rng.sample(list(system.programs.values()), 2):
                 time.sleep(rng.uniform(0.0, 1.0))
                 program.signal(number)
@@ -95,7 +94,7 @@ def test_the_clock_jumps(tmp_path: Path, log_url: str, rng: random.Random, seed:
         "FAKETIME_DONT_FAKE_MONOTONIC": "1",
     }  # fmt: skip
     with running(tmp_path / "home", log_url, {**extra, **partitions(log_url)}) as system:
-        with system.load(seed) as load:
+        with system.load(seed, rate=8000) as load:
             for _ in range(3 * ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(500, 3000))
                 aside = tmp_path / "next"
