@@ -116,7 +116,7 @@ def through_processor(log: Log, folder: Path) -> float:
         while any(store.offsets().get(place, 0) < offset for place, offset in end.items()):
             if ended:
                 raise ended[0]
-            time.sleep(0.05)
+            time.sleep(0.1)
         seconds = time.perf_counter() - started
         runner.stop()
     return seconds
