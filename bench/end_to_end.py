@@ -162,7 +162,8 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=1, help="events a request")
     parser.add_argument("--log", choices=["embedded", "kafka", "both"], default="both")
     given = parser.parse_args()
-    made = list(events(round(given.rate * given.seconds), "v7"))
+    count = round(given.rate * given.seconds)
+    made = list(events(count, "v7"))[:count]
     missed = False
     for name in ["embedded", "kafka"] if given.log == "both" else [given.log]:
         if name == "kafka" and not apache_kafka():
