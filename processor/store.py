@@ -30,6 +30,11 @@ CHECKPOINT_AT = "128MB"
 # A checkpoint writes the last row group of each table anew, and commits wait for it.
 ROW_GROUP_ROWS = 30_720
 _USE = "USE tables"
+_ADVANCE = """
+UPDATE offsets SET next_offset = moved.next_offset
+FROM (SELECT unnest(?::TEXT[]) AS topic, unnest(?::INTEGER[]) AS "partition", unnest(?::BIGINT[]) AS next_offset) moved
+WHERE offsets.topic = moved.topic AND offsets."partition" = moved."partition" AND offsets.epoch = ?
+"""
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
 
@@ -167,15 +172,16 @@ class Store:
 
     def advance(self, cursor: duckdb.DuckDBPyConnection, positions: Mapping[Position, int]) -> None:
         """Move the offsets within the caller's transaction; raise Fenced when another process took them."""
-        for (topic, partition), next_offset in positions.items():
-            row = cursor.execute(
-                'UPDATE offsets SET next_offset = ? WHERE topic = ? AND "partition" = ? AND epoch = ?',
-                [next_offset, topic, partition, self.epoch],
-            ).fetchone()
-            if row is None or row[0] != 1:
-                raise Fenced(
-                    "fenced", f"Another processor took over {topic} partition {partition}.", "Run one per file."
-                )
+        if not positions:
+            return
+        moved = [
+            list(column) for column in zip(*((*place, offset) for place, offset in positions.items()), strict=True)
+        ]
+        row = cursor.execute(_ADVANCE, [*moved, self.epoch]).fetchone()
+        if row is None or row[0] != len(positions):
+            held = cursor.execute('SELECT topic, "partition" FROM offsets WHERE epoch = ?', [self.epoch]).fetchall()
+            topic, partition = next(place for place in positions if place not in set(held))
+            raise Fenced("fenced", f"Another processor took over {topic} partition {partition}.", "Run one per file.")
 
     def share(self, shared: bool) -> None:
         """Have what changes noted for other processors; without, all is published anew should there be some again."""
