@@ -18,6 +18,7 @@ import pytest
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS, restart_armed, wait_for_ends
 from tests.faults.system import System, running
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 HOLD = "import duckdb, sys, time; held = duckdb.connect(sys.argv[1]); print(1, flush=True); time.sleep(60)"
@@ -84,13 +85,16 @@ def test_a_full_disk(tmp_path: Path, rng: random.Random, seed: int, folder: str)
         with system.load(seed, rate=4000) as load:
             for _ in range(ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(1000, 5000))
+                refused = load.ledger.answers["retry"]
                 ballast = fill(disk)
                 time.sleep(rng.uniform(1.0, 4.0))
+                if folder == "log":
+                    # What the log's files hold already has room for some more.
+                    eventually(lambda: load.ledger.answers["retry"] > refused, 60.0)  # noqa: B023
                 ballast.unlink()
                 system.wait_ready()
             load.wait_for(EVENTS)
         assert system.settle(load.ledger).clean
-        assert folder == "processor" or load.ledger.answers["retry"] > 0
 
 
 def test_the_database_is_deleted_or_cut_off(system: System, rng: random.Random, seed: int) -> None:
