@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import resources
@@ -70,13 +70,18 @@ def wanted_meta(settings: Settings) -> dict[str, str]:
     }
 
 
+def made_by(store: Store, wanted: Mapping[str, str]) -> bool:
+    """Say whether the tables were made by the code and settings that `wanted_meta` names."""
+    held = store.meta()
+    return all(held.get(key) == value for key, value in wanted.items())
+
+
 def open_store(settings: Settings, log: Log, progress: Progress | None = None) -> Store:
     """Open the tables; when other code or settings wrote them, replay first."""
     path = store_path(settings)
     store = Store.open(path)
     wanted = wanted_meta(settings)
-    held = store.meta()
-    if all(held.get(key) == value for key, value in wanted.items()):
+    if made_by(store, wanted):
         store.share(False)
         return store
     if store.offsets():

@@ -16,7 +16,7 @@ from processor.ownership import Ownership
 from processor.parts.folder import SCRATCH, PartsFolder
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
-from processor.replay import store_path, wanted_meta
+from processor.replay import made_by, store_path, wanted_meta
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.sharing")
@@ -29,8 +29,7 @@ def open_shared_store(settings: Settings) -> Store:
     """
     path, wanted = store_path(settings), wanted_meta(settings)
     store = Store.open(path)
-    held = store.meta()
-    if store.offsets() and not all(held.get(key) == value for key, value in wanted.items()):
+    if store.offsets() and not made_by(store, wanted):
         log_lines.info("The tables were made by other code; they are made again from the log and from parts.")
         store.close()
         for file in (path, Path(f"{path}.wal")):

@@ -8,7 +8,7 @@ from flask import Blueprint, Flask, request
 
 from eventlog.errors import ThumbwheelError
 from processor.console.api import answer
-from processor.console.services import services
+from processor.console.services import Services, services
 
 blueprint = Blueprint("partitions", __name__, url_prefix="/api/v1")
 
@@ -23,13 +23,9 @@ def install(app: Flask) -> None:
     """Tell templates what is behind; where only own partitions are held, answer for health and partitions alone."""
     app.register_blueprint(blueprint)
     app.context_processor(lambda: {"behind": services().freshness.behind})
-    if services_of(app).settings.processor_holds == "own":
+    found: Services = app.extensions["thumbwheel"]
+    if found.settings.processor_holds == "own":
         app.before_request(_refuse)
-
-
-def services_of(app: Flask) -> Any:
-    """Return an app's services outside a request."""
-    return app.extensions["thumbwheel"]
 
 
 def _refuse() -> None:

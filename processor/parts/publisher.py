@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import tempfile
 import time
 from collections.abc import Collection
@@ -12,8 +11,6 @@ from processor import metrics
 from processor.parts.contents import forgets, held, note_published, published, write_part
 from processor.parts.folder import SCRATCH, Part, PartsFolder, Reached
 from processor.store import Store
-
-log_lines = logging.getLogger("processor.parts")
 
 # A partition is published whole again once its changes outweigh it, or when it has this many, so that a processor
 # that takes it over reads at most twice its size, in not too many files.

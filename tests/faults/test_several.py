@@ -8,15 +8,16 @@ import time
 from pathlib import Path
 
 from tests.faults.conftest import EVENTS, ROUNDS
+from tests.faults.ledger import Ledger
 from tests.faults.on_kafka import MARKS
 from tests.faults.several import SESSION_S, Several, several_processors, some
 
 pytestmark = MARKS
 
 
-def check(several: Several, ledger: object) -> None:
+def check(several: Several, ledger: Ledger) -> None:
     """Nothing is lost or doubled in the tables of the one that holds all, and they equal a replay."""
-    assert several.system.settle(ledger).clean  # type: ignore[arg-type]
+    assert several.system.settle(ledger).clean
     for program in several.others:
         program.stop()
     assert several.system.differing_after_replay() == ()
