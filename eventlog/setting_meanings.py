@@ -83,6 +83,14 @@ ABOUT: dict[str, About] = {
         "restart takes",
         "与 `PARTS` 一起使用：处理器消失多少秒后由其他处理器接管其分区；应长于一次重启",
     ),
+    "processor_memory": About(
+        "memory the processor's tables may take (DuckDB's buffers and indexes), such as `4GiB`; the process takes more "
+        "([sizing](../operations/sizing.md))",
+        "处理器的表最多占用的内存（DuckDB 的缓冲与索引），例如 `4GiB`；进程还需要更多（见"
+        "[容量](../operations/sizing.zh-CN.md)）",
+        "half of the container's limit; without one a quarter of the machine's memory",
+        "容器内存上限的一半；无上限时为机器内存的四分之一",
+    ),
     "archive_days": About("records older than this many days are moved there", "早于这么多天的记录被移走"),
     "collector_bind": About("where the collector listens", "采集器的监听地址"),
     "console_bind": About("where the console and data API listen", "控制台与数据 API 的监听地址"),

@@ -18,6 +18,9 @@ from eventlog.errors import SettingsError
 PREFIX = "THUMBWHEEL_"
 FILE_NAME = "thumbwheel.toml"
 # Kubernetes puts such names into every container beside a service called "thumbwheel-...".
+_BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.I)
+# Below this a batch of the largest events does not go through.
+LEAST_PROCESSOR_MEMORY = 256 * 2**20
 _INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_.*$")
 
 
@@ -56,6 +59,7 @@ class Settings:
     processor_name: str = ""
     processor_holds: str = "all"
     processor_session_s: float = 60.0
+    processor_memory: str = ""
     archive: str = ""
     archive_days: float = 7.0
     collector_bind: Bind = Bind("127.0.0.1", 8700)
@@ -158,6 +162,16 @@ def parse_bind(text: str) -> Bind:
     return Bind(host, int(port))
 
 
+def parse_bytes(text: str) -> int:
+    """Parse bytes with or without a unit: 4GiB and 4Gi are 4 * 1024**3, 4GB is 4 * 1000**3; raises ValueError."""
+    found = _BYTES.fullmatch(text.strip())
+    if found is None:
+        raise ValueError(f"not a number of bytes: {text!r}")
+    number, unit, binary = found.groups()
+    power = "KMGT".index(unit.upper()) + 1 if unit else 0
+    return int(float(number) * (1024 if binary else 1000) ** power)
+
+
 def without_secrets(address: str) -> str:
     """Return an address as it may be shown: without user, password and options."""
     scheme, found, rest = address.partition("?")[0].partition("://")
@@ -202,10 +216,28 @@ def _check_processors(settings: Settings) -> None:
             "malformed_setting", f"THUMBWHEEL_PROCESSOR_NAME={settings.processor_name!r} is malformed.",
             "Use letters, digits, - and _, such as processor-0.", "THUMBWHEEL_PROCESSOR_NAME",
         )  # fmt: skip
+    if settings.processor_memory:
+        _check_memory(settings.processor_memory)
     if not 6 <= settings.processor_session_s <= 1800:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_PROCESSOR_SESSION_S lies outside 6..1800.",
             "Use seconds, more than a restart takes.", "THUMBWHEEL_PROCESSOR_SESSION_S",
+        )  # fmt: skip
+
+
+def _check_memory(text: str) -> None:
+    hint = "Use bytes or a unit, such as 4GiB, and at least 256MiB; leave it out for a share of what there is."
+    try:
+        enough = parse_bytes(text) >= LEAST_PROCESSOR_MEMORY
+    except ValueError as error:
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_PROCESSOR_MEMORY={text!r} is malformed.", hint,
+            "THUMBWHEEL_PROCESSOR_MEMORY",
+        ) from error  # fmt: skip
+    if not enough:
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_PROCESSOR_MEMORY={text!r} is too little.", hint,
+            "THUMBWHEEL_PROCESSOR_MEMORY",
         )  # fmt: skip
 
 

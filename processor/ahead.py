@@ -16,7 +16,7 @@ from processor.forgetting import brings_forget, forgets_of
 from processor.known import load_known
 from processor.steps import derive, fold, forget
 from processor.steps.batch import Batch, parts
-from processor.store import Store
+from processor.store import Store, StoreMemory
 from processor.tables import arrow_table
 
 # What one record can do to a batch; the batch is then split until that record stands alone, and is rejected.
@@ -80,7 +80,7 @@ class Ahead:
                 batch.forgets = forgets_of(cursor, self._store)
                 load_known(cursor, batch, before)
             make_rows(batch)
-        except POISON:
+        except (*POISON, StoreMemory):
             return False
         return True
 

@@ -23,6 +23,7 @@ from eventlog.topics import TOPICS
 from processor.archive import with_archive
 from processor.beginning import check_beginning
 from processor.digest import table_digests
+from processor.memory import tables_memory
 from processor.runner import BATCH_RECORDS, store_records
 from processor.store import Position, Store
 
@@ -78,18 +79,18 @@ def made_by(store: Store, wanted: Mapping[str, str]) -> bool:
 
 def open_store(settings: Settings, log: Log, progress: Progress | None = None) -> Store:
     """Open the tables; when other code or settings wrote them, replay first."""
-    path = store_path(settings)
-    store = Store.open(path)
+    path, memory = store_path(settings), tables_memory(settings)
+    store = Store.open(path, memory)
     wanted = wanted_meta(settings)
     if made_by(store, wanted):
         store.share(False)
         return store
     if store.offsets():
         log_lines.info("The tables were made by other code; replaying the log.")
-        rebuilt = rebuild(log, path, wanted, progress)
+        rebuilt = rebuild(log, path, wanted, progress, memory)
         store.close()
         os.replace(rebuilt, path)
-        return Store.open(path)
+        return Store.open(path, memory)
     store.set_meta(wanted)
     return store
 
@@ -101,13 +102,15 @@ def replay(settings: Settings, progress: Progress | None = None) -> ReplayReport
     """
     started = time.perf_counter()
     path = store_path(settings)
+    # Two files are open at a time.
+    memory = tables_memory(settings) // 2
     log = with_archive(open_log(settings.log_url, settings.partitions or None), settings.archive)
     try:
-        with Store.open(path) as live:
+        with Store.open(path, memory) as live:
             offsets = live.offsets()
             before = table_digests(live) if offsets else None
-            rebuilt = rebuild(log, path, wanted_meta(settings), progress)
-            with Store.open(rebuilt) as fresh:
+            rebuilt = rebuild(log, path, wanted_meta(settings), progress, memory)
+            with Store.open(rebuilt, memory) as fresh:
                 after = table_digests(fresh)
                 records = _count(log, fresh.offsets())
         os.replace(rebuilt, path)
@@ -117,8 +120,12 @@ def replay(settings: Settings, progress: Progress | None = None) -> ReplayReport
     return ReplayReport(records, time.perf_counter() - started, after, differing)
 
 
-def rebuild(log: Log, path: Path, meta: dict[str, str], progress: Progress | None = None) -> Path:
+def rebuild(
+    log: Log, path: Path, meta: dict[str, str], progress: Progress | None = None, memory: int | None = None
+) -> Path:
     """Read the whole log, as long as it is now, into a file beside `path`; return that file.
+
+    `memory` is what `Store.open` takes.
 
     Raises ThumbwheelError where the log was cut and no archive holds its beginning.
     """
@@ -131,7 +138,7 @@ def rebuild(log: Log, path: Path, meta: dict[str, str], progress: Progress | Non
     check_beginning(log, starts)
     ends = {place: log.end_offset(*place) for place in places}
     total = sum(ends[place] - starts[place] for place in places)
-    with Store.open(target) as store:
+    with Store.open(target, memory) as store:
         reached = store.claim("replay", starts)
         reader = log.reader(starts)
         try:

@@ -1,8 +1,8 @@
 """Log in, DuckDB out: poll, the steps, one transaction per batch with the offsets it moved.
 
 A polling thread reads the next batch and makes its rows while this one is written (`processor.ahead`). A batch closes
-at 10,000 records, when the writer is free, or when nothing came for LINGER_S. A crash anywhere leaves either all of a
-batch or none of it.
+at 10,000 records or 32 MiB of them, when the writer is free, or when nothing came for LINGER_S. A crash anywhere leaves
+either all of a batch or none of it.
 """
 
 from __future__ import annotations
@@ -31,12 +31,14 @@ from processor.parts.contents import note_changes
 from processor.steps import decode
 from processor.steps.batch import Batch, Forgets
 from processor.steps.decode import refusal
-from processor.store import Position, Store, delete_keys, insert
+from processor.store import Position, Store, StoreMemory, delete_keys, insert
 from processor.tables import REPLACED_BY
 
 log_lines = logging.getLogger("processor.runner")
 
 BATCH_RECORDS = 10_000
+# Above what so many usual events take; as many of the largest ones would take gigabytes.
+BATCH_BYTES = 32 * 1024 * 1024
 LINGER_S = 0.02
 POLL_WAIT_S = 1.0
 LAG_EVERY_S = 1.0
@@ -126,16 +128,18 @@ class Runner:
         reader = self._reader
         assert reader is not None
         pending: list[Record] = []
+        size = 0
         lag_at = 0.0
         while not self._stopping.is_set():
             wait_s = 0.0 if len(pending) >= self._batch_records else (LINGER_S if pending else POLL_WAIT_S)
             found = reader.poll(self._batch_records - len(pending), wait_s) if wait_s else []
             pending.extend(found)
-            full = len(pending) >= self._batch_records
+            size += sum(len(record.value) for record in found)
+            full = len(pending) >= self._batch_records or size >= BATCH_BYTES
             # While one batch is written the rows of the next are made, once it is full or nothing more comes.
             if pending and (full or self._ahead.unwritten <= (0 if found else 1)):
                 self._hand_over((pending, self._ahead.prepare(decode(pending))))
-                pending = []
+                pending, size = [], 0
             if time.monotonic() - lag_at > LAG_EVERY_S:
                 lag_at = time.monotonic()
                 self._show_lag()
@@ -181,14 +185,19 @@ def records_behind(log: Log, positions: Mapping[Position, int]) -> dict[Position
 def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> bool:
     """Store records in one transaction; one that cannot be stored becomes a row of `rejected`.
 
-    `batch` is what `decode` made of them. Returns False when they were not stored as they are.
+    `batch` is what `decode` made of them. Returns False when they were not stored as they are. Raises StoreMemory when
+    not even one at a time goes through.
     """
     started = time.perf_counter()
     whole = True
     try:
         store_batch(store, batch or decode(records))
-    except POISON as error:
+    except (*POISON, StoreMemory) as error:
         whole = False
+        if isinstance(error, StoreMemory):
+            if len(records) == 1:
+                raise
+            log_lines.warning("%d records are stored in halves. %s", len(records), error.line())
         if len(records) > 1:
             middle = len(records) // 2
             store_records(store, records[:middle])

@@ -12,6 +12,7 @@ from pathlib import Path
 from eventlog.log import Log
 from eventlog.settings import Settings
 from processor.freshness import Freshness
+from processor.memory import tables_memory
 from processor.ownership import Ownership
 from processor.parts.folder import SCRATCH, PartsFolder
 from processor.parts.intake import Intake
@@ -27,14 +28,14 @@ def open_shared_store(settings: Settings) -> Store:
 
     Nothing is lost by that: what is owned comes from the log again, what is not from those who own it.
     """
-    path, wanted = store_path(settings), wanted_meta(settings)
-    store = Store.open(path)
+    path, wanted, memory = store_path(settings), wanted_meta(settings), tables_memory(settings)
+    store = Store.open(path, memory)
     if store.offsets() and not made_by(store, wanted):
         log_lines.info("The tables were made by other code; they are made again from the log and from parts.")
         store.close()
         for file in (path, Path(f"{path}.wal")):
             file.unlink(missing_ok=True)
-        store = Store.open(path)
+        store = Store.open(path, memory)
     store.set_meta(wanted)
     store.share(True)
     for leftover in path.parent.glob(f"{SCRATCH}*"):

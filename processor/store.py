@@ -36,6 +36,10 @@ FROM (SELECT unnest(?::TEXT[]) AS topic, unnest(?::INTEGER[]) AS "partition", un
 WHERE offsets.topic = moved.topic AND offsets."partition" = moved."partition" AND offsets.epoch = ?
 """
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
+# How DuckDB says within another error, such as a failed commit or checkpoint, that its memory did not suffice.
+_LACKING = re.compile("out of memory|failed to pin|could not allocate|failed to allocate|failed to offload", re.I)
+_RAISE = "Raise THUMBWHEEL_PROCESSOR_MEMORY. No event is lost: the log has them."
+_RESTART = "The process ends and starts again."
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
 
 
@@ -49,6 +53,10 @@ class StoreFatal(StoreError):
     """DuckDB reported an error after which the process must end and start again from the stored offsets."""
 
 
+class StoreMemory(StoreError):
+    """The tables' memory did not suffice; nothing of this transaction was kept, a smaller one may go through."""
+
+
 class Fenced(StoreError):
     """Another process owns the file's offsets now; nothing of this batch was kept."""
 
@@ -59,9 +67,12 @@ Position = tuple[str, int]
 class Store:
     """The open database. Thread-safe: every `read` and `transaction` has its own cursor."""
 
-    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path) -> None:
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, memory: int | None = None) -> None:
         self._connection = connection
         self.path = path
+        self._memory = memory
+        # Set by a StoreFatal: what DuckDB holds in memory may not be what was committed, and must not reach the file.
+        self._broken = False
         self.epoch = 0
         self._gate = Gate()
         # Who is forgotten, None until read. `to_erase` wakes the eraser; `marking` and `marks_version` tell the
@@ -74,18 +85,19 @@ class Store:
         self.publishes = False
 
     @classmethod
-    def open(cls, path: Path) -> Store:
+    def open(cls, path: Path, memory: int | None = None) -> Store:
         """Open or create the file, replay its WAL into it, and bring its tables up to date.
 
-        Raises StoreError when another process has it open, or a newer release wrote it.
+        `memory` bounds what DuckDB takes, in bytes; None leaves it to DuckDB: 80 % of what the machine has. Raises
+        StoreError when another process has it open, or a newer release wrote it.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         had_wal = Path(f"{path}.wal").exists()
         try:
-            connection = _connect(path)
+            connection = _connect(path, memory)
             if had_wal:
                 connection.execute("CHECKPOINT")
-            store = cls(connection, path)
+            store = cls(connection, path, memory)
             store._migrate()
         except duckdb.Error as error:
             # A file that was cut off opens; only reading it fails.
@@ -101,9 +113,10 @@ class Store:
         self.close()
 
     def close(self) -> None:
-        """Write the WAL into the file and release it."""
-        with suppress(duckdb.Error):
-            self._connection.execute("CHECKPOINT")
+        """Write the WAL into the file, unless DuckDB broke down, and release it."""
+        if not self._broken:
+            with suppress(duckdb.Error):
+                self._connection.execute("CHECKPOINT")
         self._connection.close()
 
     @contextmanager
@@ -113,7 +126,8 @@ class Store:
             cursor = self._cursor()
             cursor.begin()
             try:
-                yield cursor
+                with _naming_memory():
+                    yield cursor
             finally:
                 with suppress(duckdb.Error):
                     cursor.rollback()
@@ -123,10 +137,18 @@ class Store:
     def transaction(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Yield a cursor inside one transaction: committed at the end, undone on an error.
 
-        Raises StoreFatal when DuckDB can no longer be used by this process.
+        Raises StoreMemory when its memory did not suffice, and StoreFatal when DuckDB can no longer be used by this
+        process; it is not trusted either after a commit that ran out of memory.
         """
-        with self._gate.writer(), self._committed() as cursor:
-            yield cursor
+        with self._gate.writer():
+            if self._broken:
+                raise StoreFatal("store_fatal", "DuckDB stopped before.", _RESTART)
+            try:
+                with self._committed() as cursor:
+                    yield cursor
+            except StoreFatal:
+                self._broken = True
+                raise
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
@@ -138,12 +160,12 @@ class Store:
         cursor = self._cursor()
         try:
             cursor.begin()
-            yield cursor
-            cursor.commit()
+            with _naming_memory():
+                yield cursor
+            _commit(cursor)
         except (duckdb.FatalException, duckdb.InternalException) as error:
-            raise StoreFatal(
-                "store_fatal", f"DuckDB stopped: {_first_line(error)}", "The process ends and starts again."
-            ) from error
+            hint = _RAISE if _lacks_memory(error) else _RESTART
+            raise StoreFatal("store_fatal", f"DuckDB stopped: {_first_line(error)}", hint) from error
         except BaseException:
             with suppress(duckdb.Error):
                 cursor.rollback()
@@ -212,9 +234,11 @@ class Store:
         for name in (target, self.path.with_name(self.path.name + ".replay")):
             for leftover in (name, Path(f"{name}.wal")):
                 leftover.unlink(missing_ok=True)
-        with self._gate.without_writers(timeout_s):
+        with self._gate.without_writers(timeout_s), _naming_memory():
             self._copy_to(target)
             with self._gate.alone(timeout_s):
+                if self._broken:
+                    raise StoreFatal("store_fatal", "DuckDB stopped before.", _RESTART)
                 self._connection.execute("CHECKPOINT")
                 self._connection.close()
                 try:
@@ -222,7 +246,7 @@ class Store:
                     Path(f"{self.path}.wal").unlink(missing_ok=True)
                     os.replace(target, self.path)
                 finally:
-                    self._connection = _connect(self.path)
+                    self._connection = _connect(self.path, self._memory)
 
     def _copy_to(self, target: Path) -> None:
         copying = self._cursor()
@@ -275,10 +299,14 @@ def uuid_array(keys: Sequence[bytes | None]) -> Any:
     return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(keys, pa.binary(16)))
 
 
-def _connect(path: Path) -> duckdb.DuckDBPyConnection:
+def _connect(path: Path, memory: int | None) -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect()
     try:
+        if memory is not None:
+            connection.execute(f"SET memory_limit = '{int(memory)}B'")
         connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
+        # `Store.close` does that, where it may.
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute("SET autoinstall_known_extensions = false")
         connection.execute("SET temp_directory = $1", [f"{path}.tmp"])
         connection.execute(_attach(path, "tables"))
@@ -308,11 +336,35 @@ def _refused(path: Path, error: duckdb.Error) -> StoreError:
         return StoreError(
             "store_locked", f"Another process has {path} open.", "Stop that process, or ask it over the data API."
         )
-    full = "no space" in str(error).lower()
-    return StoreError(
-        "store_unusable", f"{path} cannot be opened: {_first_line(error)}",
-        "Free some disk space." if full else "Move it aside: the next start makes it again from the log.",
-    )  # fmt: skip
+    hint = "Move it aside: the next start makes it again from the log."
+    if "no space" in str(error).lower():
+        hint = "Free some disk space."
+    elif _lacks_memory(error):
+        hint = _RAISE
+    return StoreError("store_unusable", f"{path} cannot be opened: {_first_line(error)}", hint)
+
+
+@contextmanager
+def _naming_memory() -> Iterator[None]:
+    """Raise StoreMemory where DuckDB says that its memory did not suffice."""
+    try:
+        yield
+    except duckdb.OutOfMemoryException as error:
+        raise StoreMemory("store_memory", f"The tables need more memory: {_first_line(error)}", _RAISE) from error
+
+
+def _commit(cursor: duckdb.DuckDBPyConnection) -> None:
+    try:
+        cursor.commit()
+    except duckdb.Error as error:
+        if not _lacks_memory(error):
+            raise
+        # DuckDB 2.0 undoes such a commit in part: keys stay in the indexes without their rows. The file is whole.
+        raise StoreFatal("store_memory", f"The tables need more memory: {_first_line(error)}", _RAISE) from error
+
+
+def _lacks_memory(error: BaseException) -> bool:
+    return isinstance(error, duckdb.OutOfMemoryException) or bool(_LACKING.search(str(error)))
 
 
 def _first_line(error: BaseException) -> str:

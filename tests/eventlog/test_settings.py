@@ -9,7 +9,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eventlog.errors import SettingsError
-from eventlog.settings import Bind, Settings, check_processor, load_settings, parse_bind, without_secrets
+from eventlog.settings import (
+    Bind,
+    Settings,
+    check_processor,
+    load_settings,
+    parse_bind,
+    parse_bytes,
+    without_secrets,
+)  # fmt: skip
 
 
 def refusal(folder: Path, **env: str) -> SettingsError:
@@ -54,6 +62,7 @@ def test_an_unknown_name_in_the_file_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("name", "value"), [
     ("COLLECTOR_BIND", "8700"), ("COLLECTOR_BIND", "host:0"), ("COLLECTOR_BIND", "host:99999"), ("GATEWAY_BIND", ""),
     ("PARTITIONS", "many"), ("TRAIN_EVERY_DAYS", "weekly"), ("LOG", "postgres://x"), ("PROMOTE_MIN_RATE", "1.5"),
+    ("PROCESSOR_MEMORY", "much"), ("PROCESSOR_MEMORY", "-1GiB"), ("PROCESSOR_MEMORY", "255MiB"),
 ])  # fmt: skip
 def test_a_malformed_setting_is_named(tmp_path: Path, name: str, value: str) -> None:
     assert f"THUMBWHEEL_{name}" in refusal(tmp_path, **{name: value}).message
@@ -127,3 +136,16 @@ def test_a_malformed_setting_of_several_processors_names_it(name: str, value: st
     with pytest.raises(SettingsError) as refused:
         load_settings({f"THUMBWHEEL_PROCESSOR_{name}": value})
     assert refused.value.field == f"THUMBWHEEL_PROCESSOR_{name}"
+
+
+@pytest.mark.parametrize(("text", "size"), [
+    ("1073741824", 2**30), ("4GiB", 4 * 2**30), ("4Gi", 4 * 2**30), ("4 gib", 4 * 2**30), ("2GB", 2 * 10**9),
+    ("1.5G", 1_500_000_000), ("512 MiB", 2**29), ("3b", 3),
+])  # fmt: skip
+def test_bytes_may_have_a_unit(text: str, size: int) -> None:
+    assert parse_bytes(text) == size
+
+
+def test_memory_that_is_malformed_is_answered_with_what_to_write(tmp_path: Path) -> None:
+    assert "4GiB" in refusal(tmp_path, PROCESSOR_MEMORY="4 gigs").hint
+    assert load_settings({"THUMBWHEEL_PROCESSOR_MEMORY": "4GiB"}, tmp_path).processor_memory == "4GiB"
