@@ -65,6 +65,15 @@ def memory_mib(pid: int) -> float:
     return total / 1024
 
 
+def peak_mib(pid: int) -> float:
+    """Return the most resident memory one process has had, in MiB."""
+    try:
+        found = re.search(r"^VmHWM:\s+(\d+) kB$", Path(f"/proc/{pid}/status").read_text(), re.M)
+    except OSError:
+        return 0.0
+    return int(found[1]) / 1024 if found else 0.0
+
+
 def processor_seconds(pid: int) -> float:
     """Return the processor time a server and its workers have used, user and system."""
     ticks = 0

@@ -1,6 +1,6 @@
 """How the processor's rate holds as its tables grow: ten million stored events against the first hundred thousand.
 
-    python -m bench.processor_growth [--events 1_000_000] [--ids v7 random] [--folder FOLDER]
+    python -m bench.processor_growth [--events 1_000_000] [--ids v7 random] [--memory 1GiB] [--folder FOLDER]
     python -m bench.processor_growth --events 10_000_000 --ids v7       # 15 GB of disk, half an hour
 
 In: a log made on the way and not kept: the stories of `bench.processor`, 100,000 events again and again, every id in
@@ -10,8 +10,10 @@ folded with what the tables hold, derived, inserted, committed, one after the ot
 of that). Only that is timed. Each kind of ids has a process of its own.
 Out, at 100 thousand events, at every tripling, and at the end: over the last 100,000 events/s and processor time an
 event; the longest batch since the line before (a checkpoint lies within a commit: this is the pause a reader of fresh
-events sees), resident memory and the file's size. Last the rate at the end against the rate at the beginning (target:
-0.7 with version 7), and the same of processor time, which other work on the machine disturbs less.
+events sees), resident memory and its peak (the bench's own stories, named first, are part of both), the most that
+indexes took and the file's size. `--memory` is what THUMBWHEEL_PROCESSOR_MEMORY sets; without it DuckDB takes up to 80
+% of the machine's. Last the rate at the end against the rate at the beginning (target: 0.7 with version 7), and the
+same of processor time, which other work on the machine disturbs less.
 """
 
 from __future__ import annotations
@@ -27,9 +29,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from bench.machine import memory_mib
+from bench.machine import memory_mib, peak_mib
 from bench.processor import events
 from eventlog.log import Record, entry_for
+from eventlog.settings import parse_bytes
 from eventlog.topics import EVENTS, TOPICS
 from processor.runner import BATCH_RECORDS, store_records, tune_interpreter
 from processor.store import Store
@@ -87,20 +90,23 @@ def marks(count: int) -> Iterator[int]:
     yield count
 
 
-def grow(count: int, ids: str, folder: Path) -> dict[str, float]:
+def grow(count: int, ids: str, folder: Path, memory: int | None = None) -> dict[str, float]:
     """Store so many events and return the figures; lines are printed on the way."""
     path = folder / f"{ids}.duckdb"
     awaited = deque(marks(count))
     recent: deque[tuple[float, float]] = deque(maxlen=STORY // BATCH_RECORDS)
-    stored, longest, paused, walls, used = 0, 0.0, 0.0, [], []
-    with Store.open(path) as store:
+    stored, longest, paused, indexes, walls, used = 0, 0.0, 0.0, 0.0, [], []
+    with Store.open(path, memory) as store:
         store.claim("bench", {(topic, 0): 0 for topic in TOPICS})
         for records in batches(count, ids):
+            if not stored:
+                print(f"{ids}: the bench itself takes {memory_mib(os.getpid()):,.0f} MiB", flush=True)
             began, used_before = time.perf_counter(), time.process_time()
             store_records(store, records)
             recent.append((time.perf_counter() - began, time.process_time() - used_before))
             paused = max(paused, recent[-1][0])
             stored += len(records)
+            indexes = max(indexes, indexes_mib(store))
             if stored >= awaited[0]:
                 awaited.popleft()
                 events_there = len(recent) * BATCH_RECORDS
@@ -108,12 +114,20 @@ def grow(count: int, ids: str, folder: Path) -> dict[str, float]:
                 used.append(sum(cpu for _, cpu in recent) / events_there)
                 print(f"{ids}: at {stored:>10,} {1 / walls[-1]:>7,.0f} events/s, {used[-1] * 1e6:.0f} us each, "
                       f"longest batch {paused:.2f} s, {memory_mib(os.getpid()):,.0f} MiB, "
+                      f"peak {peak_mib(os.getpid()):,.0f} MiB, indexes {indexes:,.0f} MiB, "
                       f"file {path.stat().st_size / 2**30:.2f} GiB", flush=True)  # fmt: skip
                 longest, paused = max(longest, paused), 0.0
         row = store_count(store)
     if row != stored:
         raise SystemExit(f"error: {stored} events went in, the tables hold {row}.")
     return {"ratio": walls[0] / walls[-1], "cpu_ratio": used[0] / used[-1], "longest_s": longest}
+
+
+def indexes_mib(store: Store) -> float:
+    """Return what the loaded part of the primary keys' indexes takes, in MiB."""
+    with store.read() as cursor:
+        row = cursor.execute("SELECT memory_usage_bytes FROM duckdb_memory() WHERE tag = 'ART_INDEX'").fetchone()
+    return int(row[0]) / 2**20 if row else 0.0
 
 
 def store_count(store: Store) -> int:
@@ -123,21 +137,22 @@ def store_count(store: Store) -> int:
     return int(row[0]) if row else 0
 
 
-def in_own_process(count: int, ids: str, folder: str | None) -> None:
+def in_own_process(count: int, ids: str, memory: str | None, folder: str | None) -> None:
     """Run one kind of ids in a new interpreter; what it prints is shown."""
     command = [sys.executable, "-m", "bench.processor_growth", "--events", str(count), "--ids", ids]
+    command += ["--memory", memory] if memory else []
     subprocess.run([*command, *(["--folder", folder] if folder else [])], check=True)
 
 
-def run(count: int, kinds: Sequence[str], folder: str | None) -> None:
+def run(count: int, kinds: Sequence[str], memory: str | None, folder: str | None) -> None:
     """Measure these kinds of ids."""
     if len(kinds) > 1:
         for ids in kinds:
-            in_own_process(count, ids, folder)
+            in_own_process(count, ids, memory, folder)
         return
     tune_interpreter()
     with tempfile.TemporaryDirectory(prefix="growth-", dir=folder) as name:
-        figures = grow(count, kinds[0], Path(name))
+        figures = grow(count, kinds[0], Path(name), parse_bytes(memory) if memory else None)
     print(f"{kinds[0]}: {figures['ratio']:.2f} of the rate at {STORY:,} events (target with v7: {TARGET}), "
           f"{figures['cpu_ratio']:.2f} by processor time, longest batch {figures['longest_s']:.2f} s")  # fmt: skip
 
@@ -146,9 +161,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=1_000_000)
     parser.add_argument("--ids", nargs="+", choices=["v7", "random"], default=["v7", "random"])
+    parser.add_argument("--memory", help="what DuckDB may take, such as 1GiB (default: 80 %% of the machine's)")
     parser.add_argument("--folder", help="where the file lies (default: the folder for temporary files)")
     given = parser.parse_args()
-    run(given.events, given.ids, given.folder)
+    run(given.events, given.ids, given.memory, given.folder)
 
 
 if __name__ == "__main__":
