@@ -226,17 +226,14 @@ def _check_processors(settings: Settings) -> None:
 
 
 def _check_memory(text: str) -> None:
-    hint = "Use bytes or a unit, such as 4GiB, and at least 256MiB; leave it out for a share of what there is."
     try:
-        enough = parse_bytes(text) >= LEAST_PROCESSOR_MEMORY
-    except ValueError as error:
+        size = parse_bytes(text)
+    except ValueError:
+        size = 0
+    if size < LEAST_PROCESSOR_MEMORY:
         raise SettingsError(
-            "malformed_setting", f"THUMBWHEEL_PROCESSOR_MEMORY={text!r} is malformed.", hint,
-            "THUMBWHEEL_PROCESSOR_MEMORY",
-        ) from error  # fmt: skip
-    if not enough:
-        raise SettingsError(
-            "malformed_setting", f"THUMBWHEEL_PROCESSOR_MEMORY={text!r} is too little.", hint,
+            "malformed_setting", f"THUMBWHEEL_PROCESSOR_MEMORY={text!r} is malformed, or less than 256MiB.",
+            "Use bytes or a unit, such as 4GiB; leave it out for a share of what there is.",
             "THUMBWHEEL_PROCESSOR_MEMORY",
         )  # fmt: skip
 

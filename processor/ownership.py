@@ -24,7 +24,7 @@ from processor.freshness import Freshness
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
 from processor.runner import Runner
-from processor.store import Position, Store
+from processor.store import Position, Store, StoreFatal
 
 log_lines = logging.getLogger("processor.ownership")
 
@@ -123,6 +123,8 @@ class Ownership:
             log_lines.info("Generation %d: partitions %s", now.generation, sorted(now.partitions))
             try:
                 self._intake.catch_up(now.partitions)
+            except StoreFatal:
+                raise
             except ThumbwheelError as error:
                 log_lines.warning("Reading the log from where this processor is: %s", error.message)
         metrics.OWNED.set(len(now.partitions))
@@ -160,6 +162,8 @@ class Ownership:
                         self._intake.catch_up(self._every - self.owned())
                 took = time.monotonic() - started
                 wait_s = min(max(PARTS_EVERY_S, took * PARTS_REST), PARTS_AT_LEAST_EVERY_S)
+            except StoreFatal:
+                raise
             except ThumbwheelError as error:
                 log_lines.warning("Parts are exchanged again in %d s: %s", RETRY_S, error.message)
                 wait_s = RETRY_S

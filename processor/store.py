@@ -71,8 +71,8 @@ class Store:
         self._connection = connection
         self.path = path
         self._memory = memory
-        # Set by a StoreFatal: what DuckDB holds in memory may not be what was committed, and must not reach the file.
-        self._broken = False
+        # After it what DuckDB holds in memory may not be what was committed, and must not reach the file.
+        self._broken: StoreFatal | None = None
         self.epoch = 0
         self._gate = Gate()
         # Who is forgotten, None until read. `to_erase` wakes the eraser; `marking` and `marks_version` tell the
@@ -142,12 +142,12 @@ class Store:
         """
         with self._gate.writer():
             if self._broken:
-                raise StoreFatal("store_fatal", "DuckDB stopped before.", _RESTART)
+                raise self._broken
             try:
                 with self._committed() as cursor:
                     yield cursor
-            except StoreFatal:
-                self._broken = True
+            except StoreFatal as error:
+                self._broken = error
                 raise
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
@@ -238,7 +238,7 @@ class Store:
             self._copy_to(target)
             with self._gate.alone(timeout_s):
                 if self._broken:
-                    raise StoreFatal("store_fatal", "DuckDB stopped before.", _RESTART)
+                    raise self._broken
                 self._connection.execute("CHECKPOINT")
                 self._connection.close()
                 try:

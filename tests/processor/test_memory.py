@@ -19,7 +19,7 @@ from processor.memory import Available, available, tables_memory
 from processor.replay import open_store
 from processor.runner import store_records
 from processor.steps.batch import Batch
-from processor.store import Position, Store, StoreError, StoreMemory
+from processor.store import Position, Store, StoreError, StoreFatal, StoreMemory
 from tests.processor.samples import interaction, pick, records
 
 MIB = 2**20
@@ -161,3 +161,17 @@ def test_the_tables_take_half_of_a_container_or_a_quarter_of_a_machine(monkeypat
         monkeypatch.setattr("processor.memory.available", lambda found=found: found)
         assert tables_memory(Settings()) == expected
         assert tables_memory(replace(Settings(), processor_memory="512MiB")) == 512 * MIB
+
+
+def test_after_a_commit_out_of_memory_nothing_is_written_any_more(log: list[Record], tmp_path: Path) -> None:
+    path = tmp_path / "tables.duckdb"
+    begin(path, None).close()
+    store = begin(path, 8 * MIB)
+    with pytest.raises(StoreFatal) as first:
+        follow(store, log, 1500)
+    with pytest.raises(StoreFatal) as second, store.transaction():
+        pass
+    assert second.value is first.value
+    before = path.read_bytes()
+    store.close()
+    assert path.read_bytes() == before
