@@ -123,7 +123,7 @@ class Broker:
             self._process.wait(20)
 
     def wait_ended(self) -> None:
-        """Wait until a broker that was told to end has; one that takes too long is killed."""
+        """Wait until a broker that was told to end, or can only end, has; one that takes too long is killed."""
         assert self._process is not None
         try:
             self._process.wait(60)

@@ -21,6 +21,11 @@ MARKS = [
 ]  # fmt: skip
 
 
+def partitions(log_url: str) -> Mapping[str, str]:
+    """Return how many partitions a program on this log is told to make, as its environment says it."""
+    return PARTITIONS if log_url.startswith("kafka") else {}
+
+
 @contextmanager
 def on_one_broker(
     folder: Path, broker: Broker | None = None, extra: Mapping[str, str] | None = None

@@ -13,17 +13,17 @@ import pytest
 
 from eventlog.log import Entry, open_log
 from eventlog.topics import EVENTS as TOPIC
+from processor.store import Store
 from tests.faults.conftest import EVENTS, ROUNDS
-from tests.faults.on_kafka import PARTITIONS
-from tests.faults.system import System, running
+from tests.faults.kill_points import wait_for_ends
+from tests.faults.on_kafka import partitions
+from tests.faults.small_disk import fill, small_disk
+from tests.faults.system import System, running, unarmed
+from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
 POISON = [b"", b"\xff\xfe", b"{}", b'{"type":"thumb"}', b"[" * 100_000, b'{"type":"forget"}']
-
-
-def partitions(log_url: str) -> dict[str, str]:
-    return PARTITIONS if log_url.startswith("kafka") else {}
 
 
 @pytest.fixture
@@ -83,6 +83,52 @@ def test_a_batch_that_takes_long(system: System, seed: int) -> None:
     with system.load(seed, rate=20_000) as load:
         load.wait_for(EVENTS)
     assert system.settle(load.ledger).clean
+
+
+def lag(system: System) -> int | None:
+    """Return how many records the processor has not read yet, by its own account; None while it gives none."""
+    name = "thumbwheel_processor_lag_records{"
+    lines = [one for one in (system.processor.ask("/metrics") or "").splitlines() if one.startswith(name)]
+    return sum(int(float(line.split()[-1])) for line in lines) if lines else None
+
+
+def unread(system: System) -> int:
+    """Return how many records of the log lie behind the offsets in the tables of the stopped processor."""
+    log = open_log(system.settings.log_url)
+    with Store.open(system.database) as store:
+        offsets = store.offsets()
+    ends = {(TOPIC, partition): log.end_offset(TOPIC, partition) for partition in range(log.partitions(TOPIC))}
+    log.close()
+    return sum(end - offsets[place] for place, end in ends.items())
+
+
+def test_a_build_that_commits_offsets_before_rows_is_caught(system: System, rng: random.Random, seed: int) -> None:
+    """The ledger's own check: what this suite looks for, it sees."""
+    system.processor.arm = lambda: {"FAULT_POINT": "offsets-first", "FAULT_AFTER": str(rng.randrange(2, 10))}
+    system.processor.signal(signal.SIGKILL)
+    with system.load(seed) as load:
+        wait_for_ends(system.processor, 2, load, 120)
+        load.wait_for(10_000)
+        system.processor.arm = unarmed
+    eventually(lambda: lag(system) == 0, 120)
+    assert system.settle(load.ledger, seconds=5).lost > 0
+    assert unread(system) == 0, "what is missing was passed over; it is not on its way"
+
+
+def test_a_full_disk_under_the_tables(tmp_path: Path, log_url: str, rng: random.Random, seed: int) -> None:
+    home = tmp_path / "home"
+    with small_disk(home / "processor", 400) as disk, running(home, log_url, partitions(log_url)) as system:
+        with system.load(seed, rate=4000) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(load.accepted + rng.randrange(1000, 5000))
+                ended = system.processor.ended
+                ballast = fill(disk)
+                wait_for_ends(system.processor, ended + 1, load, 60)
+                time.sleep(rng.uniform(0.0, 3.0))
+                ballast.unlink()
+                system.wait_ready()
+            load.wait_for(EVENTS)
+        assert system.settle(load.ledger).clean
 
 
 @pytest.mark.skipif(not FAKETIME.exists(), reason="needs Debian's faketime")

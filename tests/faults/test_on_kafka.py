@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS, restart_armed, wait_for_ends
 from tests.faults.on_kafka import MARKS, PARTITIONS, Wire, on_one_broker
+from tests.faults.small_disk import fill, small_disk
 from tests.faults.system import running
 from tests.kafka_broker import Broker, free_port
 from tests.waiting import eventually
@@ -107,6 +108,23 @@ def test_a_processor_frozen_while_the_broker_goes_on(tmp_path: Path, rng: random
             broker.start()
             load.wait_for(EVENTS)
             system.processor.signal(signal.SIGCONT)
+        assert system.settle(load.ledger).clean
+
+
+def test_a_full_disk_under_the_broker(tmp_path: Path, rng: random.Random, seed: int) -> None:
+    with small_disk(tmp_path / "kafka", 400) as disk, on_one_broker(tmp_path) as (system, broker):
+        with system.load(seed, rate=8000) as load:
+            for _ in range(ROUNDS):
+                load.wait_for(load.accepted + rng.randrange(1000, 5000))
+                refused = load.ledger.answers["retry"]
+                ballast = fill(disk)
+                eventually(lambda: load.ledger.answers["retry"] > refused, 60.0)  # noqa: B023
+                # A broker that cannot write to its only folder ends by itself.
+                broker.wait_ended()
+                ballast.unlink()
+                broker.start()
+                system.wait_ready()
+            load.wait_for(EVENTS)
         assert system.settle(load.ledger).clean
 
 

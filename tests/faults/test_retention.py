@@ -18,7 +18,7 @@ from processor.store import Store
 from tests.faults.conftest import EVENTS
 from tests.faults.kill_points import wait_for_ends
 from tests.faults.load import Load
-from tests.faults.on_kafka import PARTITIONS
+from tests.faults.on_kafka import partitions
 from tests.faults.system import ROOT, System, running, unarmed
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -28,8 +28,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.faults]
 def system(tmp_path: Path, log_url: str) -> Iterator[System]:
     """A system with an archive into which everything may go at once."""
     extra = {"THUMBWHEEL_ARCHIVE": str(tmp_path / "archive"), "THUMBWHEEL_ARCHIVE_DAYS": "0"}
-    shape = PARTITIONS if log_url.startswith("kafka") else {}
-    with running(tmp_path / "home", log_url, {**extra, **shape}) as started:
+    with running(tmp_path / "home", log_url, {**extra, **partitions(log_url)}) as started:
         yield started
 
 
