@@ -8,53 +8,23 @@ result is the same each way, stamped fields apart (`stamp` sets those); property
 from __future__ import annotations
 
 import re
-from types import UnionType
-from typing import Annotated, Any, Union, get_args, get_origin
+from typing import Any, Union
 
 import msgspec
-from msgspec import Meta, Raw, Struct
+from msgspec import Raw, Struct
 
 from collector.errors import MAX_EVENTS
 from eventlog.checks import MAX_EVENT_BYTES, check_event, check_storable
-from eventlog.envelope import WireId
 from eventlog.errors import EventError
-from eventlog.events import STRUCTS, Event, decode_event, named_candidates
+from eventlog.events import STRUCTS, Event, decode_event
+from eventlog.quick import twin, well_spelled
 from eventlog.topics import SECRET_TYPES
 
 # Only such an escape brings NUL or half a surrogate pair into valid JSON.
 _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-# Matching the pattern of every id took two thirds of the time to decode: here their length, `_well_spelled` the rest.
-_ID = Annotated[str, Meta(min_length=1, max_length=128)]
-
-
-def _strict(kind: Any, **options: Any) -> Any:
-    """Return the type with every Struct in it refusing unknown fields, and ids of any characters.
-
-    What it skipped it would not look at: a number out of range, or bytes that are no UTF-8.
-    """
-    if kind == WireId:
-        return _ID
-    arguments = get_args(kind)
-    if get_origin(kind) is Annotated:
-        return Annotated[_strict(arguments[0]), *kind.__metadata__]
-    if get_origin(kind) in (Union, UnionType):
-        return Union[tuple(_strict(one) for one in arguments)]  # noqa: UP007  (made at run time)
-    if get_origin(kind) is list:
-        return list[_strict(arguments[0])]  # type: ignore[misc]
-    if not (isinstance(kind, type) and issubclass(kind, Struct)):
-        return kind
-    fields = [
-        (one.name, _strict(one.type), msgspec.field(default=one.default, default_factory=one.default_factory))  # type: ignore[call-overload]
-        for one in msgspec.structs.fields(kind)
-    ]
-    # Values from JSON hold no cycles.
-    return msgspec.defstruct(
-        kind.__name__, fields, bases=(kind,), frozen=True, kw_only=True, forbid_unknown_fields=True, gc=False, **options
-    )
-
 
 # Only types that a key may write; unknown fields go the long way, which keeps those of the event under `extra`.
-_STRICT = [_strict(STRUCTS[name], tag=name) for name in sorted(SECRET_TYPES)]
+_STRICT = [twin(STRUCTS[name], strict=True, tag=name) for name in sorted(SECRET_TYPES)]
 TYPE_OF: dict[type, str] = {struct: str(struct.__struct_config__.tag) for struct in _STRICT}
 _event: Any = Union[tuple(_STRICT)]  # noqa: UP007  (made at run time)
 _decoder: msgspec.json.Decoder[Any] = msgspec.json.Decoder(_event)
@@ -77,15 +47,13 @@ def decode_batch(body: bytes) -> Decoded | None:
     """Return the batch when each of its events is plainly good; None when they have to be looked at one by one."""
     if len(body) > MAX_EVENT_BYTES or _holds_bad_escape(body):
         return None
-    ids: list[str] = []
     try:
         batch: Decoded = _batch_decoder.decode(body)
         for event in batch.events:
             _check(event)
-            ids += _ids(event)
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
         return None
-    return batch if 1 <= len(batch.events) <= MAX_EVENTS and _well_spelled(ids) else None
+    return batch if 1 <= len(batch.events) <= MAX_EVENTS and all(map(well_spelled, batch.events)) else None
 
 
 def decode(raw: bytes) -> Event:
@@ -98,7 +66,7 @@ def decode(raw: bytes) -> Event:
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
         # The long way says what is wrong, and what first, or that it is no more than an unknown field.
         return decode_event(raw)
-    return event if _well_spelled(_ids(event)) else decode_event(raw)
+    return event if well_spelled(event) else decode_event(raw)
 
 
 def _check(event: Any) -> None:
@@ -122,21 +90,3 @@ def _check(event: Any) -> None:
 def _holds_bad_escape(raw: bytes) -> bool:
     # Looking for one byte costs a fiftieth of looking for two.
     return b"\\" in raw and b"\\u" in raw and _ESCAPED.search(raw) is not None
-
-
-def _ids(event: Any) -> list[str]:
-    """Return every id in the event; `chosen` and `order` name others of these (`check_event`)."""
-    ids = [event.actor.id, event.interaction_id, *named_candidates(event)]
-    if event.conversation_id is not None:
-        ids.append(event.conversation_id)
-    if getattr(event, "campaign", None) is not None:
-        ids.append(event.campaign)
-    if candidates := getattr(event, "candidates", None):
-        ids += [candidate.candidate_id for candidate in candidates]
-    return ids
-
-
-def _well_spelled(ids: list[str]) -> bool:
-    """Say whether all characters are visible ASCII, as in `WireId`: of the printable ones only the space is not."""
-    text = "".join(ids)
-    return text.isascii() and text.isprintable() and " " not in text

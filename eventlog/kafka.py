@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TypeVar
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
@@ -96,8 +96,12 @@ class KafkaLog:
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
-        place = TopicPartition(topic, partition)
-        return self._offsets([place], OffsetSpec.LATEST)[place]
+        return self.end_offsets([(topic, partition)])[topic, partition]
+
+    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets the next records will get; the brokers are asked once."""
+        found = self._offsets([TopicPartition(*place) for place in places], OffsetSpec.LATEST)
+        return {(place.topic, place.partition): offset for place, offset in found.items()}
 
     def _offsets(self, places: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
         wanted = dict.fromkeys(places, which)

@@ -50,7 +50,8 @@ class KafkaReader:
         for place, offset in positions.items():
             self._consumer.seek(TopicPartition(*place), offset)
         self._changed = threading.Condition()
-        self._records: deque[Record] = deque()
+        # As they were fetched, with their size.
+        self._chunks: deque[tuple[list[Record], int]] = deque()
         self._waiting_bytes = 0
         self._error: LogUnavailable | None = None
         self._woken = False
@@ -64,14 +65,22 @@ class KafkaReader:
         Raises LogUnavailable when the next offset is not in the log any more, or not yet.
         """
         with self._changed:
-            self._changed.wait_for(lambda: self._records or self._woken or self._error or self._closing, wait_s)
-            if not self._records:
+            self._changed.wait_for(lambda: self._chunks or self._woken or self._error or self._closing, wait_s)
+            if not self._chunks:
                 self._woken = False
                 if self._error is not None:
                     raise self._error
                 return []
-            taken = [self._records.popleft() for _ in range(min(max_records, len(self._records)))]
-            self._waiting_bytes -= sum(_size(record) for record in taken)
+            taken: list[Record] = []
+            while self._chunks and len(taken) < max_records:
+                chunk, size = self._chunks.popleft()
+                left = chunk[max_records - len(taken) :]
+                if left:
+                    left_size = _size(left)
+                    self._chunks.appendleft((left, left_size))
+                    chunk, size = chunk[: -len(left)], size - left_size
+                taken += chunk
+                self._waiting_bytes -= size
             self._changed.notify_all()
             return taken
 
@@ -107,9 +116,10 @@ class KafkaReader:
         ]  # fmt: skip
         if not records:
             return
+        size = _size(records)
         with self._changed:
-            self._records.extend(records)
-            self._waiting_bytes += sum(_size(record) for record in records)
+            self._chunks.append((records, size))
+            self._waiting_bytes += size
             self._changed.notify_all()
 
     def _skip_expired(self, error: Exception) -> bool:
@@ -145,5 +155,5 @@ class KafkaReader:
         self._fetcher.join(CLOSE_SECONDS)
 
 
-def _size(record: Record) -> int:
-    return len(record.value) + len(record.key) + 100
+def _size(records: list[Record]) -> int:
+    return sum([len(record.value) + len(record.key) + 100 for record in records])

@@ -5,7 +5,7 @@ Two implementations behave alike and pass the same tests: `eventlog.sqlite` (emb
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 from urllib.parse import parse_qsl, urlsplit
 
@@ -80,6 +80,9 @@ class Log(Protocol):
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
+
+    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return `end_offset` of many (topic, partition), asked for together."""
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
         """Return a reader that starts at the given next offsets, by (topic, partition)."""

@@ -17,10 +17,10 @@ from eventlog.errors import SettingsError
 
 PREFIX = "THUMBWHEEL_"
 FILE_NAME = "thumbwheel.toml"
-# Kubernetes puts such names into every container beside a service called "thumbwheel-...".
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.I)
 # Below this a batch of the largest events does not go through.
 LEAST_PROCESSOR_MEMORY = 256 * 2**20
+# Kubernetes puts such names into every container beside a service called "thumbwheel-...".
 _INJECTED = re.compile(r"_SERVICE_HOST$|_SERVICE_PORT(_.*)?$|_PORT$|_PORT_.*$")
 
 

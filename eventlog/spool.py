@@ -17,7 +17,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from eventlog.errors import LogUnavailable, SettingsError
@@ -111,6 +111,10 @@ class SpooledLog:
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record on the brokers will get."""
         return self._reached().end_offset(topic, partition)
+
+    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets the next records on the brokers will get."""
+        return self._reached().end_offsets(places)
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
         """Return a reader of what is on the brokers."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
 from itertools import count
 from pathlib import Path
@@ -321,6 +321,10 @@ class SqliteLog:
         """Return the offset the next record will get."""
         row = self._reading().execute("SELECT next_offset FROM heads WHERE topic=? AND partition=?", (topic, partition))
         return int(row.get)
+
+    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets the next records will get."""
+        return {place: self.end_offset(*place) for place in places}
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> SqliteReader:
         """Return a reader that starts at the given next offsets, by (topic, partition).

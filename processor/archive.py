@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import fsspec
@@ -182,6 +182,10 @@ class ArchivedLog:
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
         return self._log.end_offset(topic, partition)
+
+    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets the next records will get."""
+        return self._log.end_offsets(places)
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
         """Return a reader that starts at the given next offsets, in the archive where the log begins later."""

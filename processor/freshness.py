@@ -1,7 +1,7 @@
 """Which partitions the tables lag behind: being rebuilt, or without an owner.
 
 A partition is behind while the tables have not reached where the log ended ALLOWED_S ago, or while nobody has looked
-for so long: the log is away, this processor is no member, or a batch takes its time.
+for so long: the log is away, or this processor is no member.
 """
 
 from __future__ import annotations

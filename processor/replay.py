@@ -136,7 +136,7 @@ def rebuild(
     places = [(topic, partition) for topic in TOPICS for partition in range(log.partitions(topic))]
     starts: dict[Position, int] = {place: log.start_offset(*place) for place in places}
     check_beginning(log, starts)
-    ends = {place: log.end_offset(*place) for place in places}
+    ends = log.end_offsets(places)
     total = sum(ends[place] - starts[place] for place in places)
     with Store.open(target, memory) as store:
         reached = store.claim("replay", starts)

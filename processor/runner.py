@@ -1,8 +1,8 @@
 """Log in, DuckDB out: poll, the steps, one transaction per batch with the offsets it moved.
 
-A polling thread reads the next batch and makes its rows while this one is written (`processor.ahead`). A batch closes
-at 10,000 records or 32 MiB of them, when the writer is free, or when nothing came for LINGER_S. A crash anywhere leaves
-either all of a batch or none of it.
+A polling thread reads the next batches and makes their rows while this one is written (`processor.ahead`). A batch
+closes at 10,000 records or 32 MiB of them, when the writer is free, or when nothing came for LINGER_S. A crash anywhere
+leaves either all of a batch or none of it.
 """
 
 from __future__ import annotations
@@ -42,6 +42,8 @@ BATCH_BYTES = 32 * 1024 * 1024
 LINGER_S = 0.02
 POLL_WAIT_S = 1.0
 LAG_EVERY_S = 1.0
+# Batches made and not yet taken by the writer: two, so that neither side waits where batches take uneven times.
+READY_BATCHES = 2
 
 
 def tune_interpreter() -> None:
@@ -71,18 +73,19 @@ class Runner:
         self._watched: frozenset[Position] = frozenset()
         self._stopping = threading.Event()
         self._ahead = Ahead(store)
-        self._ready: queue.Queue[tuple[Sequence[Record], Batch] | None] = queue.Queue(maxsize=1)
+        self._ready: queue.Queue[tuple[Sequence[Record], Batch] | None] = queue.Queue(maxsize=READY_BATCHES)
         self._reader: Reader | None = None
         self._threads: list[threading.Thread] = []
+        self._watcher = threading.Thread(target=self._watch, name="processor-lag", daemon=True)
         self.error: BaseException | None = None
 
     @property
     def running(self) -> bool:
-        """Say whether a thread has yet to end."""
+        """Say whether a thread that moves records has yet to end."""
         return any(thread.is_alive() for thread in self._threads)
 
     def start(self, places: Collection[Position] | None = None, watched: Collection[Position] = ()) -> None:
-        """Claim these partitions (default: all) and begin, in two threads; `watched` are looked at for lag too."""
+        """Claim these partitions (default: all) and begin, in threads; `watched` are looked at for lag too."""
         if places is None:
             places = [(topic, partition) for topic in TOPICS for partition in range(self._log.partitions(topic))]
         starts = {place: self._log.start_offset(*place) for place in places}
@@ -98,6 +101,7 @@ class Runner:
             thread = threading.Thread(target=self._guarded, args=(work,), name=name, daemon=True)
             self._threads.append(thread)
             thread.start()
+        self._watcher.start()
 
     def stop(self, timeout_s: float = 8.0) -> None:
         """End after the batch in hand."""
@@ -108,6 +112,9 @@ class Runner:
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout_s)
+        if self._watcher.is_alive():
+            # It may wait for brokers that are away.
+            self._watcher.join(1.0)
         if self._reader is not None and not self.running:
             self._reader.close()
             self._reader = None
@@ -129,20 +136,16 @@ class Runner:
         assert reader is not None
         pending: list[Record] = []
         size = 0
-        lag_at = 0.0
         while not self._stopping.is_set():
             wait_s = 0.0 if len(pending) >= self._batch_records else (LINGER_S if pending else POLL_WAIT_S)
             found = reader.poll(self._batch_records - len(pending), wait_s) if wait_s else []
             pending.extend(found)
-            size += sum(len(record.value) for record in found)
+            size += sum([len(record.value) for record in found])
             full = len(pending) >= self._batch_records or size >= BATCH_BYTES
             # While one batch is written the rows of the next are made, once it is full or nothing more comes.
             if pending and (full or self._ahead.unwritten <= (0 if found else 1)):
                 self._hand_over((pending, self._ahead.prepare(decode(pending))))
                 pending, size = [], 0
-            if time.monotonic() - lag_at > LAG_EVERY_S:
-                lag_at = time.monotonic()
-                self._show_lag()
         self._hand_over(None)
 
     def _hand_over(self, item: tuple[Sequence[Record], Batch] | None) -> None:
@@ -163,10 +166,21 @@ class Runner:
             whole = store_records(self._store, records, batch if batch.prepared else None)
             self._ahead.written(batch, whole)
 
+    def _watch(self) -> None:
+        """Show how far the tables are behind, beside the threads that would wait for the answer."""
+        while not self._stopping.is_set():
+            try:
+                self._show_lag()
+            except Exception:
+                if not self._stopping.is_set():
+                    log_lines.exception("How far the processor is behind could not be shown")
+            self._stopping.wait(LAG_EVERY_S)
+
     def _show_lag(self) -> None:
         held = self._store.offsets()
         reached = {place: held.get(place, 0) for place in self._watched}
-        if (behind := records_behind(self._log, reached)) is None:
+        behind = records_behind(self._log, reached)
+        if behind is None or self._stopping.is_set():
             return
         self._freshness.sample(reached, behind)
         for (topic, partition), records in behind.items():
@@ -176,10 +190,11 @@ class Runner:
 def records_behind(log: Log, positions: Mapping[Position, int]) -> dict[Position, int] | None:
     """Return how many records lie after these next offsets; None while the log is away."""
     try:
-        return {place: max(0, log.end_offset(*place) - offset) for place, offset in positions.items()}
+        ends = log.end_offsets(positions)
     except LogUnavailable as error:
         log_lines.warning("How far the processor is behind is not known: %s", error.message)
         return None
+    return {place: max(0, ends[place] - offset) for place, offset in positions.items()}
 
 
 def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> bool:

@@ -63,7 +63,7 @@ class Forgets:
 NOBODY = Forgets()
 
 
-class Copy(msgspec.Struct, eq=False):
+class Copy(msgspec.Struct, eq=False, gc=False):
     """One copy of an interaction or feedback event as the log holds it. Times in microseconds."""
 
     event: Interaction | FeedbackEvent

@@ -15,7 +15,7 @@ from msgspec import UNSET
 from eventlog.errors import EventError
 from eventlog.events import STAMPED_FIELDS, Event, decode_stored
 from eventlog.forgetting import FORGOTTEN, tombstone_of
-from eventlog.ids import key_bytes
+from eventlog.ids import digest128, key_bytes
 from eventlog.log import Record
 from eventlog.topics import REJECTED, RUNS, topic_for
 from processor.steps.batch import Batch, Copy, Row, microseconds
@@ -56,7 +56,7 @@ def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int, offse
     project, interaction_id = event.project, event.interaction_id
     return Copy(
         event, key_bytes(project, interaction_id, event.event_id), key_bytes(project, interaction_id), body,
-        digest_of(raw), microseconds(event.received_at), microseconds(event.occurred_at), topic, partition, offset,
+        digest128(raw), microseconds(event.received_at), microseconds(event.occurred_at), topic, partition, offset,
     )  # fmt: skip
 
 
@@ -102,7 +102,7 @@ def _keep_fact(batch: Batch, record: Record, event: Any, body: str) -> None:
     key = key_bytes(event.project, event.event_id)
     row = (
         event.project, key, event.event_id, event.type, subject, microseconds(event.occurred_at),
-        microseconds(event.received_at), body, digest_of(record.value), record.partition, record.offset,
+        microseconds(event.received_at), body, digest128(record.value), record.partition, record.offset,
     )  # fmt: skip
     kept = batch.facts.get(key)
     batch.facts[key] = row if kept is None else min(kept, row, key=fact_rank)
@@ -151,8 +151,3 @@ def _moment(value: object, record: Record) -> int:
 
 def _text(value: object) -> str | None:
     return value[:2000] if isinstance(value, str) else None
-
-
-def digest_of(raw: bytes) -> bytes:
-    """Return the digest a row keeps of its record."""
-    return hashlib.blake2b(raw, digest_size=16).digest()

@@ -58,6 +58,8 @@ def rows_of(known: Known) -> tuple[list[Row], ...]:
 
 def _conflicts(known: Known, described_by: str, others: list[Copy]) -> list[Row]:
     rows: list[Row] = []
+    if not others and not known.lost:
+        return rows
     for copy in sorted(others, key=lambda other: other.order):
         event = copy.event
         detail = f"{event.type} via {event.via} described it too"

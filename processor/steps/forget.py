@@ -13,9 +13,10 @@ from typing import Any
 import msgspec
 
 from eventlog.forgetting import Tombstone, actor_digest, bury, names_anyone, redact
+from eventlog.ids import digest128
 from eventlog.topics import RUNS
 from processor.steps.batch import Batch, Copy, Forgets, Key, Row, microseconds
-from processor.steps.decode import digest_of, fact_rank
+from processor.steps.decode import fact_rank
 
 
 def forget(batch: Batch) -> Batch:
@@ -82,7 +83,7 @@ def redacted(row: Row, forgets: Forgets) -> Row:
     if before is None or min(row[5], row[6]) >= before:
         return row
     raw = redact(row[7].encode())
-    return (*row[:7], raw.decode(), digest_of(raw), *row[9:])
+    return (*row[:7], raw.decode(), digest128(raw), *row[9:])
 
 
 def refusal_is_forgotten(row: Row, forgets: Forgets) -> bool:

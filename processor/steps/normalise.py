@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
 from eventlog.envelope import Message
+from eventlog.ids import digest128
 
 _ZERO_WIDTH = re.compile("[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 
@@ -53,7 +53,7 @@ def prompt_hash(messages: Sequence[Message]) -> bytes:
             if not isinstance(content, str):
                 content = text_of(content) or repr(content)
             turns.append(f"{message.role}\x1f{normalise(content)}")
-    return hashlib.blake2b("\x1e".join(turns).encode(), digest_size=16).digest()
+    return digest128("\x1e".join(turns).encode())
 
 
 def last_user_text(messages: Sequence[Message]) -> str | None:

@@ -17,6 +17,7 @@ from processor.steps.normalise import same_text
 
 # An edit below this distance (Levenshtein, as a share of the longer text) mends a typo and prefers nothing.
 MIN_EDIT_DISTANCE = 0.03
+_PICKS = (Choice, Pick)
 
 
 class Evidence:
@@ -32,7 +33,7 @@ class Evidence:
     def read(self, copy: Copy, description: Description) -> None:
         """Add what one vote that counts (or is shown, being untrusted) says."""
         event = copy.event
-        if isinstance(event, Choice | Pick):
+        if isinstance(event, _PICKS):
             if event.outcome == "chosen":
                 self._preferences(copy, event, description)
             if isinstance(event, Pick) and event.edited_text and event.edited_text.strip():
@@ -45,12 +46,16 @@ class Evidence:
     def _preferences(self, copy: Copy, event: Choice | Pick, description: Description) -> None:
         there = description.candidates
         chosen = there[event.chosen]  # type: ignore[index]
-        losers = [there[shown] for shown in event.shown if shown != event.chosen and shown in there]
-        losers = [loser for loser in losers if not _equal(chosen, loser)]
+        losers = [
+            there[shown] for shown in event.shown
+            if shown != event.chosen and shown in there and not _equal(chosen, there[shown])
+        ]  # fmt: skip
         kind = "import" if event.via == "import" else event.type
+        text, kept = chosen.content or "", len(losers)
+        why_not = _why_not(copy, description, chosen.text)
         for loser in losers:
-            why_not = _why_not(copy, description, chosen.text, loser.text)
-            self.pairs.append(_pair(copy, description, kind, chosen.content or "", chosen, loser, len(losers), why_not))
+            because = why_not or _why_not_text(loser.text)
+            self.pairs.append(_pair(copy, description, kind, text, chosen, loser, kept, because))
 
     def _final_text(self, copy: Copy, event: Pick, description: Description) -> None:
         text = event.edited_text or ""
@@ -118,11 +123,15 @@ def _why_not(copy: Copy, description: Description, *texts: str | None) -> str | 
     if copy.event.actor.kind == "ai":
         return "ai_feedback"
     for text in texts:
-        if text is None:
-            return "not_text"
-        if not text or text.isspace():
-            return "empty_reply"
+        if why_not := _why_not_text(text):
+            return why_not
     return None
+
+
+def _why_not_text(text: str | None) -> str | None:
+    if text is None:
+        return "not_text"
+    return "empty_reply" if not text or text.isspace() else None
 
 
 def _equal(one: Candidate, other: Candidate) -> bool:

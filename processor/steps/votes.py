@@ -13,6 +13,11 @@ from eventlog.events import Annotation, Choice, Edit, Interaction, Judgement, Pi
 from processor.steps.batch import Copy, Row
 from processor.steps.describe import Description
 
+# Written out where they are asked for, each union would be made anew for every event.
+_ON_ONE = (Thumb, Edit)
+_PICKS = (Choice, Pick)
+_AMONG = (Choice, Pick, Judgement)
+
 
 def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[tuple[Copy, str]]:
     """Return every feedback event of one interaction with its state."""
@@ -58,7 +63,7 @@ def _retractions(feedback: Sequence[Copy]) -> tuple[set[bytes], set[bytes]]:
 def _voice(event: Any) -> tuple[Any, ...]:
     """Return what two votes must share for the later one to replace the earlier."""
     voice = (event.actor.id, event.type)
-    if isinstance(event, Thumb | Edit):
+    if isinstance(event, _ON_ONE):
         return (*voice, event.candidate_id)
     if isinstance(event, Annotation):
         return (*voice, event.task_id)
@@ -76,9 +81,9 @@ def _standing(event: Any, description: Description | None) -> str:
     if description is None:
         return "vote"
     there = description.candidates
-    if isinstance(event, Thumb | Edit):
+    if isinstance(event, _ON_ONE):
         matched = event.candidate_id in there
-    elif isinstance(event, Choice | Pick | Judgement):
+    elif isinstance(event, _AMONG):
         matched = event.chosen in there if event.chosen else any(shown in there for shown in event.shown)
     elif isinstance(event, Annotation):
         matched = event.candidate_id is None or event.candidate_id in there
@@ -97,7 +102,7 @@ def feedback_row(copy: Copy, state: str, described: bool) -> Row:
     candidate_id, reasons, sent, dwell_ms, target = None, None, None, None, None
     if isinstance(event, Thumb):
         candidate_id, value, reasons, comment = event.candidate_id, event.value, event.reasons, event.comment
-    elif isinstance(event, Choice | Pick):
+    elif isinstance(event, _PICKS):
         outcome, chosen, shown, comment = event.outcome, event.chosen, event.shown, event.comment
         if isinstance(event, Pick):
             text, sent, dwell_ms = event.edited_text, event.sent, event.dwell_ms

@@ -211,6 +211,8 @@ def test_start_and_end_offsets_follow_the_records(log: Log) -> None:
     assert set(starts(log).values()) == set(ends(log).values()) == {0}
     log.append(entries("a", "b"))
     assert sorted(ends(log).values()) == [0, 0, 0, 0, 0, 0, 2]
+    assert log.end_offsets(list(ends(log))) == ends(log)
+    assert log.end_offsets([]) == {}
     assert set(starts(log).values()) == {0}
 
 

@@ -105,7 +105,8 @@ def test_a_report_of_an_sdk_and_an_event_of_an_unknown_key_cannot_be_retried(
 def test_poison_that_is_understood_now_is_appended_as_it_was(log: Log, control: Control) -> None:
     event = stamp(decode_event(thumb()), project="shop", key_id="k", via="public", received_at=RECEIVED)
     place = put(log, entry_for(event))
-    assert again(log, control, place) == event and isinstance(event, Thumb)
+    read = again(log, control, place)
+    assert isinstance(read, Thumb) and msgspec.to_builtins(read) == msgspec.to_builtins(event)
 
 
 @pytest.mark.parametrize(("topic", "value", "why"), [
