@@ -39,6 +39,7 @@ _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = ex
 # How DuckDB says within another error, such as a failed commit or checkpoint, that its memory did not suffice.
 _LACKING = re.compile("out of memory|failed to pin|could not allocate|failed to allocate|failed to offload", re.I)
 _RAISE = "Raise THUMBWHEEL_PROCESSOR_MEMORY. No event is lost: the log has them."
+_FREE = "Free some disk space. No event is lost: the log has them."
 _RESTART = "The process ends and starts again."
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
 
@@ -138,7 +139,7 @@ class Store:
         """Yield a cursor inside one transaction: committed at the end, undone on an error.
 
         Raises StoreMemory when its memory did not suffice, and StoreFatal when DuckDB can no longer be used by this
-        process; it is not trusted either after a commit that ran out of memory.
+        process; it is not trusted either after a commit that failed.
         """
         with self._gate.writer():
             if self._broken:
@@ -337,7 +338,7 @@ def _refused(path: Path, error: duckdb.Error) -> StoreError:
             "store_locked", f"Another process has {path} open.", "Stop that process, or ask it over the data API."
         )
     hint = "Move it aside: the next start makes it again from the log."
-    if "no space" in str(error).lower():
+    if _lacks_disk(error):
         hint = "Free some disk space."
     elif _lacks_memory(error):
         hint = _RAISE
@@ -356,11 +357,18 @@ def _naming_memory() -> Iterator[None]:
 def _commit(cursor: duckdb.DuckDBPyConnection) -> None:
     try:
         cursor.commit()
+    except duckdb.IntegrityError:
+        raise
     except duckdb.Error as error:
-        if not _lacks_memory(error):
-            raise
-        # DuckDB 2.0 undoes such a commit in part: keys stay in the indexes without their rows. The file is whole.
-        raise StoreFatal("store_memory", f"The tables need more memory: {_first_line(error)}", _RAISE) from error
+        # DuckDB 2.0 undoes such a commit in part: keys can stay in the indexes without their rows. The file is whole.
+        if _lacks_memory(error):
+            raise StoreFatal("store_memory", f"The tables need more memory: {_first_line(error)}", _RAISE) from error
+        hint = _FREE if _lacks_disk(error) else _RESTART
+        raise StoreFatal("store_fatal", f"DuckDB could not commit: {_first_line(error)}", hint) from error
+
+
+def _lacks_disk(error: BaseException) -> bool:
+    return "no space" in str(error).lower()
 
 
 def _lacks_memory(error: BaseException) -> bool:

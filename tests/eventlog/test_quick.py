@@ -18,10 +18,11 @@ from eventlog.quick import twin, well_spelled
 
 BASE = {"event_id": "e", "occurred_at": "2026-01-31T12:00:00Z", "actor": {"id": "a"}, "conversation_id": "c"}
 REPLIES = [{"candidate_id": "x", "content": "yes"}, {"candidate_id": "y", "content": None}]
-SAID = {"interaction_id": "i", "campaign": "n", "messages": [{"role": "user", "content": "q"}], "candidates": REPLIES}
+SHOWN = {"interaction_id": "i", "messages": [{"role": "user", "content": "q"}], "candidates": REPLIES}
+SAID = SHOWN | {"campaign": "n"}
 VOTE = {"shown": ["x", "y"], "outcome": "chosen", "chosen": "x"}
 BODIES: list[dict[str, Any]] = [
-    {**BASE, **SAID, "type": "interaction", "order": ["y", "x"]},
+    {**BASE, **SHOWN, "type": "interaction", "order": ["y", "x"]},
     {**BASE, **SAID, "type": "thumb", "candidate_id": "x", "value": "up"},
     {**BASE, **SAID, **VOTE, "type": "choice"},
     {**BASE, **SAID, **VOTE, "type": "pick"},

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from eventlog.events import Event
@@ -19,7 +20,7 @@ from processor.memory import Available, available, tables_memory
 from processor.replay import open_store
 from processor.runner import store_records
 from processor.steps.batch import Batch
-from processor.store import Position, Store, StoreError, StoreFatal, StoreMemory
+from processor.store import Position, Store, StoreError, StoreFatal, StoreMemory, _commit
 from tests.processor.samples import interaction, pick, records
 
 MIB = 2**20
@@ -175,3 +176,13 @@ def test_after_a_commit_out_of_memory_nothing_is_written_any_more(log: list[Reco
     before = path.read_bytes()
     store.close()
     assert path.read_bytes() == before
+
+
+def test_a_commit_on_a_full_disk_ends_the_store() -> None:
+    class Full:
+        def commit(self) -> None:
+            raise duckdb.TransactionException("Failed to commit: Could not write file: No space left on device")
+
+    with pytest.raises(StoreFatal) as caught:
+        _commit(Full())  # type: ignore[arg-type]
+    assert caught.value.code == "store_fatal" and caught.value.hint.startswith("Free some disk space.")
