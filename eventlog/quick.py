@@ -90,7 +90,9 @@ def _find_ids(struct: type[Struct]) -> _Ids | None:
     names: list[str] = []
     lists: list[str] = []
     structs: list[tuple[str, Callable[[Any], str]]] = []
-    for name, kind in ((field.name, kind) for field in msgspec.structs.fields(struct) for kind in _members(field.type)):
+    for name, whole, kind in (
+        (field.name, field.type, kind) for field in msgspec.structs.fields(struct) for kind in _members(field.type)
+    ):
         item = get_args(kind)[0] if get_origin(kind) is list else None
         if kind == _ID:
             names.append(name)
@@ -99,6 +101,10 @@ def _find_ids(struct: type[Struct]) -> _Ids | None:
         elif item in _IDS:
             structs += [(name, attrgetter(inner)) for inner in _IDS[item].names]
         elif kind in _IDS:
+            if whole is not kind:
+                raise TypeError(
+                    f"{struct.__name__}.{name} has ids and may be absent: `well_spelled` would not find them."
+                )
             names += [f"{name}.{inner}" for inner in _IDS[kind].names]
     if not (names or lists or structs):
         return None

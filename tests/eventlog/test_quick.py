@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from eventlog.envelope import Actor
 from eventlog.errors import EventError
 from eventlog.events import Event, Interaction, Pick, decode_stored
 from eventlog.quick import twin, well_spelled
@@ -91,3 +92,11 @@ def test_a_strict_twin_refuses_unknown_fields_however_deep() -> None:
             msgspec.convert(BODIES[0], made)
         del where["mood"]
     assert isinstance(msgspec.convert(BODIES[0], made), Interaction)
+
+
+def test_ids_that_would_not_be_found_are_refused_where_the_twin_is_made() -> None:
+    class Loose(msgspec.Struct, frozen=True, kw_only=True):
+        actor: Actor | None = None
+
+    with pytest.raises(TypeError, match=r"Loose\.actor has ids and may be absent"):
+        twin(Loose)

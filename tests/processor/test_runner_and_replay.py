@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from eventlog.errors import ThumbwheelError
-from eventlog.log import Entry, Log, open_log
+from eventlog.log import Entry, Log, Record, open_log
 from eventlog.settings import Settings
 from eventlog.topics import EVENTS
 from processor.digest import table_digests
 from processor.replay import open_store, replay, store_path
-from processor.runner import Runner
+from processor.runner import Runner, store_records
+from processor.steps.batch import Batch
 from processor.store import Store
 from tests.processor.samples import append, event, interaction, pick
 
@@ -61,6 +62,26 @@ def test_an_event_becomes_visible_while_the_processor_runs(settings: Settings, l
         until(lambda: count(store, "pairs") == 1)
         runner.stop()
         assert runner.error is None
+
+
+def test_a_batch_closes_at_so_many_bytes(settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes: list[int] = []
+
+    def slowly(store: Store, records: Sequence[Record], batch: Batch | None = None) -> bool:
+        sizes.append(sum(len(record.value) for record in records))
+        time.sleep(0.05)
+        return store_records(store, records, batch)
+
+    monkeypatch.setattr("eventlog.sqlite_reader.MAX_POLL_BYTES", 2_000)
+    monkeypatch.setattr("processor.runner.BATCH_BYTES", 5_000)
+    monkeypatch.setattr("processor.runner.store_records", slowly)
+    talk(log, 0, 100)
+    with open_store(settings, log) as store:
+        runner = Runner(store, log)
+        runner.start()
+        until(lambda: count(store, "pairs") == 100)
+        runner.stop()
+    assert 5_000 <= max(sizes) < 8_000
 
 
 def test_a_restart_goes_on_where_it_stopped(settings: Settings, log: Log) -> None:
