@@ -17,7 +17,7 @@ from collector.errors import MAX_EVENTS
 from eventlog.checks import MAX_EVENT_BYTES, check_event, check_storable
 from eventlog.errors import EventError
 from eventlog.events import STRUCTS, Event, decode_event
-from eventlog.quick import twin, well_spelled
+from eventlog.quick import ids_in, twin, well_spelled
 from eventlog.topics import SECRET_TYPES
 
 # Only such an escape brings NUL or half a surrogate pair into valid JSON.
@@ -53,7 +53,9 @@ def decode_batch(body: bytes) -> Decoded | None:
             _check(event)
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
         return None
-    return batch if 1 <= len(batch.events) <= MAX_EVENTS and all(map(well_spelled, batch.events)) else None
+    if not 1 <= len(batch.events) <= MAX_EVENTS or not well_spelled("".join(map(ids_in, batch.events))):
+        return None
+    return batch
 
 
 def decode(raw: bytes) -> Event:
@@ -66,7 +68,7 @@ def decode(raw: bytes) -> Event:
     except (msgspec.MsgspecError, UnicodeError, ValueError, RecursionError, EventError):
         # The long way says what is wrong, and what first, or that it is no more than an unknown field.
         return decode_event(raw)
-    return event if well_spelled(event) else decode_event(raw)
+    return event if well_spelled(ids_in(event)) else decode_event(raw)
 
 
 def _check(event: Any) -> None:

@@ -37,7 +37,7 @@ from eventlog.facts import (
     RunProgress,
     RunStarted,
 )
-from eventlog.quick import twin, well_spelled
+from eventlog.quick import ids_in, twin, well_spelled
 
 ShortText = Annotated[str, Meta(max_length=4000)]
 Outcome = Literal["chosen", "tie", "none"]
@@ -180,7 +180,7 @@ def decode_stored(raw: bytes) -> Event:
     """Decode an event from the log, stamps included; raise EventError when it is not one."""
     try:
         event: Event = _quick_decoder.decode(raw)
-        if well_spelled(event):
+        if well_spelled(ids_in(event)):
             return event
     except _UNDECODABLE:
         pass
