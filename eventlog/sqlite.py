@@ -25,7 +25,7 @@ from eventlog.pipes import poke_all
 from eventlog.sqlite_checkpoint import Checkpointer
 from eventlog.sqlite_eraser import CLEAN, SqliteEraser
 from eventlog.sqlite_reader import SqliteReader, connect_to_read
-from eventlog.sqlite_rows import insert_rows
+from eventlog.sqlite_rows import HEADS, RECORDS, insert_rows
 from eventlog.sqlite_turns import Turns
 from eventlog.topics import EVENTS, REJECTED, RUNS, TOPICS, partition_of
 
@@ -50,11 +50,6 @@ PRAGMA synchronous=FULL;
 PRAGMA mmap_size=0;
 PRAGMA secure_delete=ON;
 """
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_offset INTEGER NOT NULL,
-                                 PRIMARY KEY(topic, partition)) WITHOUT ROWID;
-"""
-_TABLE = "CREATE TABLE IF NOT EXISTS {name}(position INTEGER PRIMARY KEY, key TEXT, value BLOB, timestamp_ms INTEGER)"
 # Into the write-ahead file, by this connection.
 _PAGES_WRITTEN = apsw.SQLITE_DBSTATUS_CACHE_WRITE
 
@@ -174,7 +169,7 @@ class SqliteLog:
 
     def _create(self, partitions: int | None) -> dict[str, list[str]]:
         """Create missing topics and return each topic's table names by partition."""
-        self._db.execute(_SCHEMA)
+        self._db.execute(HEADS)
         names: dict[str, list[str]] = {}
         with self._db:
             if not self._db.execute("SELECT count(*) FROM heads").get:
@@ -192,7 +187,7 @@ class SqliteLog:
                 for partition in range(wanted):
                     table = f"log_{TOPICS.index(topic)}_{partition}"
                     names[topic].append(table)
-                    self._db.execute(_TABLE.format(name=table))
+                    self._db.execute(RECORDS.format(name=table))
                     self._db.execute("INSERT OR IGNORE INTO heads VALUES(?, ?, ?, 0)", (topic, partition, table))
         return names
 

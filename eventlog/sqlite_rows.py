@@ -1,5 +1,8 @@
-"""Inserts many rows with few statements: apsw gives up the interpreter's lock at each, and has to win it back from all
-the threads that decode."""
+"""The embedded log's tables, and rows into them.
+
+Many rows go in with few statements: apsw gives up the interpreter's lock at each, and has to win it back from all the
+threads that decode.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,11 @@ from functools import cache
 
 import apsw
 
+HEADS = """
+CREATE TABLE IF NOT EXISTS heads(topic TEXT, partition INTEGER, name TEXT, next_offset INTEGER NOT NULL,
+                                 PRIMARY KEY(topic, partition)) WITHOUT ROWID;
+"""
+RECORDS = "CREATE TABLE IF NOT EXISTS {name}(position INTEGER PRIMARY KEY, key TEXT, value BLOB, timestamp_ms INTEGER)"
 # Rows a statement; apsw keeps statements of up to 16 KiB prepared. What is left has one for each number of rows.
 SIZES = (512, 256, 128, 64)
 

@@ -17,8 +17,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from eventlog.control import Control
+from eventlog.log import open_log
 from eventlog.settings import Settings
+from eventlog.topics import EVENTS
 from processor.replay import replay, store_path
+from processor.store import Store
 from tests.faults.ledger import Ledger, Verdict
 from tests.faults.load import Load
 from tests.kafka_broker import free_port
@@ -196,6 +199,17 @@ class System:
         verdict = ledger.compare(self.database)
         print(f"{verdict}; answers {dict(ledger.answers)}; ends {[(n, p.ended) for n, p in self.programs.items()]}")
         return verdict
+
+    def places(self) -> dict[tuple[str, int], tuple[int, int, int]]:
+        """Return, by partition of events, where the log begins, what a stopped processor reads next, where it ends."""
+        with Store.open(self.database) as store:
+            offsets = store.offsets()
+        log = open_log(self.settings.log_url)
+        places = [(EVENTS, partition) for partition in range(log.partitions(EVENTS))]
+        ends = log.end_offsets(places)
+        found = {place: (log.start_offset(*place), offsets[place], ends[place]) for place in places}
+        log.close()
+        return found
 
     def differing_after_replay(self) -> tuple[str, ...] | None:
         """Replay the log and name the tables that changed; both programs must be stopped."""

@@ -13,7 +13,6 @@ import pytest
 
 from eventlog.log import Entry, open_log
 from eventlog.topics import EVENTS as TOPIC
-from processor.store import Store
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.kill_points import wait_for_ends
 from tests.faults.on_kafka import partitions
@@ -94,12 +93,7 @@ def lag(system: System) -> int | None:
 
 def unread(system: System) -> int:
     """Return how many records of the log lie behind the offsets in the tables of the stopped processor."""
-    log = open_log(system.settings.log_url)
-    with Store.open(system.database) as store:
-        offsets = store.offsets()
-    ends = {(TOPIC, partition): log.end_offset(TOPIC, partition) for partition in range(log.partitions(TOPIC))}
-    log.close()
-    return sum(end - offsets[place] for place, end in ends.items())
+    return sum(end - following for _, following, end in system.places().values())
 
 
 def test_a_build_that_commits_offsets_before_rows_is_caught(system: System, rng: random.Random, seed: int) -> None:

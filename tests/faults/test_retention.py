@@ -11,10 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log import open_log
 from eventlog.topics import EVENTS as TOPIC
 from processor.replay import replay
-from processor.store import Store
 from tests.faults.conftest import EVENTS
 from tests.faults.kill_points import wait_for_ends
 from tests.faults.load import Load
@@ -42,12 +40,7 @@ def archive(system: System) -> dict[str, int]:
 
 def behind(system: System) -> int:
     """Return in how many partitions the log begins behind what the stopped processor has to read next."""
-    log = open_log(system.settings.log_url)
-    with Store.open(system.database) as store:
-        offsets = store.offsets()
-    starts = {(TOPIC, partition): log.start_offset(TOPIC, partition) for partition in range(log.partitions(TOPIC))}
-    log.close()
-    return sum(offsets[place] < start for place, start in starts.items())
+    return sum(following < start for start, following, _ in system.places().values())
 
 
 def refused(system: System, load: Load) -> str:
