@@ -22,6 +22,7 @@ from typing import Any
 
 from eventlog.errors import SettingsError
 from eventlog.settings import Bind
+from eventlog.signals import wake_main_thread
 from eventlog.workers import KeepsSockets
 
 PR_SET_PDEATHSIG = 1
@@ -70,6 +71,7 @@ def check_port(bind: Bind, setting: str) -> None:
 
 def _load(factory: Callable[[], Any]) -> Any:
     die_with_parent()
+    wake_main_thread()
     return factory()
 
 

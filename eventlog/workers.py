@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from eventlog.reloads import Reloads, hold, tell
 from eventlog.settings import Bind
+from eventlog.signals import Flag
 
 if TYPE_CHECKING:
     from granian import Granian
@@ -78,6 +79,7 @@ class KeepsSockets(Granian):  # type: ignore[misc]
     def __init__(self, bind: Bind, reloads: Path | None, **options: Any) -> None:
         """Tell of each reload in `reloads`; without it SIGHUP is ignored, for apps of which there can be one only."""
         super().__init__("app", address=bind.host, port=bind.port, **options)
+        self.main_loop_interrupt = Flag()
         self._bind = bind
         self._reloads = reloads
         self._told = Reloads(os.getpid())

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import time
+from functools import partial
 from pathlib import Path
 
 from kafka.errors import KafkaError
@@ -16,6 +17,7 @@ from kafka.errors import KafkaError
 from eventlog.errors import LogUnavailable
 from eventlog.kafka_client import Cluster
 from eventlog.topics import TOPICS
+from tests.waiting import eventually
 
 KAFKA_NODE = Path(__file__).resolve().parents[2] / "shared" / "kafka" / "kafka-node"
 START_SECONDS = 90.0
@@ -39,6 +41,17 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+def _is_stopped(pid: int) -> bool:
+    """Say whether each thread is stopped; True for a process that is gone."""
+    try:
+        states = [
+            (task / "stat").read_text().rpartition(")")[2].split()[0] for task in Path(f"/proc/{pid}/task").iterdir()
+        ]
+    except FileNotFoundError:
+        return not Path(f"/proc/{pid}").exists()
+    return set(states) <= {"T", "Z"}
 
 
 def apache_kafka() -> bool:
@@ -112,7 +125,10 @@ class Broker:
             os.killpg(self._process.pid, number)
 
     def freeze(self) -> None:
+        """Stop it, and wait until it has: its other threads run on until one has taken the signal."""
         self.signal(signal.SIGSTOP)
+        if self._process is not None and Path("/proc/self").exists():
+            eventually(partial(_is_stopped, self._process.pid))
 
     def thaw(self) -> None:
         self.signal(signal.SIGCONT)

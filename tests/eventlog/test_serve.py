@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -126,6 +127,17 @@ def test_a_terminal_that_closes_replaces_no_worker_of_a_service_of_which_there_i
     service.process.terminate()
     assert service.process.wait(15) == 0
     assert service.workers() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize("who", ["server", "worker"])
+def test_a_signal_that_another_thread_took_is_heeded(start: Callable[..., Service], who: str) -> None:
+    service = start()
+    pid = service.process.pid if who == "server" else service.workers()[0]
+    others = [int(task.name) for task in Path(f"/proc/{pid}/task").iterdir() if int(task.name) != pid]
+    ctypes.CDLL(None).tgkill(pid, others[0], signal.SIGTERM)
+    # Without its worker the server ends too, and says so.
+    assert service.process.wait(5) == (0 if who == "server" else 1)
 
 
 def test_each_worker_makes_its_own_app(start: Callable[..., Service]) -> None:

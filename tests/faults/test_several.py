@@ -11,6 +11,7 @@ from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.ledger import Ledger
 from tests.faults.on_kafka import MARKS
 from tests.faults.several import SESSION_S, Several, several_processors, some
+from tests.waiting import eventually
 
 pytestmark = MARKS
 
@@ -81,6 +82,7 @@ def test_a_storm_of_processors_that_come_and_go(tmp_path: Path, rng: random.Rand
 def test_the_folder_of_parts_away_for_a_while(tmp_path: Path, seed: int) -> None:
     with several_processors(tmp_path, 1) as several, several.system.load(seed, rate=6000) as load:
         load.wait_for(EVENTS // 4)
+        eventually(several.parts.exists, 60)
         away = several.parts.with_name("away")
         several.parts.rename(away)
         several.parts.write_text("not a folder")
