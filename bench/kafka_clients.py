@@ -6,6 +6,8 @@ In: a broker (../shared/kafka; where that, Java 17 or the package confluent-kafk
 topic of 12 partitions. Records are events as `bench.processor` makes them, one each, keyed and placed as the log
 does. Each client sends them with acks=all, one request a broker at a time and the log's linger and batch size, then
 reads them back from where they begin, until the last; kafka-python with the log's own settings. They take turns.
+Then what a collector makes of it: one worker on the same broker, with its own sender and with one on confluent-kafka
+(`bench.confluent_sender`), in turns, under `wrk` with requests of one event and of 50.
 Out: records/s and processor time a record of each, medians, and how many times as fast confluent-kafka was.
 docs/decisions/0010-kafka-client.md says what follows.
 """
@@ -18,15 +20,20 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 
+from bench.collector import BATCH, Run, measured
+from bench.confluent_sender import make_producer
+from bench.load import peak
 from bench.processor import PARTITIONS, events
+from bench.serving import running_collector
 from eventlog.kafka_reader import CONSUMER_SETTINGS
-from eventlog.kafka_sender import PRODUCER_SETTINGS
+from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing
 from eventlog.log import entry_for, open_log
 from eventlog.topics import EVENTS, partition_of
 from tests.kafka_broker import Broker, apache_kafka
@@ -34,14 +41,8 @@ from tests.kafka_broker import Broker, apache_kafka
 # Sent and not yet acknowledged; past it the sender waits, as the log does.
 IN_FLIGHT = 20_000
 LIMIT = 3.0
-
-
-class Outgoing(NamedTuple):
-    """A record to send."""
-
-    partition: int
-    key: bytes
-    value: bytes
+COLLECTORS = {"kafka-python": "collector", "confluent-kafka": "bench.confluent_sender"}
+CONNECTIONS, SECONDS = 32, 5.0
 
 
 class Took(NamedTuple):
@@ -69,14 +70,8 @@ def send_with_kafka_python(address: str, records: Sequence[Outgoing]) -> None:
 
 def send_with_confluent(address: str, records: Sequence[Outgoing]) -> None:
     """Send all, and return once all are acknowledged."""
-    from confluent_kafka import Producer
-
     failed: list[Any] = []
-    producer = Producer({
-        "bootstrap.servers": address, "acks": "all", "enable.idempotence": False,
-        "linger.ms": PRODUCER_SETTINGS["linger_ms"], "batch.size": PRODUCER_SETTINGS["batch_size"],
-        "max.in.flight.requests.per.connection": PRODUCER_SETTINGS["max_in_flight_requests_per_connection"],
-    })  # fmt: skip
+    producer = make_producer(address)
 
     def answered(error: Any, _: Any) -> None:
         if error is not None:
@@ -150,6 +145,47 @@ def measure(address: str, records: Sequence[Outgoing], rounds: int) -> dict[tupl
     return found
 
 
+def collect(address: str, folder: Path, rounds: int) -> dict[tuple[str, int], list[Run]]:
+    """Return the peaks of a collector with each client, by client and events a request, in turns."""
+    found: dict[tuple[str, int], list[Run]] = {}
+    with ExitStack() as stack:
+        running = {}
+        for name, module in COLLECTORS.items():
+            home = folder / name
+            home.mkdir()
+            log = f"kafka://{address}?allow_unsafe=true"
+            running[name] = stack.enter_context(running_collector(home, module=module, log=log))
+        for number in range(rounds + 1):
+            for name, ours in running.items():
+                for size in (1, BATCH):
+                    target = ours.target(size)
+                    run = measured(ours.pid, size, folder, lambda to=target: peak(to, CONNECTIONS, SECONDS, folder))  # type: ignore[misc]
+                    # The first round warms the broker's Java and the collector.
+                    if number:
+                        found.setdefault((name, size), []).append(run)
+    return found
+
+
+def print_collected(found: dict[tuple[str, int], list[Run]]) -> None:
+    """Print the collector's rates and the gap for each size of request."""
+    for size in (1, BATCH):
+        rates = {name: statistics.median(run.load.rate * size for run in found[name, size]) for name in COLLECTORS}
+        for name, rate in rates.items():
+            cpu = statistics.median(run.microseconds_an_event for run in found[name, size])
+            errors = sum(run.load.errors for run in found[name, size])
+            print(f"collector, {size} event(s) a request, {name}: {rate:,.0f} events/s, "
+                  f"{cpu:.1f} us of its processor time each, errors {errors}")  # fmt: skip
+        print_gap(f"collector, {size} event(s) a request", rates["confluent-kafka"] / rates["kafka-python"])
+
+
+def print_gap(what: str, gap: float) -> None:
+    """Print how many times as fast the other client is."""
+    print(
+        f"{what}: confluent-kafka is {gap:.2f} times as fast (another client is considered from {LIMIT:.0f})",
+        flush=True,
+    )
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--records", type=int, default=100_000)
@@ -159,13 +195,14 @@ def main() -> None:
         print("Left out: it needs Apache Kafka in ../shared/kafka, Java 17 and the package confluent-kafka.")
         return
     entries = [entry_for(event) for event in events(given.records, "v7")]
-    records = [Outgoing(partition_of(one.key, PARTITIONS), one.key.encode(), one.value) for one in entries]
+    records = [Outgoing(EVENTS, partition_of(one.key, PARTITIONS), one.key.encode(), one.value) for one in entries]
     size = statistics.mean(len(one.value) for one in records)
     print(f"{len(records):,} records of {size:.0f} bytes on average, {PARTITIONS} partitions, {os.cpu_count()} cores")
     with tempfile.TemporaryDirectory(prefix="kafka-clients-") as folder:
         broker = Broker.apache(Path(folder)).start().wait()
         try:
             found = measure(broker.address, records, given.rounds)
+            collected = collect(broker.address, Path(folder), given.rounds)
         finally:
             broker.kill()
     for what in ("write", "read"):
@@ -174,11 +211,8 @@ def main() -> None:
             cpu = statistics.median(took.cpu for took in found[name, what])
             print(f"{what}, {name}: {len(records) / wall:,.0f} records/s, "
                   f"{cpu / len(records) * 1e6:.1f} us of processor time each")  # fmt: skip
-        gap = walls["kafka-python"] / walls["confluent-kafka"]
-        print(
-            f"{what}: confluent-kafka is {gap:.2f} times as fast (another client is considered from {LIMIT:.0f})",
-            flush=True,
-        )
+        print_gap(what, walls["kafka-python"] / walls["confluent-kafka"])
+    print_collected(collected)
 
 
 if __name__ == "__main__":

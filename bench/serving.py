@@ -134,7 +134,7 @@ def running_bare(workers: int = 1) -> Iterator[tuple[int, int]]:
 
 
 @contextmanager
-def running_collector(home: Path, workers: int = 1, **settings: str) -> Iterator[Collector]:
+def running_collector(home: Path, workers: int = 1, module: str = "collector", **settings: str) -> Iterator[Collector]:
     """Run a collector with its log under this folder (unless `log` says where) and no rate limit."""
     port = free_port()
     control = Control.open(f"sqlite:///{home / 'control.db'}")
@@ -146,5 +146,5 @@ def running_collector(home: Path, workers: int = 1, **settings: str) -> Iterator
         "THUMBWHEEL_HOME": str(home), "THUMBWHEEL_COLLECTOR_BIND": f"127.0.0.1:{port}",
         "THUMBWHEEL_COLLECTOR_RATE": "0", "THUMBWHEEL_COLLECTOR_WORKERS": str(workers),
     } | {f"THUMBWHEEL_{name.upper()}": value for name, value in settings.items()}  # fmt: skip
-    with running([sys.executable, "-m", "collector"], port, env) as pid:
+    with running([sys.executable, "-m", module], port, env) as pid:
         yield Collector(pid, port, text, key)
