@@ -110,7 +110,9 @@ def note_published(cursor: duckdb.DuckDBPyConnection, part: Part) -> None:
 def note_changes(cursor: duckdb.DuckDBPyConnection, batch: Batch, whole: bool) -> None:
     """Note which interactions other processors are to hear of; `whole` partitions, once somebody was forgotten."""
     upto = {partition: offset for (topic, partition), offset in batch.positions.items() if topic == EVENTS}
-    changed = [(copies[0].partition, key) for key, copies in batch.arrived.items()]
+    changed = [
+        (copies[0].partition if copies else batch.buried[key], key) for key, copies in batch.arrived.items()
+    ]  # fmt: skip
     if changed:
         partitions, keys = zip(*changed, strict=True)
         columns = {"partition": pa.array(partitions, pa.int32()), "interaction_key": uuid_array(keys)}

@@ -102,11 +102,12 @@ class Known:
 class Batch:
     """One batch: what arrived, what the store already holds of it, and the rows to write.
 
-    `arrived` and `known` are by interaction key. `added` maps a table to its new rows, `gone` a table to the
-    keys (event keys for `events` and `facts`, else interaction keys) whose rows are replaced. `forgets` says who is
-    forgotten, `forgotten` and `known_forgotten` hold rows that say which of their events were; `erased` holds what
-    takes the place of their records in the log, by position (nothing: blanks). `tables` holds `added` as Arrow once all
-    steps have run; `prepared` says that this was done before the batch's transaction.
+    `arrived` and `known` are by interaction key; where nothing but tombstones arrived `buried` has its partition.
+    `added` maps a table to its new rows, `gone` a table to the keys (event keys for `events` and `facts`, else
+    interaction keys) whose rows are replaced. `forgets` says who is forgotten, `forgotten` and `known_forgotten` hold
+    rows that say which of their events were; `erased` holds what takes the place of their records in the log, by
+    position (nothing: blanks). `tables` holds `added` as Arrow once all steps have run; `prepared` says that this was
+    done before the batch's transaction.
     """
 
     def __init__(self) -> None:
@@ -119,6 +120,7 @@ class Batch:
         self.folded: dict[Key, tuple[Known | None, Known]] = {}
         self.positions: dict[tuple[str, int], int] = {}
         self.forgets = NOBODY
+        self.buried: dict[Key, int] = {}
         self.forgotten: set[Row] = set()
         self.known_forgotten: set[Row] = set()
         self.erased: dict[tuple[str, int, int], bytes] = {}

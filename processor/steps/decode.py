@@ -70,6 +70,7 @@ def _keep_tombstone(batch: Batch, record: Record) -> bool:
     batch.forgotten.add(row)
     # Another copy of the event may be in the tables.
     batch.arrived.setdefault(interaction_key, [])
+    batch.buried[interaction_key] = record.partition
     return True
 
 

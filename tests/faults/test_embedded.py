@@ -34,8 +34,8 @@ def test_killed_at_every_point_of_an_event_s_way(system: System, rng: random.Ran
         load.wait_for(2000)
         collector = restart_armed(system.collector, COLLECTOR_POINTS["sqlite"], rng, 40)
         processor = restart_armed(system.processor, PROCESSOR_POINTS, rng, 20)
-        wait_for_ends(system.collector, collector, load, 60 + 15 * ROUNDS * len(COLLECTOR_POINTS["sqlite"]))
-        wait_for_ends(system.processor, processor, load, 60 + 15 * ROUNDS * len(PROCESSOR_POINTS))
+        wait_for_ends(system.collector, collector, load, 120 + 30 * ROUNDS * len(COLLECTOR_POINTS["sqlite"]))
+        wait_for_ends(system.processor, processor, load, 120 + 30 * ROUNDS * len(PROCESSOR_POINTS))
         load.wait_for(EVENTS)
     assert system.settle(load.ledger).clean
     assert system.differing_after_replay() == ()

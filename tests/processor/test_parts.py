@@ -15,7 +15,7 @@ import pytest
 
 from eventlog.errors import SettingsError
 from eventlog.events import Event
-from eventlog.forgetting import actor_digest
+from eventlog.forgetting import Tombstone, actor_digest, bury
 from eventlog.log import Record, entry_for
 from eventlog.topics import EVENTS, REJECTED, RUNS, partition_of
 from processor.digest import table_digests
@@ -28,6 +28,7 @@ from processor.parts.folder import Part, PartsFolder, Reached, next_part
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
 from processor.runner import store_records
+from processor.steps import decode
 from processor.store import Store
 from tests.processor.samples import event, interaction, moment, pick
 
@@ -116,6 +117,23 @@ def digests(records: Sequence[Record], path: Path) -> dict[str, str]:
 def talk(log: Log, first: int, count: int) -> None:
     for n in range(first, first + count):
         log.add(interaction(f"t{n}", {"a": f"yes {n}", "b": "no"}, prompt=f"question {n}"), pick(f"t{n}", "ab", "a"))
+
+
+def test_what_forgetting_left_in_a_log_that_was_copied_here_is_told_too(processors: list[Processor], log: Log) -> None:
+    one, two, _ = processors
+    one.own(0, 1, 2)
+    log.add(event("thumb", "x", interaction_id="t1", candidate_id="c", value="up"))
+    (record,) = log.records
+    batch = decode([record])
+    (copy,) = batch.arrived[next(iter(batch.arrived))]
+    digest = actor_digest(str(copy.event.project), copy.event.actor.id)
+    stone = Tombstone(str(copy.event.project), digest, copy.key.hex(), copy.interaction_key.hex(), False)
+    left = record._replace(key="-" * len(record.key), value=bury(stone, record.value))
+    one.read([left])
+    one.exchange()
+    two.exchange()
+    with two.store.read() as cursor:
+        assert cursor.execute("SELECT actor_digest FROM forgotten").fetchall() == [(digest,)]
 
 
 @pytest.mark.parametrize("folder", ["memory://parts"], indirect=True)
