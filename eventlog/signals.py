@@ -7,6 +7,7 @@ takes the GIL the next time): a main thread that waits without end would never r
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import threading
@@ -16,7 +17,7 @@ POKE_SECONDS = 0.05
 
 
 class Flag:
-    """`threading.Event` as far as a server's main loop uses it, for signal handlers to set.
+    """`threading.Event` as far as a main loop uses it, for signal handlers to set.
 
     An Event's lock is not reentrant: a handler that interrupts the main thread inside of it would wait for itself.
     """
@@ -36,10 +37,12 @@ class Flag:
         """Say whether it is set."""
         return self._set
 
-    def wait(self) -> None:
-        """Wait until it is set; each look lets handlers run that are due."""
-        while not self._set:
-            time.sleep(POKE_SECONDS)
+    def wait(self, seconds: float = math.inf) -> bool:
+        """Wait until it is set, or so long, and say whether it is; each look lets handlers run that are due."""
+        deadline = time.monotonic() + seconds
+        while not self._set and (left := deadline - time.monotonic()) > 0:
+            time.sleep(min(left, POKE_SECONDS))
+        return self._set
 
 
 def wake_main_thread() -> None:

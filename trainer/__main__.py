@@ -9,7 +9,6 @@ import fcntl
 import os
 import signal
 import sys
-import threading
 from pathlib import Path
 
 from eventlog.control import Control
@@ -17,6 +16,7 @@ from eventlog.errors import ThumbwheelError
 from eventlog.log import open_log
 from eventlog.logs import configure_logging
 from eventlog.settings import Settings, load_settings
+from eventlog.signals import Flag
 from trainer.data_api import DataApi, find_service_key
 from trainer.schedule import Scheduler
 
@@ -26,7 +26,7 @@ POLL_S = 1.0
 def main() -> int:
     """Run until SIGTERM or SIGINT; return the exit code."""
     configure_logging("trainer")
-    stopping = threading.Event()
+    stopping = Flag()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.set())
     try:
@@ -38,7 +38,7 @@ def main() -> int:
     return 0
 
 
-def serve(settings: Settings, stopping: threading.Event) -> None:
+def serve(settings: Settings, stopping: Flag) -> None:
     """Run the loop until `stopping` is set. Raises ThumbwheelError when another trainer has this home."""
     folder = settings.home / "run"
     folder.mkdir(parents=True, exist_ok=True)
