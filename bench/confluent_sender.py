@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -50,7 +51,7 @@ class ConfluentSender:
         done = threading.Lock()
         done.acquire()
 
-        def answered(error: Any, message: Any, index: int) -> None:
+        def answered(index: int, error: Any, message: Any) -> None:
             nonlocal left
             if error is None:
                 offsets[index] = message.offset()
@@ -60,8 +61,7 @@ class ConfluentSender:
 
         for index, one in enumerate(records):
             self._producer.produce(
-                one.topic, one.value, one.key, one.partition,
-                on_delivery=lambda error, message, index=index: answered(error, message, index),
+                one.topic, one.value, one.key, one.partition, on_delivery=partial(answered, index)
             )  # fmt: skip
         done.acquire(timeout=timeout_s)
         return offsets

@@ -21,6 +21,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -158,8 +159,8 @@ def collect(address: str, folder: Path, rounds: int) -> dict[tuple[str, int], li
         for number in range(rounds + 1):
             for name, ours in running.items():
                 for size in (1, BATCH):
-                    target = ours.target(size)
-                    run = measured(ours.pid, size, folder, lambda to=target: peak(to, CONNECTIONS, SECONDS, folder))  # type: ignore[misc]
+                    send = partial(peak, ours.target(size), CONNECTIONS, SECONDS, folder)
+                    run = measured(ours.pid, size, folder, send)
                     # The first round warms the broker's Java and the collector.
                     if number:
                         found.setdefault((name, size), []).append(run)
