@@ -17,6 +17,7 @@ from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from eventlog.errors import LogUnavailable
+from eventlog.kafka_records import yield_records
 from eventlog.log import Record, offset_not_in_log
 from eventlog.topics import REJECTED
 
@@ -46,6 +47,7 @@ class KafkaReader:
 
     def __init__(self, connect: Callable[[], KafkaConsumer], positions: Mapping[tuple[str, int], int]) -> None:
         self._consumer = connect()
+        yield_records(self._consumer)
         self._consumer.assign([TopicPartition(*place) for place in positions])
         for place, offset in positions.items():
             self._consumer.seek(TopicPartition(*place), offset)
@@ -109,11 +111,7 @@ class KafkaReader:
 
     def _fetch(self) -> None:
         fetched = self._consumer.poll(timeout_ms=int(FETCH_SECONDS * 1000), max_records=FETCH_RECORDS)
-        records = [
-            Record(message.topic, message.partition, message.offset, (message.key or b"").decode("utf-8", "replace"),
-                   message.value or b"", message.timestamp)
-            for messages in fetched.values() for message in messages
-        ]  # fmt: skip
+        records = [record for found in fetched.values() for record in found]
         if not records:
             return
         size = _size(records)
