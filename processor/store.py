@@ -22,11 +22,11 @@ import duckdb
 import pyarrow as pa
 
 from eventlog.errors import ThumbwheelError
+from processor.checkpoints import Checkpoints
 from processor.gate import Gate
 from processor.steps.batch import Forgets
 
 STORAGE_VERSION = "v1.5.0"
-CHECKPOINT_AT = "128MB"
 # A checkpoint writes the last row group of each table anew, and commits wait for it.
 ROW_GROUP_ROWS = 30_720
 _USE = "USE tables"
@@ -76,6 +76,7 @@ class Store:
         self._broken: StoreFatal | None = None
         self.epoch = 0
         self._gate = Gate()
+        self._checkpoints = Checkpoints(path, memory)
         # Who is forgotten, None until read. `to_erase` wakes the eraser; `marking` and `marks_version` tell the
         # follower that prompts left the tables.
         self.forgets: Forgets | None = None
@@ -144,6 +145,7 @@ class Store:
         with self._gate.writer():
             if self._broken:
                 raise self._broken
+            self._checkpoints.space(self._connection)
             try:
                 with self._committed() as cursor:
                     yield cursor
@@ -248,6 +250,7 @@ class Store:
                     os.replace(target, self.path)
                 finally:
                     self._connection = _connect(self.path, self._memory)
+                    self._checkpoints = Checkpoints(self.path, self._memory)
 
     def _copy_to(self, target: Path) -> None:
         copying = self._cursor()
@@ -305,7 +308,7 @@ def _connect(path: Path, memory: int | None) -> duckdb.DuckDBPyConnection:
     try:
         if memory is not None:
             connection.execute(f"SET memory_limit = '{int(memory)}B'")
-        connection.execute(f"SET checkpoint_threshold = '{CHECKPOINT_AT}'")
+        Checkpoints(path, memory).space(connection)
         # `Store.close` does that, where it may.
         connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute("SET autoinstall_known_extensions = false")
