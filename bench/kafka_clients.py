@@ -5,7 +5,8 @@
 In: a broker (../shared/kafka; where that, Java 17 or the package confluent-kafka is absent this says so and ends) and a
 topic of 12 partitions. Records are events as `bench.processor` makes them, one each, keyed and placed as the log
 does. Each client sends them with acks=all, one request a broker at a time and the log's linger and batch size, then
-reads them back from where they begin, until the last; kafka-python with the log's own settings. They take turns.
+reads them back from where they begin, until the last; kafka-python as the log does (`eventlog.kafka_records`). They
+take turns.
 Then what a collector makes of it: one worker on the same broker, with its own sender and with one on confluent-kafka
 (`bench.confluent_sender`), in turns, under `wrk` with requests of one event and of 50.
 Out: records/s and processor time a record of each, medians, and how many times as fast confluent-kafka was.
@@ -33,7 +34,9 @@ from bench.confluent_sender import make_producer
 from bench.load import peak
 from bench.processor import PARTITIONS, events
 from bench.serving import running_collector
+from eventlog.kafka_client import Cluster
 from eventlog.kafka_reader import CONSUMER_SETTINGS
+from eventlog.kafka_records import yield_records
 from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing
 from eventlog.log import entry_for, open_log
 from eventlog.topics import EVENTS, partition_of
@@ -88,8 +91,9 @@ def send_with_confluent(address: str, records: Sequence[Outgoing]) -> None:
 
 
 def read_with_kafka_python(address: str, starts: Starts, count: int) -> None:
-    """Read so many records from these offsets on."""
-    consumer = KafkaConsumer(bootstrap_servers=address, **CONSUMER_SETTINGS)
+    """Read so many records from these offsets on, as the log does: its connections, its records."""
+    consumer = Cluster(address, {}).connect(KafkaConsumer, **CONSUMER_SETTINGS)
+    yield_records(consumer)
     consumer.assign([TopicPartition(EVENTS, partition) for partition in starts])
     for partition, offset in starts.items():
         consumer.seek(TopicPartition(EVENTS, partition), offset)

@@ -15,15 +15,16 @@ import duckdb
 
 LEAST = 128 * 10**6
 MOST = 512 * 10**6
-# Of the file, and of the memory that DuckDB may take.
-SHARE = 8
+FILE_SHARE = 4
+# Of what DuckDB may take.
+MEMORY_SHARE = 8
 STEP = 64 * 10**6
 
 
 def checkpoint_at(file_bytes: int, memory: int | None) -> int:
     """Return the size of the WAL, in bytes, that a checkpoint follows."""
-    most = MOST if memory is None else min(MOST, memory // SHARE)
-    return max(LEAST, min(most, file_bytes // SHARE // STEP * STEP))
+    most = MOST if memory is None else min(MOST, memory // MEMORY_SHARE)
+    return max(LEAST, min(most, file_bytes // FILE_SHARE // STEP * STEP))
 
 
 class Checkpoints:

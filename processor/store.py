@@ -265,9 +265,10 @@ class Store:
             copying.close()
 
     def _migrate(self) -> None:
-        cursor = self._connection
-        has_meta = cursor.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'meta'").fetchone()
-        done = int(self.meta().get("schema_version", "0")) if has_meta and has_meta[0] else 0
+        # A result of the connection itself would stay open: a transaction beside which DuckDB makes no checkpoint.
+        with self.read() as reading:
+            has_meta = reading.execute("SELECT 1 FROM duckdb_tables() WHERE table_name = 'meta'").fetchall()
+        done = int(self.meta().get("schema_version", "0")) if has_meta else 0
         migrations = _migrations()
         if done > migrations[-1][0]:
             raise StoreError(
@@ -279,7 +280,7 @@ class Store:
             with self.transaction() as transaction:
                 transaction.execute(sql)
                 transaction.execute(_SET_META, ["schema_version", str(number)])
-            cursor.execute("CHECKPOINT")
+            self._connection.execute("CHECKPOINT")
 
 
 def insert(cursor: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
