@@ -1,6 +1,6 @@
 """Log -> DuckDB rows/s through the whole processor, against a bare Arrow insert of the same rows.
 
-    python -m bench.processor [--events 300000] [--log embedded|kafka|both] [--ids v7|random] [--rounds 3] [--profile]
+    python -m bench.processor [--events 600000] [--log embedded|kafka|both] [--ids v7|random] [--rounds 3] [--profile]
 
 In: a log filled with interactions of four replies, picks, thumbs and edits, one event a record: the embedded one, and
 twelve partitions on Apache Kafka (of ../shared/kafka; where that or Java 17 is absent this says so and goes without).
@@ -211,7 +211,7 @@ def measured(name: str, options: argparse.Namespace) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--events", type=int, default=300_000)
+    parser.add_argument("--events", type=int, default=600_000)
     parser.add_argument("--log", choices=[*LOGS, "both"], default="both")
     parser.add_argument("--ids", choices=["v7", "random"], default="v7")
     parser.add_argument("--rounds", type=int, default=3, help="each side runs this often, in turns; medians count")

@@ -1,6 +1,6 @@
 """How the processor's rate holds as its tables grow: ten million stored events against the first hundred thousand.
 
-    python -m bench.processor_growth [--events 1_000_000] [--ids v7 random] [--memory 1GiB] [--folder FOLDER]
+    python -m bench.processor_growth [--events 1_000_000] [--ids v7 random] [--memory 1GiB] [--wal 128MB]
     python -m bench.processor_growth --events 10_000_000 --ids v7       # 15 GB of disk, half an hour
 
 In: a log made on the way and not kept: the stories of `bench.processor`, 100,000 events again and again, every id in
@@ -12,8 +12,9 @@ Out, at 100 thousand events, at every tripling, and at the end: over the last 10
 event; the longest batch since the line before (a checkpoint lies within a commit: this is the pause a reader of fresh
 events sees), resident memory and its peak (the bench's own stories, named first, are part of both), the most that
 indexes took and the file's size. `--memory` is what THUMBWHEEL_PROCESSOR_MEMORY sets; without it DuckDB takes up to 80
-% of the machine's. Last the rate at the end against the rate at the beginning (target: 0.7 with version 7), and the
-same of processor time, which other work on the machine disturbs less.
+% of the machine's. `--wal` has a checkpoint follow a WAL of this size, however large the file is.
+Last the rate at the end against the rate at the beginning (target: 0.7 with version 7), the same of processor time,
+which other work on the machine disturbs less, and the rate over all events.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ import sys
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bench.machine import memory_mib, peak_mib
@@ -34,6 +35,7 @@ from bench.processor import events
 from eventlog.log import Record, entry_for
 from eventlog.settings import parse_bytes
 from eventlog.topics import EVENTS, TOPICS
+from processor import checkpoints
 from processor.runner import BATCH_RECORDS, store_records, tune_interpreter
 from processor.store import Store
 
@@ -95,7 +97,7 @@ def grow(count: int, ids: str, folder: Path, memory: int | None = None) -> dict[
     path = folder / f"{ids}.duckdb"
     awaited = deque(marks(count))
     recent: deque[tuple[float, float]] = deque(maxlen=STORY // BATCH_RECORDS)
-    stored, longest, paused, indexes, walls, used = 0, 0.0, 0.0, 0.0, [], []
+    stored, longest, paused, indexes, spent, walls, used = 0, 0.0, 0.0, 0.0, 0.0, [], []
     with Store.open(path, memory) as store:
         store.claim("bench", {(topic, 0): 0 for topic in TOPICS})
         for records in batches(count, ids):
@@ -105,6 +107,7 @@ def grow(count: int, ids: str, folder: Path, memory: int | None = None) -> dict[
             store_records(store, records)
             recent.append((time.perf_counter() - began, time.process_time() - used_before))
             paused = max(paused, recent[-1][0])
+            spent += recent[-1][0]
             stored += len(records)
             indexes = max(indexes, indexes_mib(store))
             if stored >= awaited[0]:
@@ -120,7 +123,8 @@ def grow(count: int, ids: str, folder: Path, memory: int | None = None) -> dict[
         row = store_count(store)
     if row != stored:
         raise SystemExit(f"error: {stored} events went in, the tables hold {row}.")
-    return {"ratio": walls[0] / walls[-1], "cpu_ratio": used[0] / used[-1], "longest_s": longest}
+    cpu_ratio, rate = used[0] / used[-1], stored / spent
+    return {"ratio": walls[0] / walls[-1], "cpu_ratio": cpu_ratio, "longest_s": longest, "rate": rate}
 
 
 def indexes_mib(store: Store) -> float:
@@ -137,24 +141,29 @@ def store_count(store: Store) -> int:
     return int(row[0]) if row else 0
 
 
-def in_own_process(count: int, ids: str, memory: str | None, folder: str | None) -> None:
+def in_own_process(given: argparse.Namespace, ids: str) -> None:
     """Run one kind of ids in a new interpreter; what it prints is shown."""
-    command = [sys.executable, "-m", "bench.processor_growth", "--events", str(count), "--ids", ids]
-    command += ["--memory", memory] if memory else []
-    subprocess.run([*command, *(["--folder", folder] if folder else [])], check=True)
+    command = [sys.executable, "-m", "bench.processor_growth", "--events", str(given.events), "--ids", ids]
+    for name in ("memory", "wal", "folder"):
+        command += [f"--{name}", getattr(given, name)] if getattr(given, name) else []
+    subprocess.run(command, check=True)
 
 
-def run(count: int, kinds: Sequence[str], memory: str | None, folder: str | None) -> None:
+def run(given: argparse.Namespace) -> None:
     """Measure these kinds of ids."""
-    if len(kinds) > 1:
-        for ids in kinds:
-            in_own_process(count, ids, memory, folder)
+    if len(given.ids) > 1:
+        for ids in given.ids:
+            in_own_process(given, ids)
         return
     tune_interpreter()
-    with tempfile.TemporaryDirectory(prefix="growth-", dir=folder) as name:
-        figures = grow(count, kinds[0], Path(name), parse_bytes(memory) if memory else None)
-    print(f"{kinds[0]}: {figures['ratio']:.2f} of the rate at {STORY:,} events (target with v7: {TARGET}), "
-          f"{figures['cpu_ratio']:.2f} by processor time, longest batch {figures['longest_s']:.2f} s")  # fmt: skip
+    if given.wal:
+        checkpoints.LEAST = checkpoints.MOST = parse_bytes(given.wal)
+    memory = parse_bytes(given.memory) if given.memory else None
+    with tempfile.TemporaryDirectory(prefix="growth-", dir=given.folder) as name:
+        figures = grow(given.events, given.ids[0], Path(name), memory)
+    print(f"{given.ids[0]}: {figures['ratio']:.2f} of the rate at {STORY:,} events (target with v7: {TARGET}), "
+          f"{figures['cpu_ratio']:.2f} by processor time, longest batch {figures['longest_s']:.2f} s, "
+          f"{figures['rate']:,.0f} events/s over all")  # fmt: skip
 
 
 def main() -> None:
@@ -163,8 +172,8 @@ def main() -> None:
     parser.add_argument("--ids", nargs="+", choices=["v7", "random"], default=["v7", "random"])
     parser.add_argument("--memory", help="what DuckDB may take, such as 1GiB (default: 80 %% of the machine's)")
     parser.add_argument("--folder", help="where the file lies (default: the folder for temporary files)")
-    given = parser.parse_args()
-    run(given.events, given.ids, given.memory, given.folder)
+    parser.add_argument("--wal", help="how large the WAL is at a checkpoint (default: as the file's size has it)")
+    run(parser.parse_args())
 
 
 if __name__ == "__main__":
