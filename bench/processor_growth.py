@@ -1,6 +1,6 @@
 """How the processor's rate holds as its tables grow: ten million stored events against the first hundred thousand.
 
-    python -m bench.processor_growth [--events 1_000_000] [--ids v7 random] [--memory 1GiB] [--wal 128MB]
+    python -m bench.processor_growth [--events 1_000_000] [--ids v7 random] [--memory 1GiB] [--wal 128MB] [--folder F]
     python -m bench.processor_growth --events 10_000_000 --ids v7       # 15 GB of disk, half an hour
 
 In: a log made on the way and not kept: the stories of `bench.processor`, 100,000 events again and again, every id in
