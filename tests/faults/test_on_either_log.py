@@ -22,6 +22,8 @@ from tests.waiting import eventually
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1")
+# A batch that takes minutes, when the scenarios run in full.
+SLOW_S = 150 if ROUNDS > 1 else 10
 POISON = [b"", b"\xff\xfe", b"{}", b'{"type":"thumb"}', b"[" * 100_000, b'{"type":"forget"}']
 
 
@@ -77,11 +79,11 @@ def test_poison_at_the_head_of_a_partition(tmp_path: Path, log_url: str, seed: i
 
 
 def test_a_batch_that_takes_long(system: System, seed: int) -> None:
-    system.processor.arm = lambda: {"FAULT_POINT": "slow-batch", "FAULT_AFTER": str(10 * ROUNDS)}
+    system.processor.arm = lambda: {"FAULT_POINT": "slow-batch", "FAULT_AFTER": str(SLOW_S)}
     system.processor.signal(signal.SIGKILL)
     with system.load(seed, rate=20_000) as load:
         load.wait_for(EVENTS)
-    assert system.settle(load.ledger).clean
+    assert system.settle(load.ledger, seconds=120 + SLOW_S).clean
 
 
 def lag(system: System) -> int | None:
