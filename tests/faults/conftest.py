@@ -11,6 +11,8 @@ SEED = int(os.environ.get("FAULTS_SEED", "20261126"))
 # How often each kill or fault is repeated, and events per scenario.
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1"))
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "50000"))
+# Events a second that a load makes at most: over many rounds the usual rates would make millions.
+MOST_RATE = 20_000.0 if ROUNDS == 1 else 2000.0
 
 
 @pytest.fixture

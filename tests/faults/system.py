@@ -22,6 +22,7 @@ from eventlog.settings import Settings
 from eventlog.topics import EVENTS
 from processor.replay import replay, store_path
 from processor.store import Store
+from tests.faults.conftest import MOST_RATE
 from tests.faults.ledger import Ledger, Verdict
 from tests.faults.load import Load
 from tests.kafka_broker import free_port
@@ -174,7 +175,7 @@ class System:
 
     def load(self, seed: int, rate: float = 5000.0, twice: bool = False, asked_last: bool = False) -> Load:
         """Return events to post to the collector, as `Load` says."""
-        return Load(self.collector.port, self.secret, seed, rate, twice, asked_last)
+        return Load(self.collector.port, self.secret, seed, min(rate, MOST_RATE), twice, asked_last)
 
     def wait_ready(self) -> None:
         """Wait until both are."""
@@ -187,13 +188,19 @@ class System:
         return None if answer is None else sum(item["events"] for item in json.loads(answer)["items"])
 
     def settle(self, ledger: Ledger, seconds: float = 120.0) -> Verdict:
-        """Disarm, let the processor catch up, stop both and compare the ledger with the tables."""
+        """Disarm, let the processor catch up, stop both and compare the ledger with the tables.
+
+        It has caught up when nothing was added for `seconds`, or all is there.
+        """
         for program in self.programs.values():
             program.arm = unarmed
             program.signal(signal.SIGCONT)
         self.wait_ready()
-        deadline = time.monotonic() + seconds
-        while (self.stored() or 0) < len(ledger.accepted) and time.monotonic() < deadline:
+        most, deadline = 0, time.monotonic() + seconds
+        while most < len(ledger.accepted) and time.monotonic() < deadline:
+            stored = self.stored() or 0
+            if stored > most:
+                most, deadline = stored, time.monotonic() + seconds
             time.sleep(0.2)
         self.stop()
         verdict = ledger.compare(self.database)
