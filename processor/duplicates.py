@@ -37,8 +37,9 @@ SAVE_EVERY = 2000
 _NEW_PROMPTS = """
 SELECT i.project, i.prompt_hash, min_by(i.interaction_key, (i.received_at, i.interaction_key)),
     min_by(i.prompt_text, (i.received_at, i.interaction_key)), min_by(i.messages, (i.received_at, i.interaction_key))
-FROM interactions AS i JOIN touched ON i.interaction_key = touched.key
-WHERE i.described AND i.prompt_text IS NOT NULL
+FROM interactions AS i
+WHERE i.rowid IN (SELECT rowid FROM interactions WHERE interaction_key IN (SELECT key FROM touched))
+    AND i.described AND i.prompt_text IS NOT NULL
     AND NOT EXISTS (SELECT 1 FROM embedded_prompts AS e WHERE e.project = i.project AND e.prompt_hash = i.prompt_hash)
 GROUP BY i.project, i.prompt_hash
 ORDER BY min(i.received_at), i.prompt_hash

@@ -31,6 +31,11 @@ SELECT interaction_key FROM interactions WHERE "partition" = $partition
 UNION SELECT interaction_key FROM events WHERE "partition" = $partition
 UNION SELECT interaction_key FROM forgotten WHERE interaction_key NOT IN (SELECT interaction_key FROM interactions)
 """
+_ROWS = "SELECT * FROM {table} WHERE interaction_key IN (FROM part_keys)"
+# First which rows, then all of their columns, as in `processor.known`: changes are few rows among many.
+_FEW_ROWS = """
+SELECT * FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE interaction_key IN (FROM part_keys))
+"""
 _HELD = """
 SELECT e.next_offset, r.next_offset FROM offsets e JOIN offsets r USING ("partition")
 WHERE e.topic = ? AND r.topic = ? AND "partition" = ?
@@ -85,7 +90,7 @@ def write_part(cursor: duckdb.DuckDBPyConnection, part: Part, file: Path) -> Non
     """Write a part from the state that the cursor sees; `file` lies in a folder of its own."""
     keys = {"partition": part.partition}
     cursor.execute(_WHOLE, keys) if part.base else cursor.execute(_CHANGED, keys | {"upto": part.stop.events})
-    queries = {table: f"SELECT * FROM {table} WHERE interaction_key IN (FROM part_keys)" for table in TABLES}
+    queries = {table: (_ROWS if part.base else _FEW_ROWS).format(table=table) for table in TABLES}
     queries["keys"] = "FROM part_keys"
     queries["rejected"] = _REJECTED.format(
         partition=part.partition, start=part.start, events=EVENTS, rejected=REJECTED
