@@ -70,9 +70,6 @@ def copy_log(source: Log, target: Log, again: bool = False, progress: Progress |
 
 def _spans(log: Log) -> dict[tuple[str, int], tuple[int, int]]:
     """Return (start, end) offsets of the partitions that hold records."""
-    found = {
-        (topic, partition): (log.start_offset(topic, partition), log.end_offset(topic, partition))
-        for topic in TOPICS
-        for partition in range(log.partitions(topic))
-    }
-    return {place: (start, end) for place, (start, end) in found.items() if end > start}
+    places = [(topic, partition) for topic in TOPICS for partition in range(log.partitions(topic))]
+    starts, ends = log.start_offsets(places), log.end_offsets(places)
+    return {place: (starts[place], ends[place]) for place in places if ends[place] > starts[place]}

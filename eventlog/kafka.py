@@ -91,38 +91,38 @@ class KafkaLog:
 
     def start_offset(self, topic: str, partition: int) -> int:
         """Return the offset of the oldest record still there; the end when there is none."""
-        place = TopicPartition(topic, partition)
-        return self._offsets([place], OffsetSpec.EARLIEST)[place]
+        return self.start_offsets([(topic, partition)])[topic, partition]
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
         return self.end_offsets([(topic, partition)])[topic, partition]
 
+    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets of the oldest records still there; the brokers are asked once."""
+        return self._offsets(places, OffsetSpec.EARLIEST)
+
     def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the offsets the next records will get; the brokers are asked once."""
-        found = self._offsets([TopicPartition(*place) for place in places], OffsetSpec.LATEST)
-        return {(place.topic, place.partition): offset for place, offset in found.items()}
+        return self._offsets(places, OffsetSpec.LATEST)
 
-    def _offsets(self, places: Sequence[TopicPartition], which: OffsetSpec) -> dict[TopicPartition, int]:
-        wanted = dict.fromkeys(places, which)
+    def _offsets(self, places: Collection[tuple[str, int]], which: OffsetSpec) -> dict[tuple[str, int], int]:
+        wanted = {TopicPartition(*place): which for place in places}
         found = self._ask(lambda: self._admin.list_partition_offsets(wanted), ASK_SECONDS)
-        return {place: int(answer.offset) for place, answer in found.items()}
+        return {(place.topic, place.partition): int(answer.offset) for place, answer in found.items()}
 
     def reader(self, positions: Mapping[tuple[str, int], int]) -> KafkaReader:
         """Return a reader that starts at the given next offsets, by (topic, partition).
 
         Raises LogUnavailable when the log does not hold one of them; expired rejected events are passed over.
         """
-        places = [TopicPartition(*place) for place in positions]
-        starts, ends = self._offsets(places, OffsetSpec.EARLIEST), self._offsets(places, OffsetSpec.LATEST)
+        starts, ends = self.start_offsets(positions), self.end_offsets(positions)
         begin = dict(positions)
-        for place in places:
+        for place in positions:
             topic, partition = place
-            if topic == REJECTED and begin[topic, partition] < starts[place]:
-                begin[topic, partition] = starts[place]
-            offset = begin[topic, partition]
-            if not starts[place] <= offset <= ends[place]:
-                raise offset_not_in_log(f"{topic} {partition}: {offset} of {starts[place]}..{ends[place]}")
+            if topic == REJECTED and begin[place] < starts[place]:
+                begin[place] = starts[place]
+            if not starts[place] <= begin[place] <= ends[place]:
+                raise offset_not_in_log(f"{topic} {partition}: {begin[place]} of {starts[place]}..{ends[place]}")
         return KafkaReader(lambda: self._cluster.connect(KafkaConsumer, **CONSUMER_SETTINGS), begin)
 
     def member(self, name: str, session_s: float) -> GroupMember:

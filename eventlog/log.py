@@ -81,6 +81,9 @@ class Log(Protocol):
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
 
+    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return `start_offset` of many (topic, partition), asked for together."""
+
     def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return `end_offset` of many (topic, partition), asked for together."""
 

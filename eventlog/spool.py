@@ -108,6 +108,10 @@ class SpooledLog:
         """Return the offset of the oldest record on the brokers."""
         return self._reached().start_offset(topic, partition)
 
+    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets of the oldest records on the brokers."""
+        return self._reached().start_offsets(places)
+
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record on the brokers will get."""
         return self._reached().end_offset(topic, partition)

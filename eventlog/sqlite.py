@@ -317,6 +317,10 @@ class SqliteLog:
         row = self._reading().execute("SELECT next_offset FROM heads WHERE topic=? AND partition=?", (topic, partition))
         return int(row.get)
 
+    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets of the oldest records still there."""
+        return {place: self.start_offset(*place) for place in places}
+
     def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
         """Return the offsets the next records will get."""
         return {place: self.end_offset(*place) for place in places}

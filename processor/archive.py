@@ -175,9 +175,15 @@ class ArchivedLog:
 
     def start_offset(self, topic: str, partition: int) -> int:
         """Return the offset of the oldest record, in the archive or the log."""
-        segments = archived(self.archive.manifest()).get((topic, partition))
-        start = self._log.start_offset(topic, partition)
-        return min(start, segments[0].start) if segments else start
+        return self.start_offsets([(topic, partition)])[topic, partition]
+
+    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets of the oldest records, in the archive or the log."""
+        segments, starts = archived(self.archive.manifest()), self._log.start_offsets(places)
+        return {
+            place: min(start, segments[place][0].start) if segments.get(place) else start
+            for place, start in starts.items()
+        }  # fmt: skip
 
     def end_offset(self, topic: str, partition: int) -> int:
         """Return the offset the next record will get."""
@@ -191,8 +197,9 @@ class ArchivedLog:
         """Return a reader that starts at the given next offsets, in the archive where the log begins later."""
         segments = archived(self.archive.manifest())
         wanted: deque[Segment] = deque()
+        starts = self._log.start_offsets(positions)
         for place, offset in positions.items():
-            start = self._log.start_offset(*place)
+            start = starts[place]
             if offset >= start:
                 continue
             needed = [segment for segment in segments.get(place, []) if segment.stop > offset and segment.start < start]

@@ -132,7 +132,7 @@ class Follower:
             rows = cursor.execute('SELECT topic, "partition", next_offset FROM embedding_position').fetchall()
         stored = {(topic, partition): offset for topic, partition, offset in rows}
         places = [(EVENTS, partition) for partition in range(self._log.partitions(EVENTS))]
-        return {place: max(stored.get(place, 0), self._log.start_offset(*place)) for place in places}
+        return {place: max(stored.get(place, 0), start) for place, start in self._log.start_offsets(places).items()}
 
     def _wait_for_tables(self, records: Sequence[Record]) -> bool:
         """Wait until the tables hold these records; False when stopping."""

@@ -134,7 +134,7 @@ def rebuild(
         with suppress(FileNotFoundError):
             leftover.unlink()
     places = [(topic, partition) for topic in TOPICS for partition in range(log.partitions(topic))]
-    starts: dict[Position, int] = {place: log.start_offset(*place) for place in places}
+    starts: dict[Position, int] = log.start_offsets(places)
     check_beginning(log, starts)
     ends = log.end_offsets(places)
     total = sum(ends[place] - starts[place] for place in places)
@@ -159,4 +159,5 @@ def rebuild(
 
 
 def _count(log: Log, offsets: dict[Position, int]) -> int:
-    return sum(offset - log.start_offset(*place) for place, offset in offsets.items())
+    starts = log.start_offsets(offsets)
+    return sum(offset - starts[place] for place, offset in offsets.items())

@@ -88,7 +88,7 @@ class Runner:
         """Claim these partitions (default: all) and begin, in threads; `watched` are looked at for lag too."""
         if places is None:
             places = [(topic, partition) for topic in TOPICS for partition in range(self._log.partitions(topic))]
-        starts = {place: self._log.start_offset(*place) for place in places}
+        starts = self._log.start_offsets(places)
         known = self._store.offsets()
         check_beginning(self._log, {place: start for place, start in starts.items() if place not in known})
         self._watched = frozenset(places) | frozenset(watched)

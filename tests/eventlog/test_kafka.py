@@ -304,6 +304,9 @@ def test_a_log_cut_under_a_reader_is_reported_not_skipped(log: KafkaLog) -> None
     log.append(entries("1", "2", "3"))
     cut(log, *place, 3)
     assert log.start_offset(*place) == 3
+    assert {
+        at for at, start in log.start_offsets([(EVENTS, n) for n in range(log.partitions(EVENTS))]).items() if start
+    } == {place}
     with pytest.raises(LogUnavailable, match=r"0 of 3\.\.4"):
         log.reader({place: 0})
     late = log.reader({place: 3})

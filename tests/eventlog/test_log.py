@@ -212,7 +212,8 @@ def test_start_and_end_offsets_follow_the_records(log: Log) -> None:
     log.append(entries("a", "b"))
     assert sorted(ends(log).values()) == [0, 0, 0, 0, 0, 0, 2]
     assert log.end_offsets(list(ends(log))) == ends(log)
-    assert log.end_offsets([]) == {}
+    assert log.start_offsets(list(starts(log))) == starts(log)
+    assert log.end_offsets([]) == log.start_offsets([]) == {}
     assert set(starts(log).values()) == {0}
 
 
