@@ -21,7 +21,8 @@ from processor.store import uuid_array
 
 _KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"
 # Which rows, then their bodies: asked for in one step, DuckDB would decompress the bodies of every 2,048 rows among
-# which its Bloom filter of the keys finds one, and at thousands of keys that is all of them.
+# which its Bloom filter of the keys finds one, and at thousands of keys that is all of them. Both tables have a primary
+# key: of others a checkpoint in between changes the row ids (docs/decisions/0014-row-ids.md).
 _KNOWN_EVENTS = """
 SELECT body, "partition", true AS kept FROM events
 WHERE rowid IN (SELECT rowid FROM events WHERE interaction_key IN (SELECT key FROM touched))

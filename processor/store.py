@@ -313,6 +313,8 @@ def _connect(path: Path, memory: int | None) -> duckdb.DuckDBPyConnection:
         # `Store.close` does that, where it may.
         connection.execute("PRAGMA disable_checkpoint_on_shutdown")
         connection.execute("SET autoinstall_known_extensions = false")
+        # `ORDER BY ... LIMIT` would look rows up by the row ids it found, which a checkpoint in between may change.
+        connection.execute("SET GLOBAL late_materialization_max_rows = 0")
         connection.execute("SET temp_directory = $1", [f"{path}.tmp"])
         connection.execute(_attach(path, "tables"))
         connection.execute(_USE)

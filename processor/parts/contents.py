@@ -20,6 +20,8 @@ from processor.store import Store, insert, uuid_array
 TABLES = (
     "events", "interactions", "candidates", "feedback", "pairs", "demonstrations", "unpaired", "conflicts", "forgotten",
 )  # fmt: skip
+# Those with a primary key.
+WITH_STABLE_ROW_IDS = ("events", "interactions")
 _CHANGED = """
 CREATE TEMP TABLE part_keys AS SELECT DISTINCT interaction_key FROM unpublished
 WHERE "partition" = $partition AND upto <= $upto
@@ -32,7 +34,7 @@ UNION SELECT interaction_key FROM events WHERE "partition" = $partition
 UNION SELECT interaction_key FROM forgotten WHERE interaction_key NOT IN (SELECT interaction_key FROM interactions)
 """
 _ROWS = "SELECT * FROM {table} WHERE interaction_key IN (FROM part_keys)"
-# First which rows, then all of their columns, as in `processor.known`: changes are few rows among many.
+# Of changes, few rows among many: which rows, then all of their columns, as in `processor.known`.
 _FEW_ROWS = """
 SELECT * FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE interaction_key IN (FROM part_keys))
 """
@@ -90,7 +92,9 @@ def write_part(cursor: duckdb.DuckDBPyConnection, part: Part, file: Path) -> Non
     """Write a part from the state that the cursor sees; `file` lies in a folder of its own."""
     keys = {"partition": part.partition}
     cursor.execute(_WHOLE, keys) if part.base else cursor.execute(_CHANGED, keys | {"upto": part.stop.events})
-    queries = {table: (_ROWS if part.base else _FEW_ROWS).format(table=table) for table in TABLES}
+    queries = {table: _ROWS.format(table=table) for table in TABLES}
+    if not part.base:
+        queries |= {table: _FEW_ROWS.format(table=table) for table in WITH_STABLE_ROW_IDS}
     queries["keys"] = "FROM part_keys"
     queries["rejected"] = _REJECTED.format(
         partition=part.partition, start=part.start, events=EVENTS, rejected=REJECTED
