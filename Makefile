@@ -31,7 +31,7 @@ test: setup-test
 test-all-marked: setup-test
 	@$(BIN)/python -m pytest -q -m "not ($(FAST))" $(TEST_ARGS)
 
-# The fault scenarios in full: every kill 50 times. Takes hours; FAULTS_SEED=N repeats a run.
+# The fault scenarios in full: every program killed at least 50 times. Takes hours; FAULTS_SEED=N repeats a run.
 faults: setup-test
 	@FAULTS_ROUNDS=$${FAULTS_ROUNDS:-50} $(BIN)/python -m pytest -q -s -m faults tests/faults $(TEST_ARGS)
 
