@@ -80,7 +80,8 @@ class Control:
         self._keys_file = keys_file
         self._lock = threading.Lock()
         self._asking = threading.Lock()
-        self._reading: threading.Thread | None = None
+        # Set once the reading that is under way has ended.
+        self._reading: threading.Event | None = None
         self._tables_made = False
         self._away = False
         self._stored: dict[str, Key] = {}
@@ -195,17 +196,21 @@ class Control:
         return self._keys_file.keys() if self._keys_file else {}
 
     def _look_again(self, every_s: float) -> None:
-        """Read the keys in a thread unless that was tried within `every_s`, and wait `PATIENCE_SECONDS` for it."""
+        """Read the keys in a thread unless that was tried within `every_s`, and wait `PATIENCE_SECONDS` for it.
+
+        Several threads wait at a time. Before Python 3.13 a thread may not be joined by more than one: now and then
+        an assertion in `threading` fails.
+        """
         with self._asking:
             if self._reading is None and time.monotonic() - self._read_at > every_s:
                 self._read_at = time.monotonic()
-                self._reading = threading.Thread(target=self._read_or_go_on, name="control-read", daemon=True)
-                self._reading.start()
+                self._reading = ended = threading.Event()
+                threading.Thread(target=self._read_or_go_on, args=(ended,), name="control-read", daemon=True).start()
             reading, until = self._reading, self._read_at + PATIENCE_SECONDS
         if reading is not None:
-            reading.join(max(0.0, until - time.monotonic()))
+            reading.wait(max(0.0, until - time.monotonic()))
 
-    def _read_or_go_on(self) -> None:
+    def _read_or_go_on(self, ended: threading.Event) -> None:
         try:
             self.refresh()
         except sa.exc.SQLAlchemyError as error:
@@ -214,6 +219,7 @@ class Control:
             self._forget_nothing()
         finally:
             self._reading = None
+            ended.set()
 
     def refresh(self) -> None:
         """Read all keys again; raises sqlalchemy's errors, and what is known stays."""

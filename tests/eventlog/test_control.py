@@ -5,11 +5,15 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import threading
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from eventlog import control as control_module
 from eventlog.control import Control
@@ -37,6 +41,27 @@ def no_cache(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 # -- keys
+
+
+def test_requests_wait_together_for_keys_that_are_read_again(
+    control: Control, no_cache: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key, read, joiners = control.create_key("shop", "secret").key, control_module.key_store.read_keys, []
+
+    def slowly(engine: sa.Engine) -> Any:
+        time.sleep(0.2)
+        return read(engine)
+
+    # Two that join one thread may both fail before Python 3.13, with an assertion of its own.
+    monkeypatch.setattr(threading.Thread, "join", lambda *_: joiners.append(threading.current_thread()))
+    monkeypatch.setattr(control_module.key_store, "read_keys", slowly)
+    with ThreadPoolExecutor(8) as pool:
+        asking = [pool.submit(control.find_key, key) for _ in range(8)]
+        found = [one.result(timeout=30) for one in asking]
+        waited = list(joiners)
+        monkeypatch.undo()
+    assert all(one is not None and one.project == "shop" for one in found)
+    assert waited == []
 
 
 def test_a_key_is_found_by_its_text_with_its_project_and_origins(control: Control) -> None:
