@@ -42,7 +42,8 @@ def test_killed_at_every_point_of_an_event_s_way(system: System, rng: random.Ran
 
 
 def test_a_full_disk_under_the_log(tmp_path: Path, rng: random.Random, seed: int) -> None:
-    with small_disk(tmp_path / "home" / "log", 400) as disk, running(tmp_path / "home") as system:
+    # The events of all rounds have room on it.
+    with small_disk(tmp_path / "home" / "log", 400 + 40 * ROUNDS) as disk, running(tmp_path / "home") as system:
         with system.load(seed, rate=4000) as load:
             for _ in range(ROUNDS):
                 load.wait_for(load.accepted + rng.randrange(1000, 5000))
