@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -21,17 +23,28 @@ from tests.waiting import eventually
 
 KAFKA_NODE = Path(__file__).resolve().parents[2] / "shared" / "kafka" / "kafka-node"
 START_SECONDS = 90.0
+LOWEST_PORT = 10_000
 
 
 def free_port(width: int = 1) -> int:
-    """Return the first of `width` neighbouring ports that nothing listens on."""
+    """Return the first of `width` neighbouring ports that nothing listens on.
+
+    None that the system gives to outgoing connections: one would take it while who listens there is started again.
+    """
     for _ in range(200):
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port: int = probe.getsockname()[1]
-        if port + width < 65536 and all(_is_free(port + step) for step in range(width)):
+        port = random.SystemRandom().randrange(LOWEST_PORT, _outgoing_from() - width)
+        if all(_is_free(port + step) for step in range(width)):
             return port
     raise RuntimeError("no free port found")
+
+
+def _outgoing_from() -> int:
+    """Return the lowest port of outgoing connections."""
+    with suppress(OSError):
+        lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+        if lowest > 2 * LOWEST_PORT:
+            return lowest
+    return 32_768
 
 
 def _is_free(port: int) -> bool:
