@@ -4,7 +4,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -20,6 +19,7 @@ from typing import Any
 
 import pytest
 
+from tests.kafka_broker import free_port
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -204,13 +204,8 @@ class Stack:
 
 
 def free_ports(count: int) -> list[int]:
-    sockets = [socket.socket() for _ in range(count)]
-    for opened in sockets:
-        opened.bind(("127.0.0.1", 0))
-    ports = [opened.getsockname()[1] for opened in sockets]
-    for opened in sockets:
-        opened.close()
-    return ports
+    first = free_port(count)
+    return list(range(first, first + count))
 
 
 def is_ready(url: str) -> bool:

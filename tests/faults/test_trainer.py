@@ -51,7 +51,7 @@ def points(log_url: str) -> list[str]:
     """Where the trainer dies in turn; an empty one: at a random moment."""
     if ROUNDS == 1 and log_url.startswith("kafka"):
         return list(AT_THE_LOG)
-    # Each of these takes a quarter of a minute: in full it is the trainer that dies so often, not at each of them.
+    # Each takes many seconds: in full the trainer dies so often altogether, not at each point.
     turn = ["", *TRAINER_POINTS]
     return turn * math.ceil(ROUNDS / len(turn))
 
