@@ -184,6 +184,9 @@ def test_skip_and_back_walk_the_queue(page: Any, gateway: StubGateway, demo: str
 def test_queue_shows_that_all_is_done_and_starts_again(page: Any, demo: str) -> None:
     page.goto(f"{demo}/workbench")
     page.locator("thumbwheel-workbench").get_by_role("article").first.wait_for()
+    # The page writes its state once more when the next question's replies are there: not over what is written here.
+    ready = """() => Object.keys(JSON.parse(localStorage.getItem("harbour.workbench")).ready).length === 2"""
+    eventually(lambda: page.evaluate(ready))
     page.evaluate(
         """() => {
             const state = JSON.parse(localStorage.getItem("harbour.workbench"));
