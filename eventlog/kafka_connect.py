@@ -28,6 +28,8 @@ from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport
+from kafka.protocol import parser
+from kafka.protocol.frame import KafkaBytes
 
 from eventlog.errors import SettingsError
 
@@ -37,6 +39,23 @@ LARGEST_PIECE = 1024 * 1024
 TLS_PROTOCOLS = frozenset({"SSL", "SASL_SSL"})
 TLS_OPTIONS = frozenset({"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_crlfile", "ssl_ciphers"})
 _GENERAL_HINT = "Check the address and that the broker runs; a wrong user, password or TLS setting may look the same."
+
+
+class _Frame(KafkaBytes):  # type: ignore[misc]
+    """An answer's bytes; read whole, as records are, they are not copied twice first."""
+
+    _idx: int
+
+    def read(self, nbytes: int | None = None) -> bytes | memoryview:
+        if nbytes is None and len(self) - self._idx >= LARGEST_PIECE // 16:
+            rest = memoryview(self)[self._idx :]
+            self._idx = len(self)
+            return rest
+        copied: bytes = super().read(nbytes)
+        return copied
+
+
+parser.KafkaBytes = _Frame
 
 
 class _Refusal(NamedTuple):

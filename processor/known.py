@@ -13,9 +13,10 @@ import duckdb
 import pyarrow as pa
 
 from eventlog.events import decode_stored
+from eventlog.ids import key_bytes
 from eventlog.topics import EVENTS
 from processor.forgetting import fact_row, load_forgotten
-from processor.steps.batch import Batch, Copy, Key, Known
+from processor.steps.batch import Batch, Key, Known
 from processor.steps.decode import copy_of, fact_rank
 from processor.store import uuid_array
 
@@ -82,8 +83,10 @@ def _read_interactions(cursor: duckdb.DuckDBPyConnection, batch: Batch, keys: Se
     found = {key: Known() for key in held}
     for body, partition, kept in _among(cursor, held, _KNOWN_EVENTS):
         raw = body.encode()
-        copy: Copy = copy_of(decode_stored(raw), body, raw, EVENTS, partition)
-        known = found[copy.interaction_key]
+        event: Any = decode_stored(raw)
+        key = key_bytes(event.project, event.interaction_id)
+        copy = copy_of(event, key, raw, EVENTS, partition)
+        known = found[key]
         (known.kept if kept else known.lost).append(copy)
     for known in found.values():
         known.kept.sort(key=lambda copy: copy.key)

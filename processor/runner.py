@@ -42,17 +42,19 @@ BATCH_BYTES = 32 * 1024 * 1024
 LINGER_S = 0.02
 POLL_WAIT_S = 1.0
 LAG_EVERY_S = 1.0
-# Batches made and not yet taken by the writer: two, so that neither side waits where batches take uneven times.
-READY_BATCHES = 2
+# Batches made and not yet taken by the writer: as many as one takes whose commit makes a checkpoint (two or three
+# times as long as others), so that neither side waits.
+READY_BATCHES = 3
 
 
 def tune_interpreter() -> None:
     """Set what suits batches, for the whole process.
 
-    A batch's many short-lived tuples pass without a collection each. The thread that inserts needs the interpreter for
-    some microseconds at a time, about ten times a table, and would wait 5 ms each time for the one that makes rows.
+    A batch's many short-lived tuples pass without a collection: half a million objects are there when five batches
+    are. The thread that inserts needs the interpreter for some microseconds at a time, about ten times a table, and
+    would wait 5 ms each time for the one that makes rows.
     """
-    gc.set_threshold(200_000, 20, 100)
+    gc.set_threshold(1_000_000, 20, 100)
     sys.setswitchinterval(0.0005)
 
 

@@ -64,12 +64,12 @@ NOBODY = Forgets()
 
 
 class Copy(msgspec.Struct, eq=False, gc=False):
-    """One copy of an interaction or feedback event as the log holds it. Times in microseconds."""
+    """One copy of an interaction or feedback event; `body` as the log holds it, UTF-8. Times in microseconds."""
 
     event: Interaction | FeedbackEvent
     key: Key
     interaction_key: Key
-    body: str
+    body: bytes
     digest: bytes
     received: int
     occurred: int

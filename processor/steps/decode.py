@@ -18,7 +18,7 @@ from eventlog.forgetting import FORGOTTEN, tombstone_of
 from eventlog.ids import digest128, key_bytes
 from eventlog.log import Record
 from eventlog.topics import REJECTED, RUNS, topic_for
-from processor.steps.batch import Batch, Copy, Row, microseconds
+from processor.steps.batch import Batch, Copy, Key, Row, microseconds
 
 MAX_RAW = 256 * 1024
 _SUBJECTS = ("run_id", "adapter_id", "dataset_id")
@@ -27,6 +27,8 @@ _SUBJECTS = ("run_id", "adapter_id", "dataset_id")
 def decode(records: Iterable[Record]) -> Batch:
     """Read the records into a new batch, with the position after them."""
     batch = Batch()
+    # Keys of interactions: most are spoken of again within the batch.
+    keys: dict[tuple[str, str], Key] = {}
     for record in records:
         topic, partition, offset, _, value, _ = record
         batch.records += 1
@@ -39,24 +41,30 @@ def decode(records: Iterable[Record]) -> Batch:
         try:
             event = decode_stored(value)
             _check_stamped(event)
-            body = value.decode()
+            if not value.isascii():
+                value.decode()
         except (EventError, UnicodeDecodeError) as error:
             batch.added["rejected"].append(refusal(record, getattr(error, "code", "invalid_event"), str(error)))
             continue
         if topic_for(event.type) == RUNS:
-            _keep_fact(batch, record, event, body)
-        else:
-            copy = copy_of(event, body, value, topic, partition, offset)
-            batch.arrived.setdefault(copy.interaction_key, []).append(copy)
+            _keep_fact(batch, record, event)
+            continue
+        named: Any = event.project, event.interaction_id  # type: ignore[union-attr]
+        if (interaction_key := keys.get(named)) is None:
+            interaction_key = keys[named] = key_bytes(*named)
+            if interaction_key not in batch.arrived:
+                batch.arrived[interaction_key] = []
+        batch.arrived[interaction_key].append(copy_of(event, interaction_key, value, topic, partition, offset))
     return batch
 
 
-def copy_of(event: Any, body: str, raw: bytes, topic: str, partition: int, offset: int = -1) -> Copy:
+def copy_of(
+    event: Any, interaction_key: Key, body: bytes, topic: str, partition: int, offset: int = -1
+) -> Copy:  # fmt: skip
     """Return one interaction or feedback event with its keys."""
-    project, interaction_id = event.project, event.interaction_id
     return Copy(
-        event, key_bytes(project, interaction_id, event.event_id), key_bytes(project, interaction_id), body,
-        digest128(raw), microseconds(event.received_at), microseconds(event.occurred_at), topic, partition, offset,
+        event, key_bytes(event.project, event.interaction_id, event.event_id), interaction_key, body, digest128(body),
+        microseconds(event.received_at), microseconds(event.occurred_at), topic, partition, offset,
     )  # fmt: skip
 
 
@@ -96,14 +104,15 @@ def _check_stamped(event: Event) -> None:
         raise EventError("not_stamped", f"The record has no {name}.", "Append through eventlog only.", name)
 
 
-def _keep_fact(batch: Batch, record: Record, event: Any, body: str) -> None:
+def _keep_fact(batch: Batch, record: Record, event: Any) -> None:
     subject = next((getattr(event, name) for name in _SUBJECTS if getattr(event, name, None)), None)
     if event.type.startswith("request."):
         subject = event.event_id
     key = key_bytes(event.project, event.event_id)
     row = (
         event.project, key, event.event_id, event.type, subject, microseconds(event.occurred_at),
-        microseconds(event.received_at), body, digest128(record.value), record.partition, record.offset,
+        microseconds(event.received_at), record.value.decode(), digest128(record.value), record.partition,
+        record.offset,
     )  # fmt: skip
     kept = batch.facts.get(key)
     batch.facts[key] = row if kept is None else min(kept, row, key=fact_rank)

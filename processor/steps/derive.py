@@ -18,12 +18,13 @@ DERIVED = ("interactions", "candidates", "feedback", "pairs", "demonstrations", 
 
 def derive(batch: Batch) -> Batch:
     """Write the rows of every touched interaction that changed."""
+    added = [batch.added[table] for table in DERIVED]
     for interaction_key, (before, after) in batch.folded.items():
         new = rows_of(after)
         if before is None:
-            for table, rows in zip(DERIVED, new, strict=True):
+            for whole, rows in zip(added, new, strict=True):
                 if rows:
-                    batch.added[table].extend(rows)
+                    whole.extend(rows)
             continue
         for table, rows, old in zip(DERIVED, new, rows_of(before), strict=True):
             if rows != old:

@@ -6,6 +6,7 @@ The gateway's wins, then a secret key's, then an explicit `interaction`, then in
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from processor.steps.batch import Copy, Row
 from processor.steps.normalise import last_user_text, prompt_hash, text_of
 
 _json = msgspec.json.Encoder(order="sorted")
+_order = attrgetter("order")
 
 
 class Description:
@@ -64,12 +66,12 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 def _candidate(given: CandidateText, position: int) -> Candidate:
-    content = text = text_of(given.content)
-    if text is None and given.content is not None:
-        content = _json.encode(given.content).decode()
+    said, reason = given.content, given.finish_reason
+    content = text = said if isinstance(said, str) else text_of(said)
+    if text is None and said is not None:
+        content = _json.encode(said).decode()
     return Candidate(
-        given.candidate_id, position, text, content, given.model, given.finish_reason, given.finish_reason == "length",
-        given.sampling,
+        given.candidate_id, position, text, content, given.model, reason, reason == "length", given.sampling
     )  # fmt: skip
 
 
@@ -110,10 +112,9 @@ def _shown_order(event: Any) -> list[CandidateText]:
 
 def interaction_row(kept: Sequence[Copy], description: Description | None) -> Row:
     """Return the row of `interactions`; of an orphan, what its feedback tells."""
-    in_order = sorted(kept, key=lambda copy: copy.order) if len(kept) > 1 else kept
-    first = in_order[0]
-    conversation = next((copy.event.conversation_id for copy in in_order if copy.event.conversation_id), None)
+    conversation = _conversation(kept)
     if description is None:
+        first = min(kept, key=_order)
         return (
             first.event.project, first.interaction_key, first.event.interaction_id, conversation, None,
             first.event.source, first.event.labels, None, None, None, None, None, False, False, None,
@@ -129,6 +130,12 @@ def interaction_row(kept: Sequence[Copy], description: Description | None) -> Ro
         description.truncated, None if trial is None else _json.encode(trial).decode(),
         copy.occurred, copy.received, True, copy.partition,
     )  # fmt: skip
+
+
+def _conversation(kept: Sequence[Copy]) -> str | None:
+    """Return the conversation that was named first."""
+    naming = [copy for copy in kept if copy.event.conversation_id]
+    return min(naming, key=_order).event.conversation_id if naming else None
 
 
 def candidate_rows(description: Description) -> list[Row]:

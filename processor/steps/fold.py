@@ -7,6 +7,7 @@ with other content under the same id is kept beside it as a conflict.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from operator import attrgetter
 
 import msgspec
 from msgspec import UNSET
@@ -14,6 +15,8 @@ from msgspec import UNSET
 from eventlog.events import FeedbackEvent, Interaction, encode
 from processor.steps.batch import Batch, Copy, Key, Known, Row
 from processor.steps.decode import fact_rank
+
+_key = attrgetter("key")
 
 
 def fold(batch: Batch) -> Batch:
@@ -33,6 +36,9 @@ def _merge(before: Known | None, copies: list[Copy]) -> Known:
     after = Known()
     if before is None and len(copies) == 1:
         after.kept = [] if copies[0].forgotten else copies
+        return after
+    if before is None and len({copy.key for copy in copies}) == len(copies):
+        after.kept = sorted([copy for copy in copies if not copy.forgotten], key=_key)
         return after
     by_key: dict[Key, list[Copy]] = {}
     for copy in (*before.kept, *before.lost, *copies) if before else copies:
@@ -72,7 +78,7 @@ def content_of(event: Interaction | FeedbackEvent) -> bytes:
 def _write_events(batch: Batch, before: Known | None, after: Known) -> None:
     added = batch.added["events"]
     if before is None:
-        added.extend(event_row(copy) for copy in after.kept)
+        added.extend([event_row(copy) for copy in after.kept])
         return
     held = {copy.key: copy.digest for copy in before.kept}
     for copy in after.kept:

@@ -51,7 +51,7 @@ def _forget_copies(batch: Batch, copies: list[Copy], buried: set[tuple[Key, str]
             batch.forgotten.add(row)
             if copy.offset >= 0:
                 stone = Tombstone(row[0], mark[1], copy.key.hex(), copy.interaction_key.hex(), described)
-                batch.erased[copy.topic, copy.partition, copy.offset] = bury(stone, copy.body.encode())
+                batch.erased[copy.topic, copy.partition, copy.offset] = bury(stone, copy.body)
 
 
 def _forget_refusal(batch: Batch, row: Row) -> bool:

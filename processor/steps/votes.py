@@ -22,9 +22,10 @@ _AMONG = (Choice, Pick, Judgement)
 def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[tuple[Copy, str]]:
     """Return every feedback event of one interaction with its state."""
     feedback = [copy for copy in kept if not isinstance(copy.event, Interaction)]
-    if len(feedback) == 1 and not isinstance(feedback[0].event, Retract):
-        return [(feedback[0], _standing(feedback[0].event, description))]
-    retracted, applied = _retractions(feedback)
+    taken_back = any([isinstance(copy.event, Retract) for copy in feedback])
+    if len(feedback) < 2 and not taken_back:
+        return [(copy, _standing(copy.event, description)) for copy in feedback]
+    retracted, applied = _retractions(feedback) if taken_back else (set(), set())
     latest: dict[tuple[Any, ...], Copy] = {}
     for copy in feedback:
         if not isinstance(copy.event, Retract):
