@@ -1,7 +1,7 @@
 """Reads what Kafka's brokers send as records of the log, with nothing made of a record on the way.
 
 kafka-python 3.0.12 makes two objects of each record and asks them some twenty times; that takes three quarters of the
-time. It also copies the bytes of an answer ten times; four of those are left out here and in `kafka_connect`.
+time. It also copies the bytes of a record ten times; three of those are left out here and in `kafka_connect`.
 The format: https://kafka.apache.org/43/implementation/message-format/ .
 """
 

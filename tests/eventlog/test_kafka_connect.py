@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 from kafka.errors import KafkaConnectionError
+from kafka.protocol import parser
 
 from eventlog.kafka_connect import FIRST_PIECE, LARGEST_PIECE, receive_all
 
@@ -23,6 +24,21 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
     ours.setblocking(False)
     with ours, theirs:
         yield ours, theirs
+
+
+@pytest.mark.parametrize("size", [0, 7, LARGEST_PIECE // 16 - 1, LARGEST_PIECE // 16, 3 * LARGEST_PIECE])
+def test_an_answer_is_read_as_it_came(size: int) -> None:
+    sent = os.urandom(size)
+    answer = parser.KafkaBytes(4 + size)  # What kafka-python makes of each answer.
+    answer.write(b"head" + sent)
+    answer.seek(0)
+    assert answer.read(4) == b"head"
+    rest = answer.read()
+    assert rest == sent
+    assert isinstance(rest, bytes if size < LARGEST_PIECE // 16 else memoryview)
+    assert answer.read() == b""
+    answer.seek(1)
+    assert answer.read(2) == b"ea"
 
 
 def test_nothing_there_is_no_error(connected: tuple[socket.socket, socket.socket]) -> None:

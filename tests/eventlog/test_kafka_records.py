@@ -122,6 +122,11 @@ def test_a_damaged_batch_is_told_with_its_place() -> None:
         ours(bytes(raw))
 
 
+def test_a_batch_without_its_header_is_told() -> None:
+    with pytest.raises(CorruptRecordError, match="cut short"):
+        ours(struct.pack(">qi", 0, 30) + bytes(30))
+
+
 def test_what_came_before_the_damage_is_kept() -> None:
     raw = bytearray(batch(some(3, 11)) + batch(some(3, 12), first=3))
     raw[-1] ^= 1

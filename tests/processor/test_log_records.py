@@ -56,6 +56,14 @@ def test_unreadable_records_become_rejected_rows_with_their_position(put: Put, r
     assert rows("SELECT count(*) FROM events") == [1]
 
 
+def test_bytes_that_are_no_text_are_rejected_where_nobody_reads_them_too(put: Put, rows: Rows) -> None:
+    said = event("thumb", "t", interaction_id="t1", candidate_id="a", value="up", comment="好的 café")
+    broken = encode(event("thumb", "u", interaction_id="t1", candidate_id="a", value="up"))
+    put(said, raw(broken.replace(b'{"', b'{"unknown":"\xff","', 1), 1))
+    assert [body.encode() for body in rows("SELECT body FROM events")] == [encode(said)]
+    assert rows('SELECT "offset", code FROM rejected') == [(1, "invalid_event")]
+
+
 def test_what_the_collector_rejected_is_shown_with_its_reason(put: Put, rows: Rows) -> None:
     rejection = {
         "project": "default", "received_at": "2026-03-01T12:00:00Z", "key_id": "k1", "code": "unknown_type",
