@@ -36,18 +36,20 @@ from eventlog.errors import SettingsError
 # Bytes received at once: first, and when more came.
 FIRST_PIECE = 4096
 LARGEST_PIECE = 1024 * 1024
+# Bytes of an answer that are not copied to be read; the small answers of a login are taken for bytes.
+VIEWED_FROM = 64 * 1024
 TLS_PROTOCOLS = frozenset({"SSL", "SASL_SSL"})
 TLS_OPTIONS = frozenset({"ssl_cafile", "ssl_certfile", "ssl_keyfile", "ssl_password", "ssl_crlfile", "ssl_ciphers"})
 _GENERAL_HINT = "Check the address and that the broker runs; a wrong user, password or TLS setting may look the same."
 
 
 class _Frame(KafkaBytes):  # type: ignore[misc]
-    """An answer's bytes; read whole, as records are, they are not copied twice first."""
+    """An answer's bytes. Many read at once, as records are, are a view of them: its parent copies them twice."""
 
     _idx: int
 
     def read(self, nbytes: int | None = None) -> bytes | memoryview:
-        if nbytes is None and len(self) - self._idx >= LARGEST_PIECE // 16:
+        if nbytes is None and len(self) - self._idx >= VIEWED_FROM:
             rest = memoryview(self)[self._idx :]
             self._idx = len(self)
             return rest
@@ -55,6 +57,7 @@ class _Frame(KafkaBytes):  # type: ignore[misc]
         return copied
 
 
+# What kafka-python receives each answer in.
 parser.KafkaBytes = _Frame
 
 

@@ -58,9 +58,7 @@ def decode(records: Iterable[Record]) -> Batch:
     return batch
 
 
-def copy_of(
-    event: Any, interaction_key: Key, body: bytes, topic: str, partition: int, offset: int = -1
-) -> Copy:  # fmt: skip
+def copy_of(event: Any, interaction_key: Key, body: bytes, topic: str, partition: int, offset: int = -1) -> Copy:
     """Return one interaction or feedback event with its keys."""
     return Copy(
         event, key_bytes(event.project, event.interaction_id, event.event_id), interaction_key, body, digest128(body),

@@ -12,7 +12,7 @@ import pytest
 from kafka.errors import KafkaConnectionError
 from kafka.protocol import parser
 
-from eventlog.kafka_connect import FIRST_PIECE, LARGEST_PIECE, receive_all
+from eventlog.kafka_connect import FIRST_PIECE, LARGEST_PIECE, VIEWED_FROM, receive_all
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
         yield ours, theirs
 
 
-@pytest.mark.parametrize("size", [0, 7, LARGEST_PIECE // 16 - 1, LARGEST_PIECE // 16, 3 * LARGEST_PIECE])
+@pytest.mark.parametrize("size", [0, 7, VIEWED_FROM - 1, VIEWED_FROM, 3 * LARGEST_PIECE])
 def test_an_answer_is_read_as_it_came(size: int) -> None:
     sent = os.urandom(size)
     answer = parser.KafkaBytes(4 + size)  # What kafka-python makes of each answer.
@@ -35,7 +35,7 @@ def test_an_answer_is_read_as_it_came(size: int) -> None:
     assert answer.read(4) == b"head"
     rest = answer.read()
     assert rest == sent
-    assert isinstance(rest, bytes if size < LARGEST_PIECE // 16 else memoryview)
+    assert isinstance(rest, bytes if size < VIEWED_FROM else memoryview)
     assert answer.read() == b""
     answer.seek(1)
     assert answer.read(2) == b"ea"
