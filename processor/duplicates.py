@@ -26,7 +26,8 @@ from processor import metrics
 from processor.embedder import Embedder, find_embedder
 from processor.neighbours import Neighbours
 from processor.runner import records_behind
-from processor.store import Store, insert, uuid_array
+from processor.store import Store, insert
+from processor.tables import uuid_array
 from processor.verifier import disagreement
 
 log_lines = logging.getLogger("processor.duplicates")

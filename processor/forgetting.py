@@ -18,8 +18,8 @@ from eventlog.topics import RUNS
 from processor.steps import decode, forget
 from processor.steps.batch import Batch, Forgets, Row, microseconds
 from processor.steps.forget import refusal_is_forgotten
-from processor.store import Store, insert, uuid_array
-from processor.tables import arrow_table
+from processor.store import Store, insert
+from processor.tables import arrow_table, uuid_array
 
 CHUNK = 5000
 # Events known to be forgotten: their keys, and whose they were.

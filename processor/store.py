@@ -16,7 +16,6 @@ from contextlib import contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -25,6 +24,7 @@ from eventlog.errors import ThumbwheelError
 from processor.checkpoints import Checkpoints
 from processor.gate import Gate
 from processor.steps.batch import Forgets
+from processor.tables import uuid_array
 
 STORAGE_VERSION = "v1.5.0"
 # A checkpoint writes the last row group of each table anew, and commits wait for it.
@@ -297,11 +297,6 @@ def delete_keys(cursor: duckdb.DuckDBPyConnection, table: str, column: str, keys
         cursor.register("leaving", pa.table({"key": uuid_array(keys)}))
         cursor.execute(f"DELETE FROM {table} WHERE {column} IN (SELECT key FROM leaving)")
         cursor.unregister("leaving")
-
-
-def uuid_array(keys: Sequence[bytes | None]) -> Any:
-    """Return an Arrow array that DuckDB reads as UUID, from 16-byte values."""
-    return pa.ExtensionArray.from_storage(pa.uuid(), pa.array(keys, pa.binary(16)))
 
 
 def _connect(path: Path, memory: int | None) -> duckdb.DuckDBPyConnection:

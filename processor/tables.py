@@ -91,18 +91,21 @@ def arrow_table(table: str, rows: Sequence[Row]) -> pa.Table:
     return pa.table(arrays, names=list(columns))
 
 
-def _array(values: Sequence[Any], kind: Any) -> Any:
-    if kind is _UUID:
-        return pa.ExtensionArray.from_storage(_UUID, _keys(values))
-    return pa.array(values, kind)
+def uuid_array(keys: Sequence[bytes | None]) -> Any:
+    """Return an Arrow array that DuckDB reads as UUID, from 16-byte values.
 
-
-def _keys(values: Sequence[bytes | None]) -> Any:
-    """Return 16-byte values as Arrow; joined first, which takes a quarter of the time, where none is absent."""
+    Where none is absent they are joined first, which takes a quarter of the time.
+    """
     try:
-        joined = b"".join(values)  # type: ignore[arg-type]
+        joined = b"".join(keys)  # type: ignore[arg-type]
     except TypeError:
-        return pa.array(values, _KEY)
-    if len(joined) != _KEY.byte_width * len(values):
-        return pa.array(values, _KEY)
-    return pa.Array.from_buffers(_KEY, len(values), [None, pa.py_buffer(joined)])
+        joined = b""
+    if len(joined) == _KEY.byte_width * len(keys):
+        stored = pa.Array.from_buffers(_KEY, len(keys), [None, pa.py_buffer(joined)])
+    else:
+        stored = pa.array(keys, _KEY)
+    return pa.ExtensionArray.from_storage(_UUID, stored)
+
+
+def _array(values: Sequence[Any], kind: Any) -> Any:
+    return uuid_array(values) if kind is _UUID else pa.array(values, kind)

@@ -14,7 +14,8 @@ from eventlog.errors import ThumbwheelError
 from eventlog.topics import EVENTS, REJECTED
 from processor.parts.folder import Part, Reached
 from processor.steps.batch import Batch
-from processor.store import Store, insert, uuid_array
+from processor.store import Store, insert
+from processor.tables import uuid_array
 
 # Tables whose rows belong to an interaction, and so to its partition.
 TABLES = (

@@ -39,7 +39,7 @@ def decode(records: Iterable[Record]) -> Batch:
             batch.added["rejected"].append(_refused_by_collector(record))
             continue
         try:
-            event = decode_stored(value)
+            event: Any = decode_stored(value)
             _check_stamped(event)
             if not value.isascii():
                 value.decode()
@@ -49,7 +49,7 @@ def decode(records: Iterable[Record]) -> Batch:
         if topic_for(event.type) == RUNS:
             _keep_fact(batch, record, event)
             continue
-        named: Any = event.project, event.interaction_id  # type: ignore[union-attr]
+        named = event.project, event.interaction_id
         if (interaction_key := keys.get(named)) is None:
             interaction_key = keys[named] = key_bytes(*named)
             if interaction_key not in batch.arrived:

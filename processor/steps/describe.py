@@ -66,12 +66,12 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
 
 
 def _candidate(given: CandidateText, position: int) -> Candidate:
-    said, reason = given.content, given.finish_reason
-    content = text = said if isinstance(said, str) else text_of(said)
-    if text is None and said is not None:
-        content = _json.encode(said).decode()
+    content = text = text_of(given.content)
+    if text is None and given.content is not None:
+        content = _json.encode(given.content).decode()
     return Candidate(
-        given.candidate_id, position, text, content, given.model, reason, reason == "length", given.sampling
+        given.candidate_id, position, text, content, given.model, given.finish_reason, given.finish_reason == "length",
+        given.sampling,
     )  # fmt: skip
 
 
