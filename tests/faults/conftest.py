@@ -7,12 +7,22 @@ import random
 
 import pytest
 
+from tests.faults import counts
+
 SEED = int(os.environ.get("FAULTS_SEED", "20261126"))
 # How often each kill or fault is repeated, and events per scenario.
 ROUNDS = int(os.environ.get("FAULTS_ROUNDS", "1"))
 EVENTS = int(os.environ.get("FAULTS_EVENTS", "50000"))
 # Events a second that a load makes at most: over many rounds the usual rates would make millions.
 MOST_RATE = 20_000.0 if ROUNDS == 1 else 2000.0
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """List what each scenario counted, so that a run without `-s` tells it too."""
+    if counts.told:
+        terminalreporter.section(f"fault scenarios: seed {SEED}, {ROUNDS} rounds, at least {EVENTS:,} events each")
+    for test, text in counts.told:
+        terminalreporter.write_line(f"{test}: {text}")
 
 
 @pytest.fixture

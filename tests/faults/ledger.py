@@ -29,6 +29,12 @@ class Verdict:
         """Say whether nothing was lost, doubled or invented."""
         return not (self.lost or self.doubled or self.invented or self.wrong_pairs)
 
+    def __str__(self) -> str:
+        return (
+            f"{self.accepted:,} accepted, {self.stored:,} stored, {self.lost} lost, {self.doubled} doubled, "
+            f"{self.invented} invented, {self.wrong_pairs} with wrong pairs"
+        )
+
 
 @dataclass
 class Ledger:

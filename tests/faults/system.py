@@ -23,6 +23,7 @@ from eventlog.topics import EVENTS
 from processor.replay import replay, store_path
 from processor.store import Store
 from tests.faults.conftest import MOST_RATE
+from tests.faults.counts import tell
 from tests.faults.ledger import Ledger, Verdict
 from tests.faults.load import Load
 from tests.kafka_broker import free_port
@@ -204,7 +205,8 @@ class System:
             time.sleep(0.2)
         self.stop()
         verdict = ledger.compare(self.database)
-        print(f"{verdict}; answers {dict(ledger.answers)}; ends {[(n, p.ended) for n, p in self.programs.items()]}")
+        ends = ", ".join(f"{name} {program.ended}" for name, program in self.programs.items())
+        tell(f"{verdict}; answers {dict(ledger.answers)}; ended by a fault: {ends}")
         return verdict
 
     def places(self) -> dict[tuple[str, int], tuple[int, int, int]]:

@@ -24,6 +24,7 @@ import duckdb
 import pytest
 from thumbwheel import Client
 
+from tests.faults.counts import tell
 from tests.faults.network import Meddler
 from tests.faults.pipeline import ROOT, Pipeline
 
@@ -184,9 +185,7 @@ def test_through_every_fault_each_event_arrives_once_and_nothing_is_counted_as_d
     finally:
         for one in producers:
             one.kill()
-    print(
-        f"{total} events in {time.monotonic() - began:.1f} s; {dict(pipeline.network.happened)}; killed {dict(killed)}"
-    )
+    seconds = time.monotonic() - began
     assert {line["name"]: (line["dropped"], line["waiting"]) for line in said} == {
         name: ({}, 0) for one in producers for name in one.names
     }
@@ -200,7 +199,8 @@ def test_through_every_fault_each_event_arrives_once_and_nothing_is_counted_as_d
         assert differences(made, first_column(db, _VOTES, "faults")) == {}
     # The faults were real: answers were lost after the log had the events, which came again and counted once.
     written = pipeline.records()
-    print(f"the log holds {written} records of them")
+    happened = f"{dict(pipeline.network.happened)}; killed {dict(killed)}"
+    tell(f"{total:,} events once each, {written:,} records in the log, in {seconds:.0f} s; {happened}")
     assert written > total
     assert {"cut", "swallowed", "torn", "stalled", "collector away"} <= set(+pipeline.network.happened)
     assert set(+killed) == {"spool", "page"}

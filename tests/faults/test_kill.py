@@ -17,6 +17,7 @@ import thumbwheel
 
 from cli.api import Api
 from eventlog.errors import ThumbwheelError
+from tests.faults.counts import tell
 from tests.stack import Up, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
@@ -136,6 +137,10 @@ def check_tables(path: Path, load: Load) -> None:
         pairs = Counter(row[0] for row in db.execute("SELECT interaction_id FROM pairs").fetchall())
         doubled = db.execute(_DOUBLED).fetchone()
         described = db.execute("SELECT count(*), count(DISTINCT interaction_id) FROM interactions").fetchone()
+    tell(
+        f"{len(load.accepted):,} accepted, {len(stored):,} stored, "
+        f"{len(set(load.accepted) - set(stored))} lost, {sum(n > 1 for n in stored.values())} doubled"
+    )
     assert set(load.accepted) <= set(stored)
     assert max(stored.values()) == max(votes.values()) == 1
     assert doubled == (0,)

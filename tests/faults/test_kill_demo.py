@@ -15,6 +15,7 @@ from typing import Any
 import duckdb
 import pytest
 
+from tests.faults.counts import tell
 from tests.faults.test_kill import SEED, VICTIMS
 from tests.stack import ROOT, Up, running
 
@@ -88,7 +89,9 @@ def check(path: Path, body: dict[str, Any]) -> None:
         for table, key in KEYS.items():
             doubled = count(f"SELECT count(*) FROM (SELECT {key} FROM {table} GROUP BY ALL HAVING count(*) > 1)")
             assert doubled == 0, table
-        assert count("SELECT count(*) FROM feedback WHERE type = 'pick'") == told("chosen", "tie", "none", "retracted")
+        picks = count("SELECT count(*) FROM feedback WHERE type = 'pick'")
+        tell(f"{told('chosen', 'tie', 'none', 'retracted')} picks told, {picks} stored, none twice")
+        assert picks == told("chosen", "tie", "none", "retracted")
         assert count("SELECT count(*) FROM feedback WHERE type = 'retract'") == told("retracted")
         assert count("SELECT count(*) FROM feedback WHERE type = 'thumb'") == told("thumbs")
         assert count("SELECT count(*) FROM events e ANTI JOIN interactions i USING (interaction_key)") == 0

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from tests.faults.conftest import EVENTS, ROUNDS
+from tests.faults.counts import tell
 from tests.faults.kill_points import COLLECTOR_POINTS, PROCESSOR_POINTS, restart_armed, wait_for_ends
 from tests.faults.on_kafka import MARKS, PARTITIONS, Wire, on_one_broker
 from tests.faults.small_disk import fill, small_disk
@@ -91,7 +92,7 @@ def test_a_broker_frozen_past_every_time_out(tmp_path: Path, rng: random.Random,
             broker.thaw()
             thawed, before = time.monotonic(), load.accepted
             load.wait_for(before + 1000, 30)
-            print(f"the first thousand events {time.monotonic() - thawed:.1f} s after the thaw")
+            tell(f"the first thousand events {time.monotonic() - thawed:.1f} s after the thaw")
             load.wait_for(EVENTS)
         assert system.settle(load.ledger).clean
         assert load.ledger.answers["retry"] > 0

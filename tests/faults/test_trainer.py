@@ -20,6 +20,7 @@ from cli.api import Api
 from eventlog.control import Control
 from eventlog.errors import ThumbwheelError
 from tests.faults.conftest import EVENTS, ROUNDS
+from tests.faults.counts import tell
 from tests.faults.kill_points import TRAINER_POINTS
 from tests.faults.on_kafka import partitions
 from tests.faults.system import Program, System, running
@@ -106,7 +107,7 @@ def kill_in_turn(trainer: Program, wishes: Wishes, rng: random.Random, points: l
             if not killing.point and time.monotonic() > shot:
                 trainer.signal(signal.SIGKILL)
             time.sleep(0.2)
-    print("killed at", [point or "a random moment" for point in points])
+    tell(f"killed {len(points)} times: {dict(Counter(point or 'a random moment' for point in points))}")
 
 
 def test_the_trainer_killed_at_any_moment(system: System, rng: random.Random, seed: int, points: list[str]) -> None:
@@ -145,7 +146,7 @@ def facts(folder: Path, family: str) -> list[dict[str, Any]]:
 def check_runs(folder: Path, wishes: list[str]) -> None:
     """Each wish became one run, which ended, and whose facts say so once."""
     records = jobs.read_records(folder / "runs" / "default")
-    print(f"{len(wishes)} wishes; runs {dict(Counter(f'{one.state} at start {one.attempt}' for one in records))}")
+    tell(f"{len(wishes)} wishes; runs {dict(Counter(f'{one.state} at start {one.attempt}' for one in records))}")
     assert sorted(str(one.request_id) for one in records) == sorted(wishes)
     assert {one.state for one in records} <= {"finished", "failed"}
     assert any(one.state == "finished" for one in records)
