@@ -30,6 +30,12 @@ def free_port() -> Callable[[], int]:
 
 
 @pytest.fixture(scope="session")
+def guards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the base's side of the guards is kept, so that a run of the tests measures the demo model's once."""
+    return tmp_path_factory.mktemp("guards")
+
+
+@pytest.fixture(scope="session")
 def apache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     """One running Apache Kafka node; tests that freeze or kill a broker start their own."""
     if not apache_kafka():

@@ -24,16 +24,20 @@ CONVERTED = Path(os.environ.get("THUMBWHEEL_TEST_CACHE", "/tmp")) / f"thumbwheel
 
 @dataclass
 class Up:
-    """A home and the ports of its services; starts and stops `thumbwheel up`."""
+    """A home and the ports of its services; starts and stops `thumbwheel up`.
+
+    `guards` is a folder in which several homes keep the base's side of the guards, which takes minutes to measure.
+    """
 
     home: Path
+    guards: Path | None = None
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        self.home.mkdir(parents=True, exist_ok=True)
-        if CONVERTED.exists() and not (self.home / "models").exists():
-            shutil.copytree(CONVERTED, self.home / "models" / "base")
+        link_base(self.home)
+        if self.guards and not (self.home / "models" / "guards").exists():
+            (self.home / "models" / "guards").symlink_to(self.guards)
 
     @property
     def env(self) -> dict[str, str]:
@@ -96,6 +100,13 @@ class Up:
         return [pid for pid in self.pids() if module.encode() in _arguments(pid)[2:]]
 
 
+def link_base(home: Path) -> None:
+    """Have a home use the demo model where an earlier stack has left it converted, if one has."""
+    (home / "models").mkdir(parents=True, exist_ok=True)
+    if CONVERTED.exists() and not (home / "models" / "base").exists():
+        (home / "models" / "base").symlink_to(CONVERTED)
+
+
 def _all_pids() -> list[int]:
     return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
 
@@ -115,9 +126,9 @@ def _arguments(pid: int) -> list[bytes]:
 
 
 @contextmanager
-def running(home: Path) -> Iterator[Up]:
+def running(home: Path, guards: Path | None = None) -> Iterator[Up]:
     """Yield a started `up`; whatever happens, nothing of it is left running."""
-    up = Up(home)
+    up = Up(home, guards)
     try:
         up.start()
         yield up

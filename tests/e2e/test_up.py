@@ -91,8 +91,8 @@ def test_a_port_in_use_ends_the_start_with_one_line_that_names_it(tmp_path: Path
         assert len(said.stderr.strip().splitlines()) == 1
 
 
-def test_a_small_turn_of_the_wheel_ends_with_a_decision_and_a_report(tmp_path: Path) -> None:
-    with running(tmp_path / "home") as up:
+def test_a_small_turn_of_the_wheel_ends_with_a_decision_and_a_report(tmp_path: Path, guards: Path) -> None:
+    with running(tmp_path / "home", guards) as up:
         said = up.command(
             "demo", "--interactions", "24", "--max-tokens", "16", "--rater", "tests.e2e.test_up:steady", "--json",
             timeout=900,

@@ -48,9 +48,9 @@ def kill_while_it_runs(up: Up, demo: subprocess.Popen[str], rng: random.Random) 
     return killed
 
 
-def test_killing_any_process_while_the_wheel_turns_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_killing_any_process_while_the_wheel_turns_loses_and_doubles_nothing(tmp_path: Path, guards: Path) -> None:
     print("seed", SEED)
-    with running(tmp_path / "home") as up:
+    with running(tmp_path / "home", guards) as up:
         with (tmp_path / "said.json").open("w") as said, (tmp_path / "errors.txt").open("w") as errors:
             demo = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *DEMO], cwd=ROOT, env=up.env, stdout=said, stderr=errors, text=True

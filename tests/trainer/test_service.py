@@ -17,6 +17,7 @@ import pytest
 
 from eventlog.control import Control
 from eventlog.log import Log, open_log
+from tests.stack import link_base
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving
 from trainer import jobs, run
@@ -136,7 +137,10 @@ def test_a_second_trainer_in_one_home_is_refused(home: Path, console: Console) -
 
 
 @pytest.mark.slow
-def test_the_demo_model_learns_from_a_handful_of_pairs_and_still_stops(home: Path, tmp_path: Path) -> None:
+def test_the_demo_model_learns_from_a_handful_of_pairs_and_still_stops(
+    home: Path, tmp_path: Path, guards: Path
+) -> None:
+    link_base(home)
     base = ensure_base_model("demo", home)
     rng = random.Random(1)
     replies = (
@@ -152,9 +156,8 @@ def test_the_demo_model_learns_from_a_handful_of_pairs_and_still_stops(home: Pat
     ]  # fmt: skip
     dataset = tiny.write_dataset(tmp_path / "ds", {"preference": {"train": pairs[:8], "validation": pairs[8:]}})
     out = tmp_path / "run"
-    assert (
-        run.main(["--dataset", str(dataset), "--out", str(out), "--base", str(base), "--config", '{"batch": 4}']) == 0
-    )
+    job = ["--dataset", str(dataset), "--out", str(out), "--base", str(base), "--cache", str(guards)]
+    assert run.main([*job, "--config", '{"batch": 4}']) == 0
     report = json.loads((out / "guards.json").read_text())
     verdicts = {guard["name"]: guard for guard in report["guards"]}
     assert report["held_out"]["right"] == 4
