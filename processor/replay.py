@@ -1,7 +1,7 @@
 """Rebuild the tables from the log: into a second file, compared, then swapped in.
 
-A row depends on event bytes, code and settings only; both are named in `meta`. When they differ from what the
-file was written with, the processor replays at its start.
+A row depends on event bytes, code and settings only; `meta` names the rows' version and the settings. When they differ
+from what the file was written with, the processor replays at its start.
 """
 
 from __future__ import annotations
@@ -14,7 +14,6 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 
 from eventlog.log import Log, open_log
@@ -24,14 +23,13 @@ from processor.archive import with_archive
 from processor.beginning import check_beginning
 from processor.digest import table_digests
 from processor.memory import tables_memory
+from processor.rows_version import makes_same_rows, rows_version
 from processor.runner import BATCH_RECORDS, store_records
 from processor.store import Position, Store
 
 log_lines = logging.getLogger("processor.replay")
 
 Progress = Callable[[int, int], None]
-# What rows are made of besides the log: a change in one of these files makes a replay necessary.
-_MADE_BY = ("steps", "sql", "tables.py")
 
 
 @dataclass(frozen=True)
@@ -49,24 +47,11 @@ def store_path(settings: Settings) -> Path:
     return settings.home / "processor" / "thumbwheel.duckdb"
 
 
-def code_version() -> str:
-    """Return a digest of the code that makes rows."""
-    digest = hashlib.sha256()
-    package = resources.files("processor")
-    for name in _MADE_BY:
-        place = package.joinpath(name)
-        files = sorted(place.iterdir(), key=lambda entry: entry.name) if place.is_dir() else [place]
-        for entry in files:
-            if entry.name.endswith((".py", ".sql")):
-                digest.update(entry.name.encode() + b"\0" + entry.read_bytes() + b"\0")
-    return digest.hexdigest()[:16]
-
-
 def wanted_meta(settings: Settings) -> dict[str, str]:
     """Return what `meta` must say for the tables to be up to date. No setting shapes rows so far."""
     shaping: dict[str, str] = {}
     return {
-        "code_version": code_version(),
+        "code_version": rows_version(),
         "settings_digest": hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()[:16],
     }
 
@@ -74,7 +59,7 @@ def wanted_meta(settings: Settings) -> dict[str, str]:
 def made_by(store: Store, wanted: Mapping[str, str]) -> bool:
     """Say whether the tables were made by the code and settings that `wanted_meta` names."""
     held = store.meta()
-    return all(held.get(key) == value for key, value in wanted.items())
+    return makes_same_rows(held) and held.get("settings_digest") == wanted["settings_digest"]
 
 
 def open_store(settings: Settings, log: Log, progress: Progress | None = None) -> Store:
@@ -83,6 +68,8 @@ def open_store(settings: Settings, log: Log, progress: Progress | None = None) -
     store = Store.open(path, memory)
     wanted = wanted_meta(settings)
     if made_by(store, wanted):
+        if wanted.items() - store.meta().items():
+            store.set_meta(wanted)
         store.share(False)
         return store
     if store.offsets():
