@@ -68,7 +68,7 @@ lock:
 
 # The pages and the schema that are made from code.
 reference: setup-test
-	@$(BIN)/python -m eventlog.schema
+	@$(BIN)/python -m contract.schema
 	@$(BIN)/python deploy/reference_pages.py
 
 clean:

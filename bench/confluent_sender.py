@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 import eventlog.kafka
 from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing
-from eventlog.settings import load_settings
+from runtime.settings import load_settings
 
 POLL_SECONDS = 0.1
 

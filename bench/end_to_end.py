@@ -34,7 +34,7 @@ from msgspec.structs import replace
 from bench.load import Load, Target, steady
 from bench.processor import events
 from bench.serving import Collector, free_port, running, running_collector
-from eventlog.events import Event, encode
+from contract.events import Event, encode
 from tests.kafka_broker import Broker, apache_kafka
 
 PROBE_EVERY = 100

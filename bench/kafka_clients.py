@@ -34,12 +34,12 @@ from bench.confluent_sender import make_producer
 from bench.load import peak
 from bench.processor import PARTITIONS, events
 from bench.serving import running_collector
+from contract.topics import EVENTS, partition_of
 from eventlog.kafka_client import Cluster
 from eventlog.kafka_reader import CONSUMER_SETTINGS
 from eventlog.kafka_records import yield_records
 from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing
 from eventlog.log import entry_for, open_log
-from eventlog.topics import EVENTS, partition_of
 from tests.kafka_broker import Broker, apache_kafka
 
 # Sent and not yet acknowledged; past it the sender waits, as the log does.

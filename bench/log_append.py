@@ -24,9 +24,9 @@ from typing import Any
 import apsw
 
 from bench.machine import disk_rate
+from contract.topics import EVENTS
 from eventlog.log import Entry
 from eventlog.sqlite import SqliteLog
-from eventlog.topics import EVENTS
 
 WRITERS = 2
 SLICE_SECONDS = 1.0

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from bench.machine import disk_rate
+from contract.topics import EVENTS
 from eventlog.log import Entry
 from eventlog.sqlite import SqliteLog
-from eventlog.topics import EVENTS
 
 FAST_ROWS = 20
 ROW_BYTES = 600

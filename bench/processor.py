@@ -30,10 +30,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from eventlog.events import Event, decode_event, stamp
-from eventlog.ids import uuid7
+from contract.events import Event, decode_event, stamp
+from contract.ids import uuid7
+from contract.topics import EVENTS, TOPICS
 from eventlog.log import Log, append_all, open_log
-from eventlog.topics import EVENTS, TOPICS
 from processor.runner import BATCH_RECORDS, Runner, store_batch, tune_interpreter
 from processor.steps import decode
 from processor.steps.batch import Batch

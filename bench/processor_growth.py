@@ -32,12 +32,12 @@ from pathlib import Path
 
 from bench.machine import memory_mib, peak_mib
 from bench.processor import events
+from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record, entry_for
-from eventlog.settings import parse_bytes
-from eventlog.topics import EVENTS, TOPICS
 from processor import checkpoints
 from processor.runner import BATCH_RECORDS, store_records, tune_interpreter
 from processor.store import Store
+from runtime.settings import parse_bytes
 
 # Events of one repetition, and the stretch a rate is taken over.
 STORY = 100_000

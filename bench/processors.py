@@ -30,8 +30,8 @@ from pathlib import Path
 from bench.machine import family, processor_seconds
 from bench.processor import events
 from bench.serving import free_port, running
-from eventlog.control import Control
-from eventlog.events import Event
+from contract.events import Event
+from control_store.control import Control
 from eventlog.log import append_all, open_log
 from tests.kafka_broker import Broker, apache_kafka
 

@@ -22,8 +22,8 @@ from pathlib import Path
 from thumbwheel import Client
 
 from bench.serving import Collector, free_port, running, running_collector
-from eventlog.campaigns import Campaigns, Rule
-from eventlog.control import Control
+from control_store.campaigns import Campaigns, Rule
+from control_store.control import Control
 
 STATED_S = 120.0
 # Nobody asks any more once no client was told to for so long.

@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from bench.load import Target
-from eventlog.control import Control, Key
-from eventlog.ids import uuid7
-from eventlog.settings import Bind
-from eventlog.signing import sign_candidate
+from contract.ids import uuid7
+from contract.signing import sign_candidate
+from control_store.control import Control, Key
+from runtime.settings import Bind
 
 READY_SECONDS = 20.0
 # Different requests sent in turn.
@@ -82,7 +82,7 @@ def make_bare() -> Any:
 def serve_bare(port: int, workers: int) -> None:
     """Serve the bare app exactly as the collector is served."""
     from collector.__main__ import THREADS
-    from eventlog.serve import serve
+    from runtime.serve import serve
 
     serve(make_bare, Bind("127.0.0.1", port), service="bare", workers=workers, threads=THREADS)
 

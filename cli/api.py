@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.home import find_running, read_dev_keys
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings
 
 TIMEOUT_S = 300.0
 RETRY_S = 0.5

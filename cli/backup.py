@@ -23,8 +23,8 @@ from typing import IO, Any
 
 import apsw
 
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings, without_secrets
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings, without_secrets
 
 INDEX = "backup.json"
 LOG, CONTROL = "log.db", "control.db"

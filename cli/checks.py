@@ -8,9 +8,9 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from eventlog.errors import ThumbwheelError
-from eventlog.serve import check_port
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
+from runtime.serve import check_port
+from runtime.settings import Settings
 
 PYTHONS = ((3, 11), (3, 14))
 # The demo model (270 MB), a few adapters and datasets, and room for the log to grow.

@@ -12,8 +12,8 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings, load_settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
 

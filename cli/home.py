@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
+from control_store.control import Control
+from runtime.settings import Settings
 
 DEV_FILE = "dev.toml"
 # Ports that front-end tools use for development; the public key works from pages served there.

@@ -14,8 +14,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from eventlog.errors import ThumbwheelError
-from eventlog.logs import for_a_person
+from contract.errors import ThumbwheelError
+from runtime.logs import for_a_person
 
 STOP_SECONDS = 9.0
 READY_SECONDS = 180.0

@@ -14,7 +14,7 @@ from types import FrameType
 from cli.checks import check_home, check_start
 from cli.home import DevKeys, announce, ensure_dev_keys, owned
 from cli.supervisor import ROOT, Program, Supervisor
-from eventlog.settings import PREFIX, Settings
+from runtime.settings import PREFIX, Settings
 
 DEMO_PRODUCT = ROOT / "examples" / "demo" / "__main__.py"
 

@@ -12,13 +12,13 @@ import sys
 from typing import Any
 
 from collector.limits import home_unwritable, rates_folder
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
-from eventlog.logs import configure_logging
-from eventlog.reloads import reloads_file
-from eventlog.serve import at_worker_exit, check_port, serve
-from eventlog.settings import Settings, load_settings
+from contract.errors import ThumbwheelError
+from control_store.control import Control
 from eventlog.spool import open_spooled
+from runtime.logs import configure_logging
+from runtime.reloads import reloads_file
+from runtime.serve import at_worker_exit, check_port, serve
+from runtime.settings import Settings, load_settings
 
 # Requests a worker handles at once; each waits for one commit that all waiting requests share.
 THREADS = 128

@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 
 from collector.errors import keys_away, no_key, wrong_origin
-from eventlog.control import Control, Key
-from eventlog.control_engine import ControlUnavailable
-from eventlog.topics import PUBLIC_TYPES, SECRET_TYPES
+from contract.topics import PUBLIC_TYPES, SECRET_TYPES
+from control_store.control import Control, Key
+from control_store.engine import ControlUnavailable
 
 _HOST = re.compile(r"[a-z0-9-]+(\.[a-z0-9-]+)*\Z")
 

@@ -21,11 +21,11 @@ from collector.intake import Intake
 from collector.limits import Slots, open_rates
 from collector.openapi import document
 from collector.requests import REFUSED, Requests
-from eventlog.control import Control
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
+from control_store.control import Control
 from eventlog.log import Log
-from eventlog.settings import Settings
 from eventlog.spool import SpooledLog
+from runtime.settings import Settings
 
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 

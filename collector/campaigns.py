@@ -20,8 +20,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from collector.access import check_origin, find_key, key_text
 from collector.limits import Rates
 from collector.requests import KEY_ID
-from eventlog.campaigns import Campaigns
-from eventlog.control import Control
+from control_store.campaigns import Campaigns
+from control_store.control import Control
 
 log = logging.getLogger(__name__)
 

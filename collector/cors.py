@@ -6,7 +6,7 @@ import threading
 import time
 
 from collector.access import origin_allowed
-from eventlog.control import Control
+from control_store.control import Control
 
 PREFLIGHT_SECONDS = 86_400
 _REMEMBERED_SECONDS = 5.0

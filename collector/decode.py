@@ -14,11 +14,11 @@ import msgspec
 from msgspec import Raw, Struct
 
 from collector.errors import MAX_EVENTS
-from eventlog.checks import MAX_EVENT_BYTES, check_event, check_storable
-from eventlog.errors import EventError
-from eventlog.events import STRUCTS, Event, decode_event
-from eventlog.quick import ids_in, twin, well_spelled
-from eventlog.topics import SECRET_TYPES
+from contract.checks import MAX_EVENT_BYTES, check_event, check_storable
+from contract.errors import EventError
+from contract.events import STRUCTS, Event, decode_event
+from contract.fast_decoding import ids_in, twin, well_spelled
+from contract.topics import SECRET_TYPES
 
 # Only such an escape brings NUL or half a surrogate pair into valid JSON.
 _ESCAPED = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
@@ -59,7 +59,7 @@ def decode_batch(body: bytes) -> Decoded | None:
 
 
 def decode(raw: bytes) -> Event:
-    """Return the event; raises EventError as `eventlog.events.decode_event` does."""
+    """Return the event; raises EventError as `contract.events.decode_event` does."""
     if len(raw) > MAX_EVENT_BYTES or _holds_bad_escape(raw):
         return decode_event(raw)
     try:

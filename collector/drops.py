@@ -15,8 +15,8 @@ import msgspec
 from msgspec import Meta, Struct
 
 from collector.rejected import rejected_entry
-from eventlog.control import Key
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.control import Key
 from eventlog.log import Entry
 from eventlog.rejected import CLIENT_DROPPED
 

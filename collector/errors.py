@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eventlog.errors import EventError, ThumbwheelError
+from contract.errors import EventError, ThumbwheelError
 
 MAX_WIRE_BYTES = 1024 * 1024
 MAX_BODY_BYTES = 5 * 1024 * 1024

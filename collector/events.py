@@ -17,7 +17,7 @@ from collector.errors import Refused, fault, not_json, wrong_method
 from collector.intake import ACCEPTED, RETRY, Answer, Intake, Judgement, read_batch
 from collector.limits import Rates, Slots
 from collector.requests import KEY_ID, REFUSED, REQUEST_ID, App, Environ, StartResponse
-from eventlog.control import Control
+from control_store.control import Control
 
 log = logging.getLogger(__name__)
 

@@ -26,12 +26,12 @@ from collector.errors import actor_too_fast, not_allowed_type
 from collector.limits import Rates
 from collector.metrics import count_events, count_given_up, count_held_back, count_rejected, observe_append
 from collector.rejected import rejected_entry
-from eventlog.control import Control, Key
-from eventlog.errors import LogUnavailable, ThumbwheelError
-from eventlog.events import Event, encode, named_candidates, stamp
+from contract.errors import LogUnavailable, ThumbwheelError
+from contract.events import Event, encode, named_candidates, stamp
+from contract.signing import FindSigningKey, verify_candidate
+from contract.topics import EVENTS
+from control_store.control import Control, Key
 from eventlog.log import Entry, Log
-from eventlog.signing import FindSigningKey, verify_candidate
-from eventlog.topics import EVENTS
 
 ACCEPTED, REJECTED, RETRY = "accepted", "rejected", "retry"
 # Shorter than the SDKs wait for an answer, so that they hear `retry` and not silence.

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from collector.buckets import Buckets
 from collector.errors import busy, too_many
-from eventlog.errors import SettingsError
-from eventlog.settings import Settings
+from contract.errors import SettingsError
+from runtime.settings import Settings
 
 # A limit stops a loop, not a product: it is an average over so many seconds, which may all come at once.
 BURST_SECONDS = 10.0

@@ -6,8 +6,8 @@ from functools import cache
 from typing import Any
 
 from collector.errors import MAX_EVENTS, REFUSALS
-from eventlog.schema import schema
-from eventlog.topics import SECRET_TYPES
+from contract.schema import schema
+from contract.topics import SECRET_TYPES
 
 _ERROR = {
     "type": "object",

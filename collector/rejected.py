@@ -9,12 +9,12 @@ from datetime import datetime
 import msgspec
 
 from collector.body import event_id_of
-from eventlog.checks import MAX_EVENT_BYTES
-from eventlog.control import Key
-from eventlog.errors import ThumbwheelError
+from contract.checks import MAX_EVENT_BYTES
+from contract.errors import ThumbwheelError
+from contract.topics import REJECTED as REJECTED_TOPIC
+from control_store.control import Key
 from eventlog.log import Entry
 from eventlog.rejected import Rejected
-from eventlog.topics import REJECTED as REJECTED_TOPIC
 
 
 def rejected_entry(raw: bytes, key: Key, error: ThumbwheelError, now: datetime) -> Entry:

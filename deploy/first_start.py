@@ -17,8 +17,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cli.home import DEV_FILE, ensure_dev_keys
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings, load_settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings, load_settings
 
 
 def first_start(settings: Settings) -> str:

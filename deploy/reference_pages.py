@@ -3,7 +3,7 @@
     python deploy/reference_pages.py            # write docs/reference/{events,settings,errors}[.zh-CN].md
     python deploy/reference_pages.py --check    # exit 1 and name the pages that are stale
 
-Events come from the Structs in `eventlog.events`, settings from `eventlog.settings`, errors from every place in the
+Events come from the Structs in `contract.events`, settings from `runtime.settings`, errors from every place in the
 source that raises one. What stands outside the marked part of a page is written by hand.
 """
 
@@ -19,11 +19,11 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from eventlog.events import STRUCTS  # noqa: E402
-from eventlog.meanings import meaning  # noqa: E402
-from eventlog.schema import schema  # noqa: E402
-from eventlog.setting_meanings import ABOUT  # noqa: E402
-from eventlog.settings import PREFIX, Settings  # noqa: E402
+from contract.events import STRUCTS  # noqa: E402
+from contract.meanings import meaning  # noqa: E402
+from contract.schema import schema  # noqa: E402
+from runtime.setting_meanings import ABOUT  # noqa: E402
+from runtime.settings import PREFIX, Settings  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 BEGIN, END = "<!-- made by deploy/reference_pages.py -->", "<!-- end -->"

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from eventlog.errors import LogUnavailable, ThumbwheelError
+from contract.errors import LogUnavailable, ThumbwheelError
+from contract.topics import TOPICS
 from eventlog.log import Entry, Log
-from eventlog.topics import TOPICS
 
 CHUNK = 1000
 READ_SECONDS = 5.0

@@ -17,13 +17,13 @@ from kafka import KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import OffsetSpec
 from kafka.errors import KafkaError
 
-from eventlog.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable, SettingsError
+from contract.topics import EVENTS, REJECTED, TOPICS, partition_of
 from eventlog.kafka_client import Cluster, prepare_topics, promise_of
 from eventlog.kafka_group import GroupMember
 from eventlog.kafka_reader import CONSUMER_SETTINGS, KafkaReader
 from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing, Sender
 from eventlog.log import Entry, Position, offset_not_in_log
-from eventlog.topics import EVENTS, REJECTED, TOPICS, partition_of
 
 ASK_SECONDS = 10.0
 CHECK_SECONDS = 3.0

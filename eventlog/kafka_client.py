@@ -16,9 +16,9 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
 from kafka.net.compat import KafkaNetClient
 
-from eventlog.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable, SettingsError
+from contract.topics import EVENTS, REJECTED, REJECTED_RETENTION_MS, RUNS, TOPICS
 from eventlog.kafka_connect import TLS_OPTIONS, TLS_PROTOCOLS, network, quiet, reason_of, tls_context
-from eventlog.topics import EVENTS, REJECTED, REJECTED_RETENTION_MS, RUNS, TOPICS
 
 log = logging.getLogger(__name__)
 

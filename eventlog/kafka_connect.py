@@ -31,7 +31,7 @@ from kafka.net.transport import KafkaSSLTransport
 from kafka.protocol import parser
 from kafka.protocol.frame import KafkaBytes
 
-from eventlog.errors import SettingsError
+from contract.errors import SettingsError
 
 # Bytes received at once: first, and when more came.
 FIRST_PIECE = 4096

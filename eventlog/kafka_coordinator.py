@@ -37,7 +37,7 @@ from kafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAs
 from kafka.coordinator.base import BaseCoordinator
 from kafka.errors import FencedInstanceIdError, IllegalGenerationError, RebalanceInProgressError, UnknownMemberIdError
 
-from eventlog.topics import EVENTS
+from contract.topics import EVENTS
 
 
 def listen(consumer: KafkaConsumer, counted_in: Callable[[float], None], lost: Callable[[Exception], None]) -> None:

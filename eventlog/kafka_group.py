@@ -29,11 +29,11 @@ from kafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from eventlog.errors import LogUnavailable, SettingsError, ThumbwheelError
+from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
+from contract.topics import EVENTS
 from eventlog.kafka_client import Cluster
 from eventlog.kafka_coordinator import EvenAndSticky, listen, nap, obey
 from eventlog.membership import Assignment
-from eventlog.topics import EVENTS
 
 log = logging.getLogger(__name__)
 

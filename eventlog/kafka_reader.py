@@ -16,10 +16,10 @@ from typing import Any
 from kafka import KafkaConsumer, TopicPartition
 from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
+from contract.topics import REJECTED
 from eventlog.kafka_records import yield_records
 from eventlog.log import Record, offset_not_in_log
-from eventlog.topics import REJECTED
 
 log = logging.getLogger(__name__)
 

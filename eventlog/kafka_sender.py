@@ -17,9 +17,9 @@ from typing import Any, NamedTuple
 from kafka import KafkaProducer
 from kafka.errors import KafkaError
 
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
+from contract.topics import TOPICS
 from eventlog.kafka_client import REQUEST_TIMEOUT_MS
-from eventlog.topics import TOPICS
 
 log = logging.getLogger(__name__)
 

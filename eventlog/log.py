@@ -11,11 +11,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
-from eventlog.errors import LogUnavailable, SettingsError
-from eventlog.events import Event, encode
+from contract.errors import LogUnavailable, SettingsError
+from contract.events import Event, encode
+from contract.topics import topic_for
 from eventlog.membership import Member
-from eventlog.settings import without_secrets
-from eventlog.topics import topic_for
+from runtime.settings import without_secrets
 
 
 class Entry(Struct, frozen=True, gc=False):

@@ -16,12 +16,12 @@ from typing import NamedTuple
 
 import msgspec
 
-from eventlog.errors import EventError, LogUnavailable, ThumbwheelError
-from eventlog.events import STAMPED_FIELDS, Event, decode_event, decode_stored, named_candidates, stamp
-from eventlog.keys import Key
+from contract.errors import EventError, LogUnavailable, ThumbwheelError
+from contract.events import STAMPED_FIELDS, Event, decode_event, decode_stored, named_candidates, stamp
+from contract.signing import FindSigningKey, verify_candidate
+from contract.topics import PUBLIC_TYPES, REJECTED, SECRET_TYPES, TOPICS
+from control_store.keys import Key
 from eventlog.log import Log, Record
-from eventlog.signing import FindSigningKey, verify_candidate
-from eventlog.topics import PUBLIC_TYPES, REJECTED, SECRET_TYPES, TOPICS
 
 READ_SECONDS = 10.0
 POLL_RECORDS = 1000

@@ -20,11 +20,11 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from eventlog.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable, SettingsError
+from contract.topics import TOPICS
 from eventlog.log import Entry, Log, Position, Reader, Record, open_log
 from eventlog.membership import Member
 from eventlog.sqlite import SqliteLog
-from eventlog.topics import TOPICS
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import apsw
 
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
 from eventlog.sqlite_turns import Turns
 
 # The application id of a log that has been written with `secure_delete` throughout.

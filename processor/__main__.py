@@ -13,13 +13,13 @@ import sys
 from functools import partial
 from typing import Any
 
-from eventlog.campaigns import Campaigns
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.campaigns import Campaigns
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.logs import configure_logging
-from eventlog.serve import at_worker_exit, check_port, serve
-from eventlog.settings import Settings, check_processor, load_settings
+from runtime.logs import configure_logging
+from runtime.serve import at_worker_exit, check_port, serve
+from runtime.settings import Settings, check_processor, load_settings
 
 log_lines = logging.getLogger("processor")
 

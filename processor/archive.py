@@ -21,7 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from fsspec.implementations.local import LocalFileSystem
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from eventlog.log import Entry, Log, Position, Reader, Record, offset_not_in_log
 from eventlog.membership import Member
 

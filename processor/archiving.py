@@ -17,15 +17,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from eventlog.errors import EventError, ThumbwheelError
-from eventlog.events import decode_stored
-from eventlog.facts import Forget
+from contract.errors import EventError, ThumbwheelError
+from contract.events import decode_stored
+from contract.facts import Forget
+from contract.topics import EVENTS, RUNS
 from eventlog.log import Erasable, Log, Record, StoredLog
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS, RUNS
 from processor.archive import Archive, ArchivedLog, Manifest, archived
 from processor.forgetting import Marks, overwritten
 from processor.steps.batch import Forgets, microseconds
+from runtime.settings import Settings
 
 SEGMENT_RECORDS = 50_000
 SEGMENT_BYTES = 64 * 1024 * 1024

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import REJECTED
 from eventlog.log import Log
-from eventlog.topics import REJECTED
 from processor.store import Position
 
 log_lines = logging.getLogger("processor.beginning")

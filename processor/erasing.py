@@ -15,7 +15,7 @@ from typing import Any
 
 import apsw
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from eventlog.log import Erasable, Log, Record
 from processor.forgetting import load_forgotten, overwritten
 from processor.steps import decode

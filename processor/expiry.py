@@ -10,9 +10,9 @@ import logging
 import threading
 import time
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import REJECTED, REJECTED_RETENTION_MS
 from eventlog.log import Expiring, Log
-from eventlog.topics import REJECTED, REJECTED_RETENTION_MS
 from processor.store import Store
 
 log_lines = logging.getLogger("processor.expiry")

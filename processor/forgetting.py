@@ -11,10 +11,10 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from eventlog.events import decode_stored
-from eventlog.forgetting import actor_digest, blank
+from contract.events import decode_stored
+from contract.forgetting import actor_digest, blank
+from contract.topics import RUNS
 from eventlog.log import Record
-from eventlog.topics import RUNS
 from processor.steps import decode, forget
 from processor.steps.batch import Batch, Forgets, Row, microseconds
 from processor.steps.forget import refusal_is_forgotten
@@ -30,7 +30,7 @@ _FORGETS = 'SELECT project, actor_digest, epoch_us("before") FROM forgets'
 _SET_FORGET = """
 INSERT INTO forgets VALUES (?, ?, make_timestamp(?)) ON CONFLICT DO UPDATE SET "before" = excluded."before"
 """
-# As eventlog.forgetting.actor_digest makes it.
+# As contract.forgetting.actor_digest makes it.
 _DIGEST = "left(sha256({project} || chr(31) || {actor}), 32)"
 _BODY_DIGEST = _DIGEST.format(project="t.project", actor="(t.body->>'$.actor.id')")
 _INTERACTIONS = f"""

@@ -11,7 +11,7 @@ import time
 from collections import deque
 from collections.abc import Mapping
 
-from eventlog.topics import EVENTS
+from contract.topics import EVENTS
 
 ALLOWED_S = 30.0
 

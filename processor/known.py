@@ -12,9 +12,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from eventlog.events import decode_stored
-from eventlog.ids import key_bytes
-from eventlog.topics import EVENTS
+from contract.events import decode_stored
+from contract.ids import key_bytes
+from contract.topics import EVENTS
 from processor.forgetting import fact_row, load_forgotten
 from processor.steps.batch import Batch, Key, Known
 from processor.steps.decode import copy_of, fact_rank

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from eventlog.settings import LEAST_PROCESSOR_MEMORY, Settings, parse_bytes
+from runtime.settings import LEAST_PROCESSOR_MEMORY, Settings, parse_bytes
 
 CONTAINER_SHARE = 0.5
 MACHINE_SHARE = 0.25

@@ -15,10 +15,10 @@ import threading
 import time
 from collections.abc import Callable, Collection
 
-from eventlog.errors import SettingsError, ThumbwheelError
+from contract.errors import SettingsError, ThumbwheelError
+from contract.topics import EVENTS, REJECTED, RUNS
 from eventlog.log import Log
 from eventlog.membership import Assignment, Member
-from eventlog.topics import EVENTS, REJECTED, RUNS
 from processor import metrics
 from processor.freshness import Freshness
 from processor.parts.intake import Intake

@@ -16,9 +16,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from contract.topics import TOPICS
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
-from eventlog.topics import TOPICS
 from processor.archive import with_archive
 from processor.beginning import check_beginning
 from processor.digest import table_digests
@@ -26,6 +25,7 @@ from processor.memory import tables_memory
 from processor.rows_version import makes_same_rows, rows_version
 from processor.runner import BATCH_RECORDS, store_records
 from processor.store import Position, Store
+from runtime.settings import Settings
 
 log_lines = logging.getLogger("processor.replay")
 

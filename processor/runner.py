@@ -18,9 +18,9 @@ from contextlib import nullcontext, suppress
 
 import duckdb
 
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
+from contract.topics import REJECTED, TOPICS
 from eventlog.log import Log, Reader, Record
-from eventlog.topics import REJECTED, TOPICS
 from processor import metrics
 from processor.ahead import POISON, Ahead, make_rows
 from processor.beginning import check_beginning

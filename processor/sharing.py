@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eventlog.log import Log
-from eventlog.settings import Settings
 from processor.freshness import Freshness
 from processor.memory import tables_memory
 from processor.ownership import Ownership
@@ -19,6 +18,7 @@ from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
 from processor.replay import made_by, store_path, wanted_meta
 from processor.store import Store
+from runtime.settings import Settings
 
 log_lines = logging.getLogger("processor.sharing")
 

@@ -20,7 +20,7 @@ from types import TracebackType
 import duckdb
 import pyarrow as pa
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor.checkpoints import Checkpoints
 from processor.gate import Gate
 from processor.steps.batch import Forgets

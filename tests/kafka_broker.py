@@ -16,9 +16,9 @@ from pathlib import Path
 
 from kafka.errors import KafkaError
 
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
+from contract.topics import TOPICS
 from eventlog.kafka_client import Cluster
-from eventlog.topics import TOPICS
 from tests.waiting import eventually
 
 KAFKA_NODE = Path(__file__).resolve().parents[2] / "shared" / "kafka" / "kafka-node"

@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from cli.main import cli
-from eventlog.events import STAMPED_FIELDS, STRUCTS
-from eventlog.meanings import MEANINGS
-from eventlog.setting_meanings import ABOUT
-from eventlog.settings import Settings
+from contract.events import STAMPED_FIELDS, STRUCTS
+from contract.meanings import MEANINGS
+from runtime.setting_meanings import ABOUT
+from runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")

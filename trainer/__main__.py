@@ -11,12 +11,12 @@ import signal
 import sys
 from pathlib import Path
 
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.logs import configure_logging
-from eventlog.settings import Settings, load_settings
-from eventlog.signals import Flag
+from runtime.logs import configure_logging
+from runtime.settings import Settings, load_settings
+from runtime.signals import Flag
 from trainer.data_api import DataApi, find_service_key
 from trainer.schedule import Scheduler
 

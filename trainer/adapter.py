@@ -16,7 +16,7 @@ import torch
 from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 WEIGHTS = "adapter_model.safetensors"
 # Largest rank that is served: vLLM slows down with the rank cap, even for base requests (vllm#14435, #9143).

@@ -16,7 +16,7 @@ import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, LlamaConfig, LlamaForCausalLM
 from transformers.utils.logging import disable_progress_bar
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 DEMO = "demo"
 DEMO_NAME = "smollm2-135m-instruct"

@@ -11,8 +11,8 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import urlencode
 from urllib.request import Request, urlopen
 
-from eventlog.errors import SettingsError, ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import SettingsError, ThumbwheelError
+from runtime.settings import Settings
 
 TIMEOUT_S = 30.0
 # Building a dataset reads and writes all its rows.

@@ -11,7 +11,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.gate import MIN_PICKS, log_e_value
 
 GIB = 2**30

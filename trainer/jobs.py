@@ -17,9 +17,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eventlog.events import stamp
-from eventlog.facts import RunFailed, RunFinished, RunProgress, RunStarted
-from eventlog.ids import derived_id, uuid7
+from contract.events import stamp
+from contract.facts import RunFailed, RunFinished, RunProgress, RunStarted
+from contract.ids import derived_id, uuid7
 from trainer.registry import ACTOR, KEY_ID
 
 RunFact = RunStarted | RunProgress | RunFinished | RunFailed

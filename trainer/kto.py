@@ -19,7 +19,7 @@ from datasets import Dataset
 from transformers import PrinterCallback
 from trl import KTOConfig, KTOTrainer
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.adapter import Prepared
 from trainer.hardware import Hardware
 from trainer.progress import MetricsFile, logging_steps

@@ -13,8 +13,8 @@ from typing import Any
 
 from peft import PeftModel
 
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings
 from trainer import evaluate, guards
 from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.evaluate import Accuracy

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, replace
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.dpo import PreferenceConfig
 from trainer.kto import ThumbConfig
 from trainer.rows import DatasetFolder

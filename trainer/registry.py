@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eventlog.envelope import Actor
-from eventlog.errors import ThumbwheelError
-from eventlog.events import stamp
-from eventlog.facts import (
+from contract.envelope import Actor
+from contract.errors import ThumbwheelError
+from contract.events import stamp
+from contract.facts import (
     ModelChallenger,
     ModelFact,
     ModelHeld,
@@ -31,7 +31,7 @@ from eventlog.facts import (
     ModelRejected,
     ModelRolledBack,
 )
-from eventlog.ids import derived_id
+from contract.ids import derived_id
 from trainer.cards import render_card
 
 FACTS: dict[str, type[ModelFact]] = {

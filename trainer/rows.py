@@ -16,7 +16,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow.parquet as pq
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 Messages = list[dict[str, Any]]
 CONFIGS = ("preference", "unpaired", "demonstration")

@@ -27,7 +27,7 @@ import datasets
 from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer import adapter, dpo, evaluate, guards, kto, sft
 from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.hardware import Hardware, find_hardware

@@ -19,10 +19,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eventlog.errors import LogUnavailable, ThumbwheelError
-from eventlog.events import Event
+from contract.errors import LogUnavailable, ThumbwheelError
+from contract.events import Event
 from eventlog.log import Log, append_all
-from eventlog.settings import Settings
+from runtime.settings import Settings
 from trainer import gate, jobs, registry, trigger, wishes
 from trainer.data_api import ApiAway, DataApi
 from trainer.jobs import Job, Record

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from eventlog.settings import Settings
+from runtime.settings import Settings
 from trainer.jobs import Record
 
 # Fewer new rows than this are not worth a run, however long ago the last one was.

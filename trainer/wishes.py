@@ -12,10 +12,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
-from eventlog.events import stamp
-from eventlog.facts import ModelFact, ModelHeld
-from eventlog.ids import derived_id
+from contract.errors import ThumbwheelError
+from contract.events import stamp
+from contract.facts import ModelFact, ModelHeld
+from contract.ids import derived_id
 from trainer import registry
 from trainer.registry import Aliases
 

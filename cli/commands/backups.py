@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from cli.context import Context, pass_context, shared_options
 from cli.home import find_running
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 
 @click.command()

@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 IMPORT_FORMATS = ("trl", "sharegpt", "alpaca", "openai", "csv")
 EXPORT_FORMATS = ("trl", "sharegpt", "openai")

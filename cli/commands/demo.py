@@ -14,8 +14,8 @@ import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.context import Context, pass_context, shared_options
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings
 
 COMPARE_NEEDED = 96
 # How long a service of the stack may take to come back before the demo gives up.

@@ -10,8 +10,8 @@ import click
 
 from cli.api import Api, data_api
 from cli.context import Context, pass_context, shared_options
-from eventlog.errors import ThumbwheelError
-from eventlog.ids import is_wire_id
+from contract.errors import ThumbwheelError
+from contract.ids import is_wire_id
 
 WAIT_S = 300.0
 LOOK_S = 0.2

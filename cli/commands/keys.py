@@ -9,9 +9,9 @@ from datetime import timedelta
 import click
 
 from cli.context import Context, pass_context, shared_options
-from eventlog.control import KINDS, ROLES, Control
-from eventlog.errors import ThumbwheelError
-from eventlog.key_store import now, written
+from contract.errors import ThumbwheelError
+from control_store.control import KINDS, ROLES, Control
+from control_store.key_store import now, written
 
 
 @click.group()

@@ -13,7 +13,7 @@ from rich.progress import Progress
 
 from cli.context import Context, pass_context, shared_options
 from cli.home import find_running
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 
 @click.command()
@@ -176,8 +176,8 @@ def _check(what: str, look: Any) -> dict[str, Any]:
 
 
 def _log_state(url: str) -> str:
+    from contract.topics import EVENTS
     from eventlog.log import open_log
-    from eventlog.topics import EVENTS
 
     log = open_log(url)
     try:

@@ -11,10 +11,10 @@ import click
 
 from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
-from eventlog.errors import EventError, ThumbwheelError
+from contract.errors import EventError, ThumbwheelError
 
 if TYPE_CHECKING:
-    from eventlog.events import Event
+    from contract.events import Event
     from eventlog.log import Log, Record
     from eventlog.rejected import Place
 
@@ -99,7 +99,7 @@ def _rows(context: Context, code: str | None) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _opened(context: Context) -> Iterator[tuple[Log, Callable[[Record], Event]]]:
     """Yield the log, and what makes an event of a rejected record under today's keys and rules."""
-    from eventlog.control import Control
+    from control_store.control import Control
     from eventlog.log import open_log
     from eventlog.rejected import revive
 

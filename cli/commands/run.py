@@ -10,8 +10,8 @@ from pathlib import Path
 import click
 
 from cli.context import Context, pass_context, shared_options
-from eventlog.errors import ThumbwheelError
-from eventlog.reloads import Reloads, read_reloads, reloads_file
+from contract.errors import ThumbwheelError
+from runtime.reloads import Reloads, read_reloads, reloads_file
 
 # A worker may take a minute to start; the collector replaces one after the other.
 RELOAD_SECONDS = 300.0

@@ -12,7 +12,7 @@ from rich.progress import Progress
 
 from cli.api import Api, data_api
 from cli.context import Context, pass_context, shared_options
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 POLL_S = 1.0
 # The trainer polls every few seconds; a wish without a run after this long has nobody listening.

@@ -13,7 +13,7 @@ import thumbwheel
 
 from cli.api import Api
 from cli.demo.raters import Rater, checked
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 IN_FLIGHT = 8
 REPLIES = 4

@@ -8,7 +8,7 @@ import random
 from dataclasses import dataclass
 from pathlib import Path
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 SHIPPED = Path(__file__).with_name("prompts.json")
 

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 Rating = dict[str, Any]
 Rater = Callable[[Sequence[Mapping[str, Any]], Sequence[str], random.Random], Rating]

@@ -11,7 +11,7 @@ from typing import Any
 from cli.commands.training import follow_run, wait_for_run
 from cli.demo.collect import Collected, Desk
 from cli.demo.prompts import Prompts
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 MIN_DECISIVE = 48
 MAX_ROWS = 288

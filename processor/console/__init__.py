@@ -17,11 +17,10 @@ from flask.json.provider import DefaultJSONProvider
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
 from werkzeug.exceptions import HTTPException
 
-from eventlog.control import Control
-from eventlog.control_engine import ControlUnavailable, control_away
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.control import Control
+from control_store.engine import ControlUnavailable, control_away
 from eventlog.log import Log
-from eventlog.settings import Settings
 from processor.console import (
     access,
     adapters,
@@ -43,6 +42,7 @@ from processor.console import (
 from processor.console.services import Services
 from processor.freshness import Freshness
 from processor.store import Store
+from runtime.settings import Settings
 
 log_lines = logging.getLogger("processor.console")
 

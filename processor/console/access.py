@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 
 from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, url_for
 
-from eventlog.control import ROLES, SESSION_DAYS, Key
-from eventlog.errors import ThumbwheelError
-from eventlog.ids import is_wire_id, key128
+from contract.errors import ThumbwheelError
+from contract.ids import is_wire_id, key128
+from control_store.control import ROLES, SESSION_DAYS, Key
 from processor.console.services import services
 from processor.queries.overview import stored_projects
 

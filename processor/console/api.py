@@ -9,8 +9,8 @@ import duckdb
 from flask import Blueprint, Response, g, request, send_file
 from flask import json as flask_json
 
-from eventlog.errors import ThumbwheelError
-from eventlog.keys import EVERY_PROJECT
+from contract.errors import ThumbwheelError
+from control_store.keys import EVERY_PROJECT
 from processor.console.access import known_projects, needs
 from processor.console.services import datasets, project, reading, services
 from processor.queries import facts, interactions, overview, pairs, rejected

@@ -7,8 +7,8 @@ from typing import Any
 
 from flask import Blueprint, Response, g, redirect, render_template, request, url_for
 
-from eventlog.campaigns import Campaign, Campaigns, Rule, read_rule
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.campaigns import Campaign, Campaigns, Rule, read_rule
 from processor.console.access import needs
 from processor.console.api import answer, slice_page
 from processor.console.services import project, services

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor.console.access import needs
 from processor.console.services import datasets, project, reading, services
 from processor.packaging import build_dataset

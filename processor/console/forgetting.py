@@ -10,12 +10,12 @@ from typing import Any
 import msgspec
 from flask import Blueprint, Response, g
 
-from eventlog.envelope import Actor
-from eventlog.errors import ThumbwheelError
-from eventlog.events import stamp
-from eventlog.facts import Forget
-from eventlog.forgetting import NO_PERSONS, actor_digest
-from eventlog.ids import is_wire_id, uuid7
+from contract.envelope import Actor
+from contract.errors import ThumbwheelError
+from contract.events import stamp
+from contract.facts import Forget
+from contract.forgetting import NO_PERSONS, actor_digest
+from contract.ids import is_wire_id, uuid7
 from eventlog.log import Erasable, append_all
 from processor.console.access import Caller, needs
 from processor.console.api import answer, read

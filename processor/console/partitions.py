@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Flask, request
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor.console.api import answer
 from processor.console.services import Services, services
 

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import duckdb
 from flask import current_app, g
 
-from eventlog.control import Control
+from control_store.control import Control
 from eventlog.log import Log
-from eventlog.settings import Settings
 from processor.freshness import Freshness
 from processor.queries.datasets import Datasets
 from processor.store import Store
+from runtime.settings import Settings
 
 
 @dataclass(frozen=True)

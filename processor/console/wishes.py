@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
-from eventlog.events import decode_event, stamp
-from eventlog.ids import uuid7
+from contract.errors import ThumbwheelError
+from contract.events import decode_event, stamp
+from contract.ids import uuid7
 from eventlog.log import append_all
 from processor.console.access import Caller
 from processor.console.services import reading, services

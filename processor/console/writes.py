@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, Response, g, request
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor.console.access import needs
 from processor.console.api import answer, refuse_while_behind
 from processor.console.services import project, services

@@ -15,7 +15,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor.exporters.shapes import DATASET_INFO, WRITERS, Refused
 
 

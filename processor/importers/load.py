@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 
-from eventlog.checks import MAX_EVENT_BYTES
-from eventlog.errors import EventError, ThumbwheelError
-from eventlog.events import Event, decode_event, encode, stamp
-from eventlog.ids import derived_id
+from contract.checks import MAX_EVENT_BYTES
+from contract.errors import EventError, ThumbwheelError
+from contract.events import Event, decode_event, encode, stamp
+from contract.ids import derived_id
 from eventlog.log import Log, append_all
 from processor.importers.reading import Progress, ReadRow, RowError, read_rows
 from processor.importers.shapes import READERS, Said

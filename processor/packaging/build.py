@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from eventlog.envelope import Actor
-from eventlog.errors import ThumbwheelError
-from eventlog.events import stamp
-from eventlog.facts import DatasetBuilt
-from eventlog.ids import derived_id
+from contract.envelope import Actor
+from contract.errors import ThumbwheelError
+from contract.events import stamp
+from contract.facts import DatasetBuilt
+from contract.ids import derived_id
 from eventlog.log import Log, append_all
-from eventlog.settings import Settings
 from processor.packaging.caps import cap
 from processor.packaging.card import render, shortcuts
 from processor.packaging.filters import Filters, parse_filters
@@ -29,6 +28,7 @@ from processor.packaging.rows import Candidates, DataRow, select_rows
 from processor.packaging.splits import check_leaks, split_rows
 from processor.replay import wanted_meta
 from processor.store import Store
+from runtime.settings import Settings
 
 _OFFSETS = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY topic, "partition"'
 

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 CONFIGS = ("preference", "unpaired", "demonstration")
 Kind = Literal["preference", "unpaired", "demonstration", "pick", "choice", "edit", "own", "thumb", "import"]

@@ -9,9 +9,9 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
 from processor.packaging.parquet import LINEAGE
+from runtime.settings import Settings
 
 MANIFEST = "manifest.json"
 CARD = "README.md"

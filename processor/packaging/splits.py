@@ -13,7 +13,7 @@ from collections.abc import Iterable, Sequence
 
 from rensa import RMinHash, RMinHashLSH
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor.packaging.rows import DataRow
 from processor.steps.normalise import normalise
 from processor.verifier import disagreement

@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from eventlog.errors import ThumbwheelError
-from eventlog.topics import EVENTS, REJECTED
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS, REJECTED
 from processor.parts.folder import Part, Reached
 from processor.steps.batch import Batch
 from processor.store import Store, insert

@@ -14,7 +14,7 @@ from typing import NamedTuple
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from eventlog.errors import SettingsError, ThumbwheelError
+from contract.errors import SettingsError, ThumbwheelError
 
 _NAME = re.compile(r"(\d{5})/(\d+)-(\d+)\.(\d+)-(\d+)\.(\d+)\.([0-9a-f]{8})\.(\d+)\.([A-Za-z0-9_-]+)\.part\Z")
 # Parts are written and read through folders of such names beside the tables.

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Collection
 from pathlib import Path
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from processor import metrics
 from processor.parts.contents import forgets, held, take_in
 from processor.parts.folder import SCRATCH, Part, PartsFolder, next_part

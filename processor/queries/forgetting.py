@@ -9,8 +9,8 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
-from eventlog.forgetting import actor_digest
-from eventlog.ids import key_bytes
+from contract.forgetting import actor_digest
+from contract.ids import key_bytes
 from processor.queries.datasets import LINEAGE, Datasets
 from processor.queries.facts import list_adapters, list_runs
 from processor.queries.lineage import downwards

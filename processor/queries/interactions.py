@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import duckdb
 
-from eventlog.ids import key128
+from contract.ids import key128
 from processor.queries.reading import NotFound, Page, Row, one, page, parse_json, rows
 
 SHOW = ("feedback", "orphans", "untrusted", "conflicts")

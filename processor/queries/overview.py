@@ -7,7 +7,6 @@ from typing import Any
 
 import duckdb
 
-from eventlog.settings import Settings
 from processor import support
 from processor.packaging.filters import EVALUATION_LABEL
 from processor.queries.datasets import Datasets
@@ -16,6 +15,7 @@ from processor.queries.pairs import pair_counts
 from processor.queries.reading import Row, one, rows
 from processor.queries.rejected import rejected_counts
 from processor.queries.trials import list_support
+from runtime.settings import Settings
 
 # Widths of a bar of the volume chart, in seconds: the finest that needs at most MAX_BUCKETS bars.
 WIDTHS = (60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 12 * 3600, 86_400, 7 * 86_400)

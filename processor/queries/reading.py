@@ -15,7 +15,7 @@ from typing import Any
 
 import duckdb
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 Row = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

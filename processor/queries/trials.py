@@ -11,13 +11,13 @@ from typing import Any
 
 import duckdb
 
-from eventlog.settings import Settings
 from processor import support
 from processor.queries.datasets import Datasets
 from processor.queries.facts import ancestors, list_adapters, model_story
 from processor.queries.reading import EPOCH, Row, micros, parse_json, rows
 from processor.steps.normalise import normalise
 from processor.support import Ballot, Rule, State
+from runtime.settings import Settings
 
 _VOTES = """
 SELECT f.interaction_key, f.interaction_id, f.event_id, f.type, f.actor_id, f.outcome, f.chosen, f.shown, f.state,

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from eventlog.events import FeedbackEvent, Interaction
-from eventlog.forgetting import actor_digest
+from contract.events import FeedbackEvent, Interaction
+from contract.forgetting import actor_digest
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Row = tuple[Any, ...]

@@ -12,12 +12,12 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from eventlog.errors import EventError
-from eventlog.events import STAMPED_FIELDS, Event, decode_stored
-from eventlog.forgetting import FORGOTTEN, tombstone_of
-from eventlog.ids import digest128, key_bytes
+from contract.errors import EventError
+from contract.events import STAMPED_FIELDS, Event, decode_stored
+from contract.forgetting import FORGOTTEN, tombstone_of
+from contract.ids import digest128, key_bytes
+from contract.topics import REJECTED, RUNS, topic_for
 from eventlog.log import Record
-from eventlog.topics import REJECTED, RUNS, topic_for
 from processor.steps.batch import Batch, Copy, Key, Row, microseconds
 
 MAX_RAW = 256 * 1024

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import msgspec
 
-from eventlog.events import STAMPED_FIELDS
+from contract.events import STAMPED_FIELDS
 from processor.steps.batch import Batch, Copy, Known, Row
 from processor.steps.describe import candidate_rows, describe, interaction_row
 from processor.steps.rows import Evidence

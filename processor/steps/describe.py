@@ -11,8 +11,8 @@ from typing import Any
 
 import msgspec
 
-from eventlog.envelope import CandidateText, Message
-from eventlog.events import Interaction
+from contract.envelope import CandidateText, Message
+from contract.events import Interaction
 from processor.steps.batch import Copy, Row
 from processor.steps.normalise import last_user_text, prompt_hash, text_of
 

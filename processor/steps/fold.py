@@ -12,7 +12,7 @@ from operator import attrgetter
 import msgspec
 from msgspec import UNSET
 
-from eventlog.events import FeedbackEvent, Interaction, encode
+from contract.events import FeedbackEvent, Interaction, encode
 from processor.steps.batch import Batch, Copy, Key, Known, Row
 from processor.steps.decode import fact_rank
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 
-from eventlog.forgetting import Tombstone, actor_digest, bury, names_anyone, redact
-from eventlog.ids import digest128
-from eventlog.topics import RUNS
+from contract.forgetting import Tombstone, actor_digest, bury, names_anyone, redact
+from contract.ids import digest128
+from contract.topics import RUNS
 from processor.steps.batch import Batch, Copy, Forgets, Key, Row, microseconds
 from processor.steps.decode import fact_rank
 

@@ -7,8 +7,8 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any
 
-from eventlog.envelope import Message
-from eventlog.ids import digest128
+from contract.envelope import Message
+from contract.ids import digest128
 
 _ZERO_WIDTH = re.compile("[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
-from eventlog.events import Choice, Edit, Pick, Thumb
-from eventlog.ids import derived_bytes
+from contract.events import Choice, Edit, Pick, Thumb
+from contract.ids import derived_bytes
 from processor.steps.batch import Copy, Row
 from processor.steps.describe import Candidate, Description
 from processor.steps.normalise import same_text

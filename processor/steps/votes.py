@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from eventlog.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
+from contract.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
 from processor.steps.batch import Copy, Row
 from processor.steps.describe import Description
 

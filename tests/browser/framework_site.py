@@ -16,10 +16,10 @@ from typing import Any
 
 import pytest
 
-from eventlog.control import Control
+from contract.topics import EVENTS
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
+from runtime.settings import Settings
 from tests.browser.conftest import ROOT, free_ports, is_ready
 from tests.waiting import eventually
 

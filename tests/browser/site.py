@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from eventlog.control import Control
+from contract.topics import EVENTS, REJECTED
+from control_store.control import Control
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS, REJECTED
+from runtime.settings import Settings
 from tests.browser.conftest import DIST, ROOT, free_ports, is_ready
 from tests.waiting import eventually
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from cli.backup import back_up, restore
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS
+from control_store.control import Control
 from eventlog.log import Entry, Log, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
+from runtime.settings import Settings
 
 ADAPTER = "models/demo/adapters/ad-1/adapter_model.safetensors"
 

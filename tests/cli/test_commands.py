@@ -12,11 +12,11 @@ from click.testing import CliRunner, Result
 
 from cli.home import ensure_dev_keys, find_running, owned
 from cli.main import cli
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS, RUNS
+from control_store.control import Control
 from eventlog.log import Entry, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS, RUNS
+from runtime.settings import Settings
 
 
 @pytest.fixture

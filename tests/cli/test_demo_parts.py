@@ -14,7 +14,7 @@ from cli.demo.prompts import SHIPPED, is_evaluation, load_prompts
 from cli.demo.raters import PRESETS, checked, find_rater
 from cli.demo.report import support_line, terminal_lines, write_html
 from cli.demo.turn import TurnReport
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 SHORT = "It ships today by post, and we write to you when it has left us."
 LONG, CUT = "It ships today. " * 12, "It ships today and then it will"

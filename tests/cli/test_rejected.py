@@ -14,11 +14,11 @@ from click.testing import CliRunner
 from cli.main import cli
 from collector.app import create_app
 from collector.rejected import rejected_entry
-from eventlog.errors import EventError
-from eventlog.events import decode_event, stamp
-from eventlog.ids import uuid7
+from contract.errors import EventError
+from contract.events import decode_event, stamp
+from contract.ids import uuid7
+from contract.topics import TOPICS
 from eventlog.log import Log
-from eventlog.topics import TOPICS
 from tests.console.bench import Bench, open_bench
 
 # The package's `decode` is the function; this is the module that holds it.

@@ -14,8 +14,8 @@ from click.testing import CliRunner, Result
 from cli.home import announce, ensure_dev_keys, find_running, owned
 from cli.main import cli
 from cli.up import environment
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings, load_settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings, load_settings
 
 NAMES = ("COLLECTOR", "CONSOLE", "GATEWAY", "DEMO")
 

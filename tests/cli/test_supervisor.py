@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from cli.supervisor import Program, Supervisor
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 READY = "import pathlib, sys, time; pathlib.Path({file!r}).write_text('x'); {then}"
 

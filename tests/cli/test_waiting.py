@@ -14,7 +14,7 @@ import pytest
 from cli.api import Api
 from cli.commands import training
 from cli.commands.training import follow_run, wait_for_run
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 
 class Answers:

@@ -22,11 +22,11 @@ from flask.testing import FlaskClient
 from collector.app import create_app
 from collector.deadline import Deadline
 from collector.limits import Slots
-from eventlog.control import Control
-from eventlog.ids import uuid7
+from contract.ids import uuid7
+from contract.topics import EVENTS
+from control_store.control import Control
 from eventlog.log import Log, Record, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
+from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 SHOP = "https://shop.example"

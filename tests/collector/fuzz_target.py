@@ -11,9 +11,9 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from eventlog.control import Control
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.settings import Settings
+from runtime.settings import Settings
 
 from .conftest import SHOP, interaction, thumb
 from .oracle import Door, Reply

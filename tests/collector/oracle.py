@@ -20,13 +20,13 @@ from collector.body import Batch, event_id_of, parse
 from collector.drops import report_entry
 from collector.errors import REFUSALS, Refused, not_allowed_type
 from collector.rejected import rejected_entry
-from eventlog.control import Control, Key
-from eventlog.errors import EventError
-from eventlog.events import Event, decode_event, decode_stored, encode, named_candidates, stamp
+from contract.errors import EventError
+from contract.events import Event, decode_event, decode_stored, encode, named_candidates, stamp
+from contract.signing import FindSigningKey, verify_candidate
+from contract.topics import EVENTS, REJECTED
+from control_store.control import Control, Key
 from eventlog.log import Log, Record
-from eventlog.settings import Settings
-from eventlog.signing import FindSigningKey, verify_candidate
-from eventlog.topics import EVENTS, REJECTED
+from runtime.settings import Settings
 
 DOCUMENTED = frozenset({202, 207} | {status for status, _, _ in REFUSALS} - {500})
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
+from contract.signing import sign_candidate, signing_key
+from contract.topics import REJECTED
 from eventlog.log import Entry, Position
-from eventlog.signing import sign_candidate, signing_key
-from eventlog.topics import REJECTED
 
 from .conftest import SHOP, Bench, events, interaction, thumb
 

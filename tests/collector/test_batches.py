@@ -16,9 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from eventlog.errors import EventError
-from eventlog.events import STRUCTS
-from eventlog.topics import SECRET_TYPES
+from contract.errors import EventError
+from contract.events import STRUCTS
+from contract.topics import SECRET_TYPES
 
 from .conftest import SHOP, Bench, interaction, thumb
 from .oracle import Door

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from collector.campaigns import OpenCampaigns
-from eventlog.campaigns import Campaigns, read_rule
-from eventlog.settings import Settings
+from control_store.campaigns import Campaigns, read_rule
+from runtime.settings import Settings
 
 from .conftest import SHOP, Bench, events, thumb
 

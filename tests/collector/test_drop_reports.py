@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from eventlog.ids import uuid7
-from eventlog.topics import REJECTED
+from contract.ids import uuid7
+from contract.topics import REJECTED
 
 from .conftest import Bench, events, thumb
 

@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from collector.limits import MAX_IN_FLIGHT
-from eventlog.settings import Settings
+from runtime.settings import Settings
 
 from .conftest import Process, events, thumb
 from .test_process import HEAD, metric, post

@@ -21,7 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from thumbwheel import Client
 
 from collector.deadline import Deadline
-from eventlog.topics import REJECTED
+from contract.topics import REJECTED
 
 from .conftest import Bench, Process, events, thumb
 

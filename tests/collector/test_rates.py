@@ -16,7 +16,7 @@ import pytest
 from collector import buckets as buckets_module
 from collector.buckets import WAYS, Buckets
 from collector.limits import Rates
-from eventlog.topics import EVENTS, REJECTED
+from contract.topics import EVENTS, REJECTED
 
 from .conftest import SHOP, Bench, Process, events, thumb
 from .test_process import post

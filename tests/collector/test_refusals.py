@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from collector.decode import decode_batch
 from collector.errors import REFUSALS
 from collector.limits import Rates, Slots
-from eventlog.topics import REJECTED
+from contract.topics import REJECTED
 
 from .conftest import SHOP, Bench, events, interaction, thumb
 

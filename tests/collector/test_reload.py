@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cli
-from eventlog.reloads import Reloads, read_reloads, reloads_file
+from runtime.reloads import Reloads, read_reloads, reloads_file
 
 from .conftest import Process, thumb
 from .test_process import stored_ids

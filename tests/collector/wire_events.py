@@ -13,8 +13,8 @@ from typing import Any
 from hypothesis import strategies as st
 from msgspec import inspect
 
-from eventlog.events import STAMPED_FIELDS, STRUCTS
-from eventlog.topics import SECRET_TYPES
+from contract.events import STAMPED_FIELDS, STRUCTS
+from contract.topics import SECRET_TYPES
 
 Json = st.SearchStrategy[Any]
 # What JSON can say and the store can hold; the fractions are those that every JSON library reads back alike.

@@ -12,14 +12,14 @@ from typing import Any
 from flask import Flask
 from werkzeug.serving import make_server
 
-from eventlog.control import Control
-from eventlog.events import Event
+from contract.events import Event
+from contract.topics import TOPICS
+from control_store.control import Control
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
-from eventlog.topics import TOPICS
 from processor.console import create_app
 from processor.runner import store_records
 from processor.store import Store
+from runtime.settings import Settings
 from tests.console import story
 
 PASSWORD = "correct horse"

@@ -10,10 +10,10 @@ from typing import Any
 
 import msgspec
 
-from eventlog.events import Event, decode_event, stamp
-from eventlog.ids import derived_id
+from contract.events import Event, decode_event, stamp
+from contract.ids import derived_id
+from contract.topics import REJECTED
 from eventlog.log import Log, append_all, entry_for
-from eventlog.topics import REJECTED
 from processor.packaging import build_dataset
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from eventlog.campaigns import Campaigns
-from eventlog.events import decode_event, stamp
-from eventlog.ids import uuid7
+from contract.events import decode_event, stamp
+from contract.ids import uuid7
+from control_store.campaigns import Campaigns
 from processor.campaign_answers import AnswerCounter
 from tests.console.bench import Bench
 

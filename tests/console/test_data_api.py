@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from eventlog.ids import derived_id
+from contract.ids import derived_id
 from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, asked, event, fact, picked, trial
 

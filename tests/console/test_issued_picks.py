@@ -11,9 +11,9 @@ import msgspec
 import pytest
 
 from collector.app import create_app
-from eventlog.control import CreatedKey
-from eventlog.ids import uuid7
-from eventlog.signing import sign_candidate, signing_key
+from contract.ids import uuid7
+from contract.signing import sign_candidate, signing_key
+from control_store.control import CreatedKey
 from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, SAMPLING, asked, fact
 

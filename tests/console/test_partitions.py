@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 
-from eventlog.topics import EVENTS
+from contract.topics import EVENTS
 from processor.console import create_app
 from processor.freshness import Freshness
 from tests.console.bench import PASSWORD, Bench

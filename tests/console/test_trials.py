@@ -7,8 +7,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventlog.events import Event
-from eventlog.forgetting import actor_digest
+from contract.events import Event
+from contract.forgetting import actor_digest
 from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, asked, event, fact, picked, tell, trial
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from eventlog.control import Control
-from eventlog.settings import load_settings
+from control_store.control import Control
+from runtime.settings import load_settings
 
 yaml = pytest.importorskip("yaml")
 REPOSITORY = Path(__file__).parents[2]

@@ -16,12 +16,12 @@ from typing import Any
 import pytest
 
 from collector.app import create_app as create_collector
-from eventlog.control import Control
-from eventlog.keys import KINDS
+from control_store.control import Control
+from control_store.keys import KINDS
 from eventlog.log import open_log
-from eventlog.settings import Settings, load_settings
 from processor.console import create_app as create_console
 from processor.store import Store
+from runtime.settings import Settings, load_settings
 from trainer.serving.aliases import Models
 from trainer.serving.gateway import create_app as create_gateway
 from trainer.serving.upstream import Upstream

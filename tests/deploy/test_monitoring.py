@@ -14,9 +14,9 @@ import pytest
 
 from collector.errors import REFUSALS
 from collector.requests import ROUTES
-from eventlog.settings import Settings
-from eventlog.topics import TOPICS
+from contract.topics import TOPICS
 from processor.tables import COLUMNS
+from runtime.settings import Settings
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parents[2]

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from cli.api import Api
-from eventlog.control import Control
-from eventlog.settings import Settings
+from control_store.control import Control
+from runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -15,15 +15,15 @@ import sqlalchemy as sa
 from flask import Flask
 
 from collector.app import create_app as create_collector
-from eventlog import control as control_module
-from eventlog.campaigns import Campaigns, read_rule
-from eventlog.control import Control
-from eventlog.errors import SettingsError, ThumbwheelError
-from eventlog.ids import uuid7
+from contract.errors import SettingsError, ThumbwheelError
+from contract.ids import uuid7
+from control_store import control as control_module
+from control_store.campaigns import Campaigns, read_rule
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.settings import Settings
 from processor.console import create_app as create_console
 from processor.store import Store
+from runtime.settings import Settings
 from tests.postgresql import PostgreSQL
 from trainer.serving.aliases import Models
 from trainer.serving.gateway import create_app as create_gateway
@@ -127,7 +127,7 @@ def test_a_store_that_hangs_delays_a_request_once_and_no_more(
 
 def test_several_processes_make_the_tables_of_an_empty_store_at_once(control_url: str) -> None:
     program = (
-        "import sys; from eventlog.control import Control; from eventlog.campaigns import Campaigns;"
+        "import sys; from control_store.control import Control; from control_store.campaigns import Campaigns;"
         "sys.stdin.readline(); control = Control.open(sys.argv[1]);"
         "control.create_key('shop', 'secret'); print(len(Campaigns(control.engine).listed('shop')))"
     )

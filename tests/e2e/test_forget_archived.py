@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
+from contract.topics import EVENTS, REJECTED, RUNS
 from eventlog.kafka_client import Cluster
 from eventlog.log import open_log
-from eventlog.topics import EVENTS, REJECTED, RUNS
 from processor.replay import replay, store_path
 from processor.store import Store
 from tests.e2e.home import Home, Others, asked, holds, picked, said, until

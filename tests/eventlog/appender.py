@@ -10,8 +10,8 @@ from __future__ import annotations
 import sys
 import time
 
+from contract.topics import EVENTS
 from eventlog.log import Entry, open_log
-from eventlog.topics import EVENTS
 
 
 def main(url: str, name: str, count: str, pause_s: str = "0") -> None:

@@ -15,11 +15,11 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from eventlog import control as control_module
-from eventlog.control import Control
-from eventlog.control_engine import ControlUnavailable
-from eventlog.errors import SettingsError, ThumbwheelError
-from eventlog.signing import sign_candidate, signing_key, verify_candidate
+from contract.errors import SettingsError, ThumbwheelError
+from contract.signing import sign_candidate, signing_key, verify_candidate
+from control_store import control as control_module
+from control_store.control import Control
+from control_store.engine import ControlUnavailable
 
 
 @pytest.fixture

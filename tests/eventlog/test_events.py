@@ -11,11 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog import schema
-from eventlog.errors import EventError
-from eventlog.events import STRUCTS, Pick, decode_event, decode_stored, encode, named_candidates, stamp
-from eventlog.ids import derived_id, is_wire_id, key128, uuid7
-from eventlog.topics import EVENTS, RUNS, topic_for
+from contract import schema
+from contract.errors import EventError
+from contract.events import STRUCTS, Pick, decode_event, decode_stored, encode, named_candidates, stamp
+from contract.ids import derived_id, is_wire_id, key128, uuid7
+from contract.topics import EVENTS, RUNS, topic_for
 
 
 def pick(**changes: Any) -> dict[str, Any]:
@@ -155,4 +155,4 @@ def test_ids() -> None:
 
 
 def test_the_committed_schema_is_what_the_structs_say() -> None:
-    assert schema.PATH.read_bytes() == schema.rendered(), "run: python -m eventlog.schema"
+    assert schema.PATH.read_bytes() == schema.rendered(), "run: python -m contract.schema"

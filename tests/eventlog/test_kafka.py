@@ -15,12 +15,12 @@ from kafka import TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType
 from kafka.errors import KafkaTimeoutError
 
+from contract.errors import LogUnavailable, SettingsError
+from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
 from eventlog import kafka_client, kafka_sender
-from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_client import Cluster
 from eventlog.log import Entry, Position
-from eventlog.topics import EVENTS, REJECTED, RUNS, TOPICS
 from tests.eventlog.test_log import entries, read, starts
 from tests.eventlog.writers import Writers
 from tests.kafka_broker import Broker, apache_kafka, free_port

@@ -16,8 +16,8 @@ from urllib.parse import quote
 import pytest
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
+from contract.errors import LogUnavailable, SettingsError
 from eventlog import kafka_client
-from eventlog.errors import LogUnavailable, SettingsError
 from eventlog.kafka_client import Cluster
 from eventlog.kafka_connect import quiet
 from eventlog.log import open_log

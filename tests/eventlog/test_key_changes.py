@@ -12,12 +12,12 @@ from typing import NoReturn
 import pytest
 import sqlalchemy as sa
 
-from eventlog import control as control_module
-from eventlog import key_store
-from eventlog import signing as signing_module
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
-from eventlog.signing import sign_candidate, signing_key, verify_candidate
+from contract import signing as signing_module
+from contract.errors import ThumbwheelError
+from contract.signing import sign_candidate, signing_key, verify_candidate
+from control_store import control as control_module
+from control_store import key_store
+from control_store.control import Control
 
 DAY = timedelta(days=1)
 

@@ -17,9 +17,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventlog.errors import LogUnavailable, SettingsError, ThumbwheelError
+from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
+from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
 from eventlog.log import Entry, Log, Position, Record, open_log
-from eventlog.topics import EVENTS, REJECTED, RUNS, TOPICS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -151,7 +151,7 @@ def test_a_waiting_reader_has_a_record_of_another_process_within_100_ms(log: Log
 WAIT = """
 import sys, time
 from eventlog.log import open_log
-from eventlog.topics import EVENTS
+from contract.topics import EVENTS
 log = open_log(sys.argv[1])
 reader = log.reader({(EVENTS, partition): 0 for partition in range(3)})
 reader.poll(wait_s=1.0)

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
-from eventlog.logs import JsonLines, for_a_person
+from contract.errors import ThumbwheelError
+from runtime.logs import JsonLines, for_a_person
 
 SERVICES = ("collector", "processor", "trainer", "trainer.serving")
 
@@ -71,7 +71,7 @@ def test_every_service_logs_in_this_form(module: str) -> None:
 
 def test_warnings_of_libraries_are_lines_too() -> None:
     program = (
-        "import warnings; from eventlog.logs import configure_logging; configure_logging('t'); warnings.warn('old')"
+        "import warnings; from runtime.logs import configure_logging; configure_logging('t'); warnings.warn('old')"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
     assert "old" in json.loads(done.stderr)["message"]

@@ -21,14 +21,14 @@ from kafka.coordinator.heartbeat import Heartbeat
 from kafka.net.selector import NetworkSelector
 from kafka.structs import ConsumerGroupMetadata
 
+from contract.errors import SettingsError
+from contract.topics import EVENTS
 from eventlog import kafka_group
-from eventlog.errors import SettingsError
 from eventlog.kafka import KafkaLog
 from eventlog.kafka_client import Cluster
 from eventlog.kafka_group import GROUP, GroupMember
 from eventlog.log import open_log
 from eventlog.membership import Assignment
-from eventlog.topics import EVENTS
 from processor.archive import with_archive
 from tests.eventlog.owners import Owner, Process
 from tests.kafka_broker import Broker, apache_kafka

@@ -12,10 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.envelope import Actor
-from eventlog.errors import EventError
-from eventlog.events import Event, Interaction, Pick, decode_stored
-from eventlog.quick import ids_in, twin, well_spelled
+from contract.envelope import Actor
+from contract.errors import EventError
+from contract.events import Event, Interaction, Pick, decode_stored
+from contract.fast_decoding import ids_in, twin, well_spelled
 
 BASE = {"event_id": "e", "occurred_at": "2026-01-31T12:00:00Z", "actor": {"id": "a"}, "conversation_id": "c"}
 REPLIES = [{"candidate_id": "x", "content": "yes"}, {"candidate_id": "y", "content": None}]

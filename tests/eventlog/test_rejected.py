@@ -10,15 +10,15 @@ import msgspec
 import pytest
 
 from collector.rejected import rejected_entry
-from eventlog.control import Control
-from eventlog.errors import EventError, ThumbwheelError
-from eventlog.events import Thumb, decode_event, encode, stamp
-from eventlog.ids import uuid7
-from eventlog.keys import Key
+from contract.errors import EventError, ThumbwheelError
+from contract.events import Thumb, decode_event, encode, stamp
+from contract.ids import uuid7
+from contract.signing import sign_candidate, signing_key
+from contract.topics import EVENTS, REJECTED, RUNS
+from control_store.control import Control
+from control_store.keys import Key
 from eventlog.log import Entry, Log, append_all, entry_for
 from eventlog.rejected import Place, read_record, read_records, read_rejected, revive
-from eventlog.signing import sign_candidate, signing_key
-from eventlog.topics import EVENTS, REJECTED, RUNS
 
 RECEIVED = datetime(2026, 1, 31, 12, 0, 5, tzinfo=UTC)
 WHY = EventError("unknown_type", "Unknown event type 'thumb'.")

@@ -16,17 +16,17 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.errors import SettingsError
-from eventlog.serve import check_port
-from eventlog.settings import Bind
+from contract.errors import SettingsError
+from runtime.serve import check_port
+from runtime.settings import Bind
 
 pytest.importorskip("granian")
 REPOSITORY = Path(__file__).parents[2]
 SERVICE = """
 import os, sys, time
 from functools import partial
-from eventlog.serve import at_worker_exit, serve
-from eventlog.settings import Bind
+from runtime.serve import at_worker_exit, serve
+from runtime.settings import Bind
 
 def make(folder):
     open(f"{folder}/worker-{os.getpid()}", "w").close()

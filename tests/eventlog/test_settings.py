@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.errors import SettingsError
-from eventlog.settings import (
+from contract.errors import SettingsError
+from runtime.settings import (
     Bind,
     Settings,
     check_processor,

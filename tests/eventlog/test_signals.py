@@ -8,11 +8,11 @@ import sys
 import threading
 import time
 
-from eventlog.signals import Flag
+from runtime.signals import Flag
 
 WAITS_WITHOUT_END = """
 import signal, threading, time
-from eventlog.signals import wake_main_thread
+from runtime.signals import wake_main_thread
 
 done = threading.Event()
 signal.signal(signal.SIGTERM, lambda *_: done.set())

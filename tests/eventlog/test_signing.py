@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eventlog.ids import is_wire_id
-from eventlog.signing import sign_candidate, signing_key, verify_candidate
+from contract.ids import is_wire_id
+from contract.signing import sign_candidate, signing_key, verify_candidate
 
 KEY = signing_key("tw_sec_test")
 ids = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E), min_size=1, max_size=128)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable, SettingsError
+from contract.topics import EVENTS, REJECTED
 from eventlog.log import Entry, Log, Record, open_log
 from eventlog.spool import SpooledLog, claim, open_spooled
 from eventlog.sqlite import SqliteLog
-from eventlog.topics import EVENTS, REJECTED
 from tests.waiting import eventually
 
 

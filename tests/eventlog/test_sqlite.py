@@ -16,11 +16,11 @@ from pathlib import Path
 import apsw
 import pytest
 
-from eventlog.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable, SettingsError
+from contract.topics import EVENTS, REJECTED
 from eventlog.log import Entry, Record, open_log
 from eventlog.pipes import SUFFIX, Pipe, poke_all
 from eventlog.sqlite import SqliteLog, check_sqlite_version
-from eventlog.topics import EVENTS, REJECTED
 from tests.eventlog.test_log import REPOSITORY, appender, entries, read
 from tests.waiting import eventually
 
@@ -72,9 +72,9 @@ def test_a_writer_stopped_in_its_turn_delays_others_and_loses_nothing(log: Sqlit
 
 FULL_DISK = """
 import os, resource, signal, sys
-from eventlog.errors import LogUnavailable
+from contract.errors import LogUnavailable
 from eventlog.log import Entry, open_log
-from eventlog.topics import EVENTS
+from contract.topics import EVENTS
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 log = open_log(sys.argv[1])

@@ -5,9 +5,9 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+from contract.topics import EVENTS
 from eventlog.log import Entry
 from eventlog.sqlite import CHECKPOINT_PAGES, SqliteLog
-from eventlog.topics import EVENTS
 from tests.eventlog.test_log import appender, entries, read
 from tests.waiting import eventually
 

@@ -9,11 +9,11 @@ from pathlib import Path
 import apsw
 import pytest
 
+from contract.errors import LogUnavailable
+from contract.topics import EVENTS
 from eventlog import sqlite_eraser
-from eventlog.errors import LogUnavailable
 from eventlog.log import Entry, Record
 from eventlog.sqlite import SqliteLog
-from eventlog.topics import EVENTS
 
 SECRET = b"the words of one person"
 SIZES = (30, 300, 3000, 30_000)

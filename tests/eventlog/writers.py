@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+from contract.topics import EVENTS
 from eventlog.log import Entry, Log
-from eventlog.topics import EVENTS
 
 
 class Writers:

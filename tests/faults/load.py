@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from eventlog.ids import uuid7
+from contract.ids import uuid7
 from tests.faults.ledger import Ledger
 
 BATCH = 100

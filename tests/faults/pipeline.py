@@ -14,10 +14,10 @@ from pathlib import Path
 import duckdb
 
 from cli.api import Api
-from eventlog.control import Control
+from contract.topics import EVENTS
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
+from runtime.settings import Settings
 from tests.collector.conftest import Process
 from tests.collector.conftest import wait_ready as wait_collector
 from tests.collector.test_process import metric

@@ -16,12 +16,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from eventlog.control import Control
+from contract.topics import EVENTS
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
 from processor.replay import replay, store_path
 from processor.store import Store
+from runtime.settings import Settings
 from tests.faults.conftest import MOST_RATE
 from tests.faults.counts import tell
 from tests.faults.ledger import Ledger, Verdict

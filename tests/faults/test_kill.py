@@ -16,7 +16,7 @@ import pytest
 import thumbwheel
 
 from cli.api import Api
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from tests.faults.counts import tell
 from tests.stack import Up, running
 

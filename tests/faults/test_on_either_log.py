@@ -11,8 +11,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from contract.topics import EVENTS as TOPIC
 from eventlog.log import Entry, open_log
-from eventlog.topics import EVENTS as TOPIC
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.kill_points import wait_for_ends
 from tests.faults.on_kafka import partitions

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.topics import EVENTS as TOPIC
+from contract.topics import EVENTS as TOPIC
 from processor.replay import replay
 from tests.faults.conftest import EVENTS
 from tests.faults.kill_points import wait_for_ends

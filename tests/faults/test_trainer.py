@@ -17,8 +17,8 @@ import pytest
 from safetensors import safe_open
 
 from cli.api import Api
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.control import Control
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.counts import tell
 from tests.faults.kill_points import TRAINER_POINTS

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from eventlog.events import Event
+from contract.events import Event
+from contract.topics import TOPICS
 from eventlog.log import Record
-from eventlog.topics import TOPICS
 from processor.runner import store_records
 from processor.store import Store
 from tests.processor.samples import records

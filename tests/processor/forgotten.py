@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from eventlog.envelope import Actor
-from eventlog.events import Event
-from eventlog.forgetting import actor_digest
+from contract.envelope import Actor
+from contract.events import Event
+from contract.forgetting import actor_digest
 from tests.processor.samples import event, moment
 
 DAY = 86_400.0

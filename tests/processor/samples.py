@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from eventlog.events import Event, decode_event, stamp
+from contract.events import Event, decode_event, stamp
 from eventlog.log import Log, Record, append_all, entry_for
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventlog.events import encode
+from contract.events import encode
+from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record
-from eventlog.topics import EVENTS, TOPICS
 from processor.ahead import Ahead
 from processor.digest import table_digests
 from processor.runner import store_records

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventlog.control import Control
+from contract.topics import EVENTS
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
 from processor.runner import store_records
 from processor.store import Store
+from runtime.settings import Settings
 from tests.collector.oracle import Door
 from tests.collector.wire_events import batch_of, damaged, events
 

@@ -11,15 +11,15 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cli
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS, RUNS
 from eventlog.log import Log, Record, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS, RUNS
 from processor.archive import Archive, ArchivedLog
 from processor.archiving import DAY_MS, ArchiveReport, archive_log
 from processor.digest import table_digests
 from processor.replay import rebuild
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.forgotten import DAY, by, forget
 from tests.processor.samples import append, event, interaction, pick
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.topics import EVENTS
+from contract.topics import EVENTS
 from processor import checkpoints
 from processor.checkpoints import FILE_SHARE, LEAST, MEMORY_SHARE, MOST, STEP, checkpoint_at
 from processor.store import Store

@@ -12,15 +12,15 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import RUNS
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
-from eventlog.topics import RUNS
 from processor.packaging import build_dataset, dataset_folder, diff_datasets, show_dataset
 from processor.packaging.caps import thin
 from processor.packaging.rows import select_rows
 from processor.packaging.splits import check_leaks
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.samples import event, interaction, pick
 
 Put = Callable[..., None]

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
 from processor.digest import table_digests
 from processor.erasing import Eraser, merged
 from processor.replay import open_store, replay
 from processor.runner import store_records
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.forgotten import DAY, by, forget
 from tests.processor.samples import append, interaction, pick
 

@@ -14,16 +14,16 @@ import apsw
 import pytest
 
 from collector.rejected import rejected_entry
-from eventlog.errors import EventError
-from eventlog.keys import Key
+from contract.errors import EventError
+from contract.topics import EVENTS, REJECTED, TOPICS
+from control_store.keys import Key
 from eventlog.log import Log, StoredLog, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS, REJECTED, TOPICS
 from processor.digest import table_digests
 from processor.expiry import Expiry
 from processor.replay import open_store, replay
 from processor.runner import store_records
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick
 
 DAY_MS = 24 * 3600 * 1000

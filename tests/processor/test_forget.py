@@ -13,11 +13,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventlog.envelope import Actor
-from eventlog.events import Event
-from eventlog.forgetting import actor_digest, tombstone_of
+from contract.envelope import Actor
+from contract.events import Event
+from contract.forgetting import actor_digest, tombstone_of
+from contract.topics import EVENTS, REJECTED, TOPICS
 from eventlog.log import Record
-from eventlog.topics import EVENTS, REJECTED, TOPICS
 from processor.digest import QUERIES, table_digests
 from processor.runner import store_records
 from processor.steps import decode

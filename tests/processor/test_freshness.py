@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from eventlog.topics import EVENTS, RUNS
+from contract.topics import EVENTS, RUNS
 from processor.freshness import Freshness
 
 

@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
 from processor.exporters import export_dataset
 from processor.importers import import_file
 from processor.packaging import build_dataset, dataset_folder
 from processor.replay import open_store
 from processor.runner import Runner
 from processor.store import Store
+from runtime.settings import Settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is it?"}]

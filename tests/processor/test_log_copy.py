@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS
 from eventlog.copying import copy_log
-from eventlog.errors import ThumbwheelError
 from eventlog.kafka import KafkaLog
 from eventlog.log import Entry, Log, open_log
-from eventlog.topics import EVENTS
 from processor.digest import table_digests
 from processor.replay import rebuild
 from processor.store import Store

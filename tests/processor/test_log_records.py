@@ -11,9 +11,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from eventlog.events import encode
+from contract.events import encode
+from contract.topics import EVENTS, REJECTED
 from eventlog.log import Record
-from eventlog.topics import EVENTS, REJECTED
 from processor.runner import store_records
 from processor.store import Fenced, Store, StoreError
 from tests.processor.samples import event, event_id, interaction, moment, pick, records

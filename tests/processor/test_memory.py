@@ -10,10 +10,9 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from eventlog.events import Event
+from contract.events import Event
+from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record, open_log
-from eventlog.settings import LEAST_PROCESSOR_MEMORY, Settings
-from eventlog.topics import EVENTS, TOPICS
 from processor import runner
 from processor.digest import table_digests
 from processor.memory import Available, available, tables_memory
@@ -21,6 +20,7 @@ from processor.replay import open_store
 from processor.runner import store_records
 from processor.steps.batch import Batch
 from processor.store import Position, Store, StoreError, StoreFatal, StoreMemory, _commit
+from runtime.settings import LEAST_PROCESSOR_MEMORY, Settings
 from tests.processor.samples import interaction, pick, records
 
 MIB = 2**20

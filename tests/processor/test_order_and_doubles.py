@@ -10,8 +10,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from eventlog.events import Event
-from eventlog.topics import TOPICS
+from contract.events import Event
+from contract.topics import TOPICS
 from processor.digest import table_digests
 from processor.runner import store_records
 from processor.store import Store

@@ -13,11 +13,11 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from eventlog.errors import SettingsError
-from eventlog.events import Event
-from eventlog.forgetting import Tombstone, actor_digest, bury
+from contract.errors import SettingsError
+from contract.events import Event
+from contract.forgetting import Tombstone, actor_digest, bury
+from contract.topics import EVENTS, REJECTED, RUNS, partition_of
 from eventlog.log import Record, entry_for
-from eventlog.topics import EVENTS, REJECTED, RUNS, partition_of
 from processor.digest import table_digests
 from processor.duplicates import Stage, mark_prompts
 from processor.embedder import Embedder, find_embedder

@@ -17,11 +17,11 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.events import Event
+from contract.events import Event
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
 from processor.replay import replay, store_path
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,16 +13,16 @@ from typing import Any
 
 import pytest
 
-from eventlog.errors import EventError
-from eventlog.events import STRUCTS, decode_stored, encode
+from contract.errors import EventError
+from contract.events import STRUCTS, decode_stored, encode
+from contract.topics import TOPICS
 from eventlog.log import Entry, Log, Record, open_log
-from eventlog.settings import Settings
-from eventlog.topics import TOPICS
 from processor import store as storing
 from processor.digest import QUERIES, table_digests
 from processor.replay import open_store, rebuild, store_path, wanted_meta
 from processor.runner import store_records
 from processor.store import Store
+from runtime.settings import Settings
 
 # Made once by each release's own code (releases/make.py), and never again.
 RELEASES = sorted((Path(__file__).parent / "releases").glob("schema-*"))

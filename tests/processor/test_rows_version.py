@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from eventlog import ids
+from contract import ids
+from contract.topics import TOPICS
 from eventlog.log import Log, Record, open_log
-from eventlog.settings import Settings
-from eventlog.topics import TOPICS
 from processor import replay, rows_version
 from processor.digest import table_digests
 from processor.replay import open_store, store_path
 from processor.runner import store_records
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick
 
 LOG = Path(__file__).parent / "golden_rows" / "log.jsonl"

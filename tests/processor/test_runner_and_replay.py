@@ -9,15 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from contract.topics import EVENTS
 from eventlog.log import Entry, Log, Record, open_log
-from eventlog.settings import Settings
-from eventlog.topics import EVENTS
 from processor.digest import table_digests
 from processor.replay import open_store, replay, store_path
 from processor.runner import Runner, store_records
 from processor.steps.batch import Batch
 from processor.store import Store
+from runtime.settings import Settings
 from tests.processor.samples import append, event, interaction, pick
 
 

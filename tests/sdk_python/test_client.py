@@ -21,8 +21,8 @@ from thumbwheel import Client, Problem, Result
 from thumbwheel.sender import backoff
 from thumbwheel.transport import retry_after
 
-from eventlog.events import decode_event
-from eventlog.signing import signing_key, verify_candidate
+from contract.events import decode_event
+from contract.signing import signing_key, verify_candidate
 from tests.waiting import eventually
 
 from .stub import KEY, Answer, Stub

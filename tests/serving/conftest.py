@@ -14,10 +14,10 @@ import torch
 from peft import LoraConfig, get_peft_model
 from werkzeug.serving import make_server
 
-from eventlog.control import Control, CreatedKey
-from eventlog.events import Interaction, decode_stored
+from contract.events import Interaction, decode_stored
+from contract.topics import EVENTS
+from control_store.control import Control, CreatedKey
 from eventlog.log import Log, open_log
-from eventlog.topics import EVENTS
 from tests.trainer import tiny
 from trainer.base_model import load_model
 from trainer.serving.aliases import Models

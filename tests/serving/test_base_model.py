@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from tests.trainer import tiny
 from trainer import base_model
 from trainer.base_model import ensure_base_model, load_model, load_tokenizer

@@ -13,10 +13,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from eventlog.errors import LogUnavailable
-from eventlog.events import Interaction
+from contract.errors import LogUnavailable
+from contract.events import Interaction
+from contract.signing import verify_candidate
 from eventlog.log import Entry, Log, Position, open_log
-from eventlog.signing import verify_candidate
 from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, Gateway, serve
 from trainer.serving.blind import normalised
 from trainer.serving.engine import Engine

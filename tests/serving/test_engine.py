@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, save_adapter
 from tests.trainer import tiny
 from trainer.serving.adapters import MAX_LOADED

@@ -9,7 +9,7 @@ import httpx2 as httpx
 import openai
 import pytest
 
-from eventlog.signing import verify_candidate
+from contract.signing import verify_candidate
 from tests.serving.conftest import CHALLENGER, CHAMPION, Gateway
 
 ASK = [{"role": "user", "content": "where is my parcel"}]

@@ -12,7 +12,7 @@ from pathlib import Path
 import openai
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from eventlog.log import open_log
 from tests.serving.conftest import CHALLENGER, CHAMPION, Gateway, serve
 from tests.serving.test_candidates import post

@@ -13,12 +13,12 @@ from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
-from eventlog.envelope import Actor
-from eventlog.events import decode_stored, stamp
-from eventlog.facts import RequestPromote, RequestRollBack, RequestTrain
-from eventlog.ids import uuid7
+from contract.envelope import Actor
+from contract.events import decode_stored, stamp
+from contract.facts import RequestPromote, RequestRollBack, RequestTrain
+from contract.ids import uuid7
+from contract.topics import RUNS
 from eventlog.log import Log, append_all
-from eventlog.topics import RUNS
 
 KEY = "tw_svc_test"
 WISHES = {"train": RequestTrain, "promote": RequestPromote, "roll_back": RequestRollBack}

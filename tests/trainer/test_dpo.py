@@ -14,7 +14,7 @@ from safetensors import safe_open
 from trl import DPOConfig, DPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from tests.trainer import tiny
 from tests.trainer.conftest import loaded
 from trainer import adapter, dpo, kto, sft

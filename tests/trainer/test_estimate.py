@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer import gate
 from trainer.estimate import cards, estimate, finer_gib, parse_size, picks_to_decide, rule_gib
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.kto import HIGHEST_RATIO, arrange, balance
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
-from eventlog.settings import Settings
+from contract.errors import ThumbwheelError
+from runtime.settings import Settings
 from tests.serving.conftest import CHAMPION, save_adapter
 from trainer import guards
 from trainer.generation import Sampling

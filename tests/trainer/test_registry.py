@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer import registry
 from trainer.adapter import WEIGHTS
 from trainer.registry import Aliases, Registry

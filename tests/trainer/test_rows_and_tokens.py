@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from tests.trainer import tiny
 from tests.trainer.conftest import loaded
 from trainer.rows import open_dataset, sample_by_weight, spread

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from tests.trainer import tiny
 from trainer import guards, recipes, run
 from trainer.generation import Sampling

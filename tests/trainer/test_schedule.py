@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from eventlog.log import Log, open_log
-from eventlog.settings import Settings
+from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
 from trainer import jobs
 from trainer.data_api import DataApi

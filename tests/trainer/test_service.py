@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.control import Control
+from control_store.control import Control
 from eventlog.log import Log, open_log
 from tests.stack import link_base
 from tests.trainer import tiny

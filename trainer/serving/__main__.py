@@ -18,12 +18,12 @@ os.environ.setdefault("TQDM_DISABLE", "1")
 
 from flask import Flask
 
-from eventlog.control import Control
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.control import Control
 from eventlog.log import open_log
-from eventlog.logs import configure_logging
-from eventlog.serve import at_worker_exit, check_port, serve
-from eventlog.settings import Settings, load_settings
+from runtime.logs import configure_logging
+from runtime.serve import at_worker_exit, check_port, serve
+from runtime.settings import Settings, load_settings
 from trainer.serving.aliases import Models
 from trainer.serving.gateway import create_app
 from trainer.serving.replies import Generator

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 BASE = "base"
 _ADAPTER_ID = re.compile(r"ad-[0-9a-f]{12}\Z")

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from dataclasses import dataclass, replace
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.serving.aliases import Aliases, Models
 from trainer.serving.replies import Generation, Generator, Reply, Sampling
 from trainer.serving.wire import CandidatesRequest, Compare, for_template

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.serving.interactions import Interactions, candidate, interaction_event
 from trainer.serving.replies import Generation, Generator, Reply
 from trainer.serving.wire import ChatRequest, for_template, openai_error

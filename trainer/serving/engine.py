@@ -18,7 +18,7 @@ from typing import Any
 
 import torch
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.base_model import load_model, load_tokenizer
 from trainer.hardware import find_hardware
 from trainer.serving.adapters import Adapters

@@ -14,12 +14,12 @@ from flask import Flask, Response, request
 from prometheus_client import Counter, generate_latest
 from werkzeug.exceptions import HTTPException
 
-from eventlog.control import Control, Key
-from eventlog.errors import LogUnavailable, ThumbwheelError
-from eventlog.events import Trial
-from eventlog.ids import uuid7
+from contract.errors import LogUnavailable, ThumbwheelError
+from contract.events import Trial
+from contract.ids import uuid7
+from contract.signing import sign_candidate
+from control_store.control import Control, Key
 from eventlog.log import Log
-from eventlog.signing import sign_candidate
 from trainer.serving import blind, chat
 from trainer.serving.aliases import Models
 from trainer.serving.interactions import Interactions, candidate, interaction_event

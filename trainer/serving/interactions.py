@@ -10,11 +10,11 @@ from typing import Any
 import msgspec
 from prometheus_client import Counter
 
-from eventlog.checks import MAX_EVENT_BYTES
-from eventlog.envelope import Actor, CandidateText, Message
-from eventlog.errors import LogUnavailable
-from eventlog.events import Interaction, Trial, encode, stamp
-from eventlog.ids import uuid7
+from contract.checks import MAX_EVENT_BYTES
+from contract.envelope import Actor, CandidateText, Message
+from contract.errors import LogUnavailable
+from contract.events import Interaction, Trial, encode, stamp
+from contract.ids import uuid7
 from eventlog.log import Log, append_events
 from trainer.serving.replies import Reply
 from trainer.serving.wire import Draw, ThumbwheelPart, WireMessage

@@ -14,7 +14,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 from trainer.serving.replies import Generation, Reply
 
 CONNECT_SECONDS = 10

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta, Struct
 
-from eventlog.checks import MAX_CONTEXT_BYTES, check_storable, split_path
-from eventlog.envelope import Actor, Label, WireId
-from eventlog.errors import EventError, ThumbwheelError
+from contract.checks import MAX_CONTEXT_BYTES, check_storable, split_path
+from contract.envelope import Actor, Label, WireId
+from contract.errors import EventError, ThumbwheelError
 from trainer.serving.replies import Sampling
 
 MAX_BODY_BYTES = 4 * 1024 * 1024

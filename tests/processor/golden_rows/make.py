@@ -12,7 +12,7 @@ import base64
 import json
 from pathlib import Path
 
-from eventlog.events import Event
+from contract.events import Event
 from eventlog.log import Entry, entry_for
 from tests.processor.releases.make import entries
 from tests.processor.samples import event, interaction, pick

@@ -19,9 +19,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from eventlog.events import STRUCTS, decode_event, stamp
+from contract.events import STRUCTS, decode_event, stamp
+from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
 from eventlog.log import Entry, Record, entry_for
-from eventlog.topics import EVENTS, REJECTED, RUNS, TOPICS
 from processor.replay import wanted_meta
 from processor.runner import store_records
 from processor.store import Store

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from eventlog.errors import EventError
+from contract.errors import EventError
 
 MAX_EVENT_BYTES = 256 * 1024
 MAX_CONTEXT_BYTES = 2048

@@ -15,7 +15,7 @@ import traceback
 from datetime import UTC, datetime
 from typing import Any
 
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
 
 _FRAMES = 12
 

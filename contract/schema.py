@@ -1,7 +1,7 @@
 """JSON Schema of every event, generated from the Structs.
 
-python -m eventlog.schema            # write sdk/schema/events.v1.json
-python -m eventlog.schema --check    # exit 1 when that file is stale
+python -m contract.schema            # write sdk/schema/events.v1.json
+python -m contract.schema --check    # exit 1 when that file is stale
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from typing import Any
 
 import msgspec
 
-from eventlog.events import STAMPED_FIELDS, STRUCTS
-from eventlog.meanings import meaning
+from contract.events import STAMPED_FIELDS, STRUCTS
+from contract.meanings import meaning
 
 PATH = Path(__file__).resolve().parent.parent / "sdk" / "schema" / "events.v1.json"
 

@@ -20,14 +20,14 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eventlog.reloads import Reloads, hold, tell
-from eventlog.settings import Bind
-from eventlog.signals import Flag
+from runtime.reloads import Reloads, hold, tell
+from runtime.settings import Bind
+from runtime.signals import Flag
 
 if TYPE_CHECKING:
     from granian import Granian
 else:
-    # Whoever only reads the log does without granian: `eventlog.serve` puts it behind this class.
+    # Whoever only reads the log does without granian: `runtime.serve` puts it behind this class.
     Granian = object
 
 START_SECONDS = 60.0

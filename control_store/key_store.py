@@ -13,9 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from eventlog.errors import ThumbwheelError
-from eventlog.keys import EVERY_PROJECT, KINDS, Key
-from eventlog.signing import signing_key
+from contract.errors import ThumbwheelError
+from contract.signing import signing_key
+from control_store.keys import EVERY_PROJECT, KINDS, Key
 
 metadata = sa.MetaData()
 _keys = sa.Table(

@@ -18,11 +18,11 @@ from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
-from eventlog import key_store
-from eventlog.control_engine import control_away, make_tables, open_engine
-from eventlog.errors import ThumbwheelError
-from eventlog.key_store import CreatedKey, KeyChange, digest
-from eventlog.keys import EVERY_PROJECT, KINDS, Key, KeysFile
+from contract.errors import ThumbwheelError
+from control_store import key_store
+from control_store.engine import control_away, make_tables, open_engine
+from control_store.key_store import CreatedKey, KeyChange, digest
+from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 
 __all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "User", "hash_password"]
 
@@ -111,7 +111,7 @@ class Control:
 
     @property
     def engine(self) -> sa.Engine:
-        """Return the store's engine, for the other things kept there (`eventlog.campaigns`)."""
+        """Return the store's engine, for the other things kept there (`control_store.campaigns`)."""
         return self._engine
 
     # -- keys

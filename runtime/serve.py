@@ -20,10 +20,10 @@ from multiprocessing import util
 from pathlib import Path
 from typing import Any
 
-from eventlog.errors import SettingsError
-from eventlog.settings import Bind
-from eventlog.signals import wake_main_thread
-from eventlog.workers import KeepsSockets
+from contract.errors import SettingsError
+from runtime.settings import Bind
+from runtime.signals import wake_main_thread
+from runtime.workers import KeepsSockets
 
 PR_SET_PDEATHSIG = 1
 # A worker's connections: the server counts idle ones too (its `backpressure`), and browsers keep theirs for a while.
@@ -96,7 +96,7 @@ def serve(
 
     `threads` is how many requests a worker handles at once; the other connections, up to CONNECTIONS, have at most one
     request waiting each, and more wait in the backlog. Requests in flight at SIGTERM are answered first. With `reloads`
-    SIGHUP replaces the workers while requests are served (`eventlog.workers`), and that file says how it went.
+    SIGHUP replaces the workers while requests are served (`runtime.workers`), and that file says how it went.
     """
     from granian import Granian
     from granian.constants import Interfaces
@@ -106,7 +106,7 @@ def serve(
     class Server(KeepsSockets, Granian):  # type: ignore[misc]
         """Granian, whose workers can be replaced."""
 
-    lines = {"()": "eventlog.logs.JsonLines", "service": service}
+    lines = {"()": "runtime.logs.JsonLines", "service": service}
     server = Server(
         bind, reloads, interface=Interfaces.WSGI, workers=workers,
         blocking_threads=threads, backlog=backlog, backpressure=connections(), websockets=False,

@@ -16,8 +16,8 @@ import msgspec
 import sqlalchemy as sa
 from msgspec import Meta, Struct
 
-from eventlog.control_engine import make_tables
-from eventlog.errors import ThumbwheelError
+from contract.errors import ThumbwheelError
+from control_store.engine import make_tables
 
 _metadata = sa.MetaData()
 _campaigns = sa.Table(

@@ -12,7 +12,7 @@ from zlib import crc32
 
 import sqlalchemy as sa
 
-from eventlog.errors import SettingsError, ThumbwheelError
+from contract.errors import SettingsError, ThumbwheelError
 
 # Seconds, then milliseconds.
 CONNECT_SECONDS = 3

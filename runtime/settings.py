@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from eventlog.errors import SettingsError
+from contract.errors import SettingsError
 
 PREFIX = "THUMBWHEEL_"
 FILE_NAME = "thumbwheel.toml"

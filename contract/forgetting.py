@@ -15,9 +15,9 @@ from typing import Any
 
 import msgspec
 
-from eventlog.envelope import Actor
-from eventlog.events import decode_stored, encode
-from eventlog.facts import ModelFact, RequestPromote, RequestRollBack
+from contract.envelope import Actor
+from contract.events import decode_stored, encode
+from contract.facts import ModelFact, RequestPromote, RequestRollBack
 
 # Who a redacted fact is by; as short as an id can be, so that it always fits.
 NOBODY = "-"

@@ -14,7 +14,7 @@ from typing import Annotated, Any, NamedTuple, Union, get_args, get_origin
 import msgspec
 from msgspec import Meta, Struct
 
-from eventlog.envelope import WireId
+from contract.envelope import WireId
 
 _ID = Annotated[str, Meta(min_length=1, max_length=128)]
 

@@ -5,7 +5,7 @@ The file is a JSON list; no key's text is in it, but its signing keys are secret
     [{"key_id": "kshop", "project": "shop", "kind": "secret", "key_sha256": "<64 hex>", "signing_key": "<64 hex>",
       "origins": [], "name": "shop backend"}]
 
-`key_sha256` is the SHA-256 of the key's text, `signing_key` is `eventlog.signing.signing_key` of it (a public key
+`key_sha256` is the SHA-256 of the key's text, `signing_key` is `contract.signing.signing_key` of it (a public key
 needs none). A service key is of every project. `expires_at` (RFC 3339) may be there too: the key then works until then.
 """
 
@@ -20,7 +20,7 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from eventlog.errors import SettingsError
+from contract.errors import SettingsError
 
 log = logging.getLogger(__name__)
 

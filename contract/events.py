@@ -1,7 +1,7 @@
 """What an event is: one msgspec Struct per type, a strict decoder, and the stamp every appender sets.
 
 In: bytes or a dict from outside. Out: a frozen Struct, or an EventError that says what to do. The JSON Schema
-in `sdk/schema/events.v1.json` is generated from these Structs (`python -m eventlog.schema`).
+in `sdk/schema/events.v1.json` is generated from these Structs (`python -m contract.schema`).
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
-from eventlog.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
-from eventlog.envelope import CandidateText, Envelope, Label, Message, WireId
-from eventlog.errors import EventError
-from eventlog.facts import (
+from contract.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
+from contract.envelope import CandidateText, Envelope, Label, Message, WireId
+from contract.errors import EventError
+from contract.facts import (
     DatasetBuilt,
     DefinitionLabel,
     DefinitionSource,
@@ -37,7 +37,7 @@ from eventlog.facts import (
     RunProgress,
     RunStarted,
 )
-from eventlog.quick import ids_in, twin, well_spelled
+from contract.fast_decoding import ids_in, twin, well_spelled
 
 ShortText = Annotated[str, Meta(max_length=4000)]
 Outcome = Literal["chosen", "tie", "none"]

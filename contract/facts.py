@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any, Literal
 
-from eventlog.envelope import Envelope, Label
+from contract.envelope import Envelope, Label
 
 
 class RunStarted(Envelope, frozen=True, kw_only=True, tag="run.started"):
