@@ -1,7 +1,7 @@
 """A collector whose log on Kafka sends with confluent-kafka: python -m bench.confluent_sender
 
 For `bench.kafka_clients` only, to tell what the client costs a collector. It sends, waits and answers as
-`eventlog.kafka_sender` does, and has gone through none of that one's faults.
+`eventlog.kafka_log.sender` does, and has gone through none of that one's faults.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-import eventlog.kafka
-from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing
+import eventlog.kafka_log.log
+from eventlog.kafka_log.sender import PRODUCER_SETTINGS, Outgoing
 from runtime.settings import load_settings
 
 POLL_SECONDS = 0.1
@@ -32,7 +32,7 @@ def make_producer(address: str) -> Any:
 
 
 class ConfluentSender:
-    """As `eventlog.kafka_sender.Sender` to its callers."""
+    """As `eventlog.kafka_log.sender.Sender` to its callers."""
 
     def __init__(self, connect: Any) -> None:
         self._producer = make_producer(urlsplit(load_settings().log_url).netloc)
@@ -85,7 +85,7 @@ def main() -> int:
     """Serve as `python -m collector` does."""
     from collector.__main__ import main as serve_collector
 
-    eventlog.kafka.Sender = ConfluentSender  # type: ignore[assignment,misc]
+    eventlog.kafka_log.log.Sender = ConfluentSender  # type: ignore[assignment,misc]
     return serve_collector()
 
 

@@ -5,7 +5,7 @@
 In: a broker (../shared/kafka; where that, Java 17 or the package confluent-kafka is absent this says so and ends) and a
 topic of 12 partitions. Records are events as `bench.processor` makes them, one each, keyed and placed as the log
 does. Each client sends them with acks=all, one request a broker at a time and the log's linger and batch size, then
-reads them back from where they begin, until the last; kafka-python as the log does (`eventlog.kafka_records`). They
+reads them back from where they begin, until the last; kafka-python as the log does (`eventlog.kafka_log.records`). They
 take turns.
 Then what a collector makes of it: one worker on the same broker, with its own sender and with one on confluent-kafka
 (`bench.confluent_sender`), in turns, under `wrk` with requests of one event and of 50.
@@ -35,11 +35,12 @@ from bench.load import peak
 from bench.processor import PARTITIONS, events
 from bench.serving import running_collector
 from contract.topics import EVENTS, partition_of
-from eventlog.kafka_client import Cluster
-from eventlog.kafka_reader import CONSUMER_SETTINGS
-from eventlog.kafka_records import yield_records
-from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing
-from eventlog.log import entry_for, open_log
+from eventlog.kafka_log.client import Cluster
+from eventlog.kafka_log.reader import CONSUMER_SETTINGS
+from eventlog.kafka_log.records import yield_records
+from eventlog.kafka_log.sender import PRODUCER_SETTINGS, Outgoing
+from eventlog.log import entry_for
+from eventlog.opening import open_log
 from tests.kafka_broker import Broker, apache_kafka
 
 # Sent and not yet acknowledged; past it the sender waits, as the log does.

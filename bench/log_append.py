@@ -2,7 +2,7 @@
 
     python -m bench.log_append [--seconds 8] [--rows 20] [--bytes 600]
 
-Both sides write the same rows, 20 in a commit, each commit synced: 2 writer processes through `eventlog.sqlite` with
+Both sides write the same rows, 20 in a commit, each commit synced: 2 writer processes through `eventlog.embedded` with
 one reader beside them, and 2 writer processes of bare apsw inserts (same schema, same pragmas, SQLite's own busy
 handler). The two take turns, second by second, so that a busy disk meets both alike. Printed: rows/s of each, and the
 ratio (target 0.5).
@@ -25,8 +25,8 @@ import apsw
 
 from bench.machine import disk_rate
 from contract.topics import EVENTS
+from eventlog.embedded.log import SqliteLog
 from eventlog.log import Entry
-from eventlog.sqlite import SqliteLog
 
 WRITERS = 2
 SLICE_SECONDS = 1.0

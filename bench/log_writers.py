@@ -23,8 +23,8 @@ from typing import Any
 
 from bench.machine import disk_rate
 from contract.topics import EVENTS
+from eventlog.embedded.log import SqliteLog
 from eventlog.log import Entry
-from eventlog.sqlite import SqliteLog
 
 FAST_ROWS = 20
 ROW_BYTES = 600

@@ -33,7 +33,8 @@ from typing import Any
 from contract.events import Event, decode_event, stamp
 from contract.ids import uuid7
 from contract.topics import EVENTS, TOPICS
-from eventlog.log import Log, append_all, open_log
+from eventlog.log import Log, append_all
+from eventlog.opening import open_log
 from processor.runner import BATCH_RECORDS, Runner, store_batch, tune_interpreter
 from processor.steps import decode
 from processor.steps.batch import Batch

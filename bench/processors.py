@@ -32,7 +32,8 @@ from bench.processor import events
 from bench.serving import free_port, running
 from contract.events import Event
 from control_store.control import Control
-from eventlog.log import append_all, open_log
+from eventlog.log import append_all
+from eventlog.opening import open_log
 from tests.kafka_broker import Broker, apache_kafka
 
 PARTITIONS = 12

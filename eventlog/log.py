@@ -1,21 +1,20 @@
 """The `Log` protocol: an append-only, partitioned, durable sequence of records.
 
-Two implementations behave alike and pass the same tests: `eventlog.sqlite` (embedded) and `eventlog.kafka`.
+Two implementations behave alike and pass the same tests: `eventlog.embedded` and `eventlog.kafka_log`;
+`eventlog.opening` opens the one that an address names.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
-from urllib.parse import parse_qsl, urlsplit
 
 from msgspec import Struct
 
-from contract.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable
 from contract.events import Event, encode
 from contract.topics import topic_for
 from eventlog.membership import Member
-from runtime.settings import without_secrets
 
 
 class Entry(Struct, frozen=True, gc=False):
@@ -130,27 +129,6 @@ class Expiring(Protocol):
 
         Raises LogUnavailable.
         """
-
-
-def open_log(url: str, partitions: int | None = None) -> StoredLog:
-    """Open the log at `sqlite:///path` or `kafka://host:port[,host:port][?option=value]`.
-
-    `partitions` is used when topics are created (1 embedded, 12 on Kafka unless told) and checked afterwards.
-    """
-    parts = urlsplit(url)
-    if parts.scheme == "sqlite":
-        from eventlog.sqlite import SqliteLog
-
-        return SqliteLog(url.removeprefix("sqlite:///"), partitions=partitions)
-    if parts.scheme == "kafka":
-        from eventlog.kafka import KafkaLog
-
-        return KafkaLog(parts.netloc, options=dict(parse_qsl(parts.query)), partitions=partitions)
-    raise SettingsError(
-        "log_url",
-        f"THUMBWHEEL_LOG={without_secrets(url)!r} is not a log address.",
-        "Use sqlite:///path or kafka://host:9092.",
-    )
 
 
 def offset_not_in_log(where: str) -> LogUnavailable:

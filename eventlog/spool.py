@@ -22,9 +22,10 @@ from pathlib import Path
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import TOPICS
-from eventlog.log import Entry, Log, Position, Reader, Record, open_log
+from eventlog.embedded.log import SqliteLog
+from eventlog.log import Entry, Log, Position, Reader, Record
 from eventlog.membership import Member
-from eventlog.sqlite import SqliteLog
+from eventlog.opening import open_log
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from contract.topics import TOPICS
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.archive import with_archive
 from processor.beginning import check_beginning
 from processor.digest import table_digests

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from tests.kafka_broker import Broker, apache_kafka, tansu
 from tests.kafka_broker import free_port as find_free_port
 from tests.postgresql import PostgreSQL, programs

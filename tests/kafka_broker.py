@@ -18,7 +18,7 @@ from kafka.errors import KafkaError
 
 from contract.errors import LogUnavailable
 from contract.topics import TOPICS
-from eventlog.kafka_client import Cluster
+from eventlog.kafka_log.client import Cluster
 from tests.waiting import eventually
 
 KAFKA_NODE = Path(__file__).resolve().parents[2] / "shared" / "kafka" / "kafka-node"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from contract.errors import ThumbwheelError
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from runtime.logs import configure_logging
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag

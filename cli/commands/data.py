@@ -31,7 +31,7 @@ def import_(
     """Bring existing preference data in through the log; importing a file again changes nothing."""
     from dataclasses import asdict
 
-    from eventlog.log import open_log
+    from eventlog.opening import open_log
     from processor.importers import import_file
 
     mapping = dict(_pair(text) for text in mappings)

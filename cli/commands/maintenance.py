@@ -43,7 +43,7 @@ def archive(context: Context) -> None:
     """Move old records of the log to THUMBWHEEL_ARCHIVE, without people forgotten, and cut the log up to there."""
     from dataclasses import asdict
 
-    from eventlog.log import open_log
+    from eventlog.opening import open_log
     from processor.archive import Archive
     from processor.archiving import archive_log
 
@@ -76,7 +76,7 @@ def log_group() -> None:
 def copy(context: Context, source: str, target: str, again: bool, partitions: int | None) -> None:
     """Copy a log into another: sqlite:///path or kafka://host:9092; nothing may append to FROM meanwhile."""
     from eventlog.copying import copy_log
-    from eventlog.log import open_log
+    from eventlog.opening import open_log
     from processor.archive import with_archive
 
     _check_source(source)
@@ -123,7 +123,7 @@ def doctor(context: Context) -> None:
 
 def _findings(context: Context) -> list[dict[str, Any]]:
     from cli import checks
-    from eventlog.sqlite import check_sqlite_version
+    from eventlog.embedded.log import check_sqlite_version
 
     def sqlite() -> str:
         import apsw
@@ -177,7 +177,7 @@ def _check(what: str, look: Any) -> dict[str, Any]:
 
 def _log_state(url: str) -> str:
     from contract.topics import EVENTS
-    from eventlog.log import open_log
+    from eventlog.opening import open_log
 
     log = open_log(url)
     try:

@@ -100,7 +100,7 @@ def _rows(context: Context, code: str | None) -> Iterator[dict[str, Any]]:
 def _opened(context: Context) -> Iterator[tuple[Log, Callable[[Record], Event]]]:
     """Yield the log, and what makes an event of a rejected record under today's keys and rules."""
     from control_store.control import Control
-    from eventlog.log import open_log
+    from eventlog.opening import open_log
     from eventlog.rejected import revive
 
     log = open_log(context.settings.log_url, context.settings.partitions or None)

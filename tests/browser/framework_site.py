@@ -18,7 +18,7 @@ import pytest
 
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.browser.conftest import ROOT, free_ports, is_ready
 from tests.waiting import eventually

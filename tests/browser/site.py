@@ -17,7 +17,8 @@ from urllib.parse import urlsplit
 
 from contract.topics import EVENTS, REJECTED
 from control_store.control import Control
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.browser.conftest import DIST, ROOT, free_ports, is_ready
 from tests.waiting import eventually

@@ -17,7 +17,8 @@ from cli.backup import back_up, restore
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import Entry, Log, open_log
+from eventlog.log import Entry, Log
+from eventlog.opening import open_log
 from runtime.settings import Settings
 
 ADAPTER = "models/demo/adapters/ad-1/adapter_model.safetensors"

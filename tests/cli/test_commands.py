@@ -15,7 +15,8 @@ from cli.main import cli
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS, RUNS
 from control_store.control import Control
-from eventlog.log import Entry, open_log
+from eventlog.log import Entry
+from eventlog.opening import open_log
 from runtime.settings import Settings
 
 

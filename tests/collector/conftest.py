@@ -25,7 +25,8 @@ from collector.limits import Slots
 from contract.ids import uuid7
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import Log, Record, open_log
+from eventlog.log import Log, Record
+from eventlog.opening import open_log
 from runtime.settings import Settings
 
 ROOT = Path(__file__).parents[2]

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from runtime.settings import Settings
 
 from .conftest import SHOP, interaction, thumb

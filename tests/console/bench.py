@@ -15,7 +15,8 @@ from werkzeug.serving import make_server
 from contract.events import Event
 from contract.topics import TOPICS
 from control_store.control import Control
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.console import create_app
 from processor.runner import store_records
 from processor.store import Store

@@ -18,7 +18,7 @@ import pytest
 from collector.app import create_app as create_collector
 from control_store.control import Control
 from control_store.keys import KINDS
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from processor.console import create_app as create_console
 from processor.store import Store
 from runtime.settings import Settings, load_settings

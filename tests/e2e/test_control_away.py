@@ -20,7 +20,7 @@ from contract.ids import uuid7
 from control_store import control as control_module
 from control_store.campaigns import Campaigns, read_rule
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from processor.console import create_app as create_console
 from processor.store import Store
 from runtime.settings import Settings

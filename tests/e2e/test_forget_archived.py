@@ -19,8 +19,8 @@ import pytest
 from kafka.admin import ConfigResource, ConfigResourceType
 
 from contract.topics import EVENTS, REJECTED, RUNS
-from eventlog.kafka_client import Cluster
-from eventlog.log import open_log
+from eventlog.kafka_log.client import Cluster
+from eventlog.opening import open_log
 from processor.replay import replay, store_path
 from processor.store import Store
 from tests.e2e.home import Home, Others, asked, holds, picked, said, until

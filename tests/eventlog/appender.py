@@ -11,7 +11,8 @@ import sys
 import time
 
 from contract.topics import EVENTS
-from eventlog.log import Entry, open_log
+from eventlog.log import Entry
+from eventlog.opening import open_log
 
 
 def main(url: str, name: str, count: str, pause_s: str = "0") -> None:

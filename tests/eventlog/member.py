@@ -12,7 +12,7 @@ import json
 import sys
 import time
 
-from eventlog.log import open_log
+from eventlog.opening import open_log
 
 LOOK_SECONDS = 0.02
 

@@ -17,9 +17,10 @@ from kafka.errors import KafkaTimeoutError
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
-from eventlog import kafka_client, kafka_sender
-from eventlog.kafka import KafkaLog
-from eventlog.kafka_client import Cluster
+from eventlog.kafka_log import client as kafka_client
+from eventlog.kafka_log import sender as kafka_sender
+from eventlog.kafka_log.client import Cluster
+from eventlog.kafka_log.log import KafkaLog
 from eventlog.log import Entry, Position
 from tests.eventlog.test_log import entries, read, starts
 from tests.eventlog.writers import Writers

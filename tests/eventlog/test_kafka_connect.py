@@ -12,7 +12,7 @@ import pytest
 from kafka.errors import KafkaConnectionError
 from kafka.protocol import parser
 
-from eventlog.kafka_connect import FIRST_PIECE, LARGEST_PIECE, VIEWED_FROM, receive_all
+from eventlog.kafka_log.connect import FIRST_PIECE, LARGEST_PIECE, VIEWED_FROM, receive_all
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchB
 from kafka.record.memory_records import MemoryRecords, MemoryRecordsBuilder
 from kafka.record.util import calc_crc32c
 
-from eventlog.kafka_records import PartitionRecords, records_of
+from eventlog.kafka_log.records import PartitionRecords, records_of
 from eventlog.log import Record
 
 PLACE = TopicPartition("events", 3)

@@ -17,10 +17,10 @@ import pytest
 from kafka.admin import ScramMechanism, UserScramCredentialUpsertion
 
 from contract.errors import LogUnavailable, SettingsError
-from eventlog import kafka_client
-from eventlog.kafka_client import Cluster
-from eventlog.kafka_connect import quiet
-from eventlog.log import open_log
+from eventlog.kafka_log import client as kafka_client
+from eventlog.kafka_log.client import Cluster
+from eventlog.kafka_log.connect import quiet
+from eventlog.opening import open_log
 from tests.eventlog.test_log import entries, read
 from tests.kafka_broker import Broker, apache_kafka, free_port
 

@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
 from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
-from eventlog.log import Entry, Log, Position, Record, open_log
+from eventlog.log import Entry, Log, Position, Record
+from eventlog.opening import open_log
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -150,7 +151,7 @@ def test_a_waiting_reader_has_a_record_of_another_process_within_100_ms(log: Log
 
 WAIT = """
 import sys, time
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from contract.topics import EVENTS
 log = open_log(sys.argv[1])
 reader = log.reader({(EVENTS, partition): 0 for partition in range(3)})

@@ -23,12 +23,12 @@ from kafka.structs import ConsumerGroupMetadata
 
 from contract.errors import SettingsError
 from contract.topics import EVENTS
-from eventlog import kafka_group
-from eventlog.kafka import KafkaLog
-from eventlog.kafka_client import Cluster
-from eventlog.kafka_group import GROUP, GroupMember
-from eventlog.log import open_log
+from eventlog.kafka_log import group as kafka_group
+from eventlog.kafka_log.client import Cluster
+from eventlog.kafka_log.group import GROUP, GroupMember
+from eventlog.kafka_log.log import KafkaLog
 from eventlog.membership import Assignment
+from eventlog.opening import open_log
 from processor.archive import with_archive
 from tests.eventlog.owners import Owner, Process
 from tests.kafka_broker import Broker, apache_kafka

@@ -13,9 +13,10 @@ import pytest
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import EVENTS, REJECTED
-from eventlog.log import Entry, Log, Record, open_log
+from eventlog.embedded.log import SqliteLog
+from eventlog.log import Entry, Log, Record
+from eventlog.opening import open_log
 from eventlog.spool import SpooledLog, claim, open_spooled
-from eventlog.sqlite import SqliteLog
 from tests.waiting import eventually
 
 

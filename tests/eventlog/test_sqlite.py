@@ -18,9 +18,10 @@ import pytest
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import EVENTS, REJECTED
-from eventlog.log import Entry, Record, open_log
-from eventlog.pipes import SUFFIX, Pipe, poke_all
-from eventlog.sqlite import SqliteLog, check_sqlite_version
+from eventlog.embedded.log import SqliteLog, check_sqlite_version
+from eventlog.embedded.pipes import SUFFIX, Pipe, poke_all
+from eventlog.log import Entry, Record
+from eventlog.opening import open_log
 from tests.eventlog.test_log import REPOSITORY, appender, entries, read
 from tests.waiting import eventually
 
@@ -73,7 +74,8 @@ def test_a_writer_stopped_in_its_turn_delays_others_and_loses_nothing(log: Sqlit
 FULL_DISK = """
 import os, resource, signal, sys
 from contract.errors import LogUnavailable
-from eventlog.log import Entry, open_log
+from eventlog.log import Entry
+from eventlog.opening import open_log
 from contract.topics import EVENTS
 
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -148,7 +150,7 @@ def test_a_sqlite_with_the_fix_is_taken(version: str) -> None:
 def test_the_pipe_of_a_killed_reader_is_removed_by_the_next_writer(log: SqliteLog, path: Path) -> None:
     program = f"""
 import sys
-from eventlog.log import open_log
+from eventlog.opening import open_log
 log = open_log("sqlite:///{path}")
 reader = log.reader({{("{EVENTS}", 0): 0}})
 print("waiting", flush=True)
@@ -168,7 +170,7 @@ def test_a_commit_counts_even_if_no_reader_can_be_woken(log: SqliteLog, monkeypa
     def fail(_: Path) -> None:
         raise PermissionError("not yours")
 
-    monkeypatch.setattr("eventlog.sqlite.poke_all", fail)
+    monkeypatch.setattr("eventlog.embedded.log.poke_all", fail)
     assert None not in log.append(entries("a"))
     log.check()
 

@@ -6,8 +6,8 @@ import signal
 from pathlib import Path
 
 from contract.topics import EVENTS
+from eventlog.embedded.log import CHECKPOINT_PAGES, SqliteLog
 from eventlog.log import Entry
-from eventlog.sqlite import CHECKPOINT_PAGES, SqliteLog
 from tests.eventlog.test_log import appender, entries, read
 from tests.waiting import eventually
 

@@ -11,9 +11,9 @@ import pytest
 
 from contract.errors import LogUnavailable
 from contract.topics import EVENTS
-from eventlog import sqlite_eraser
+from eventlog.embedded import eraser as sqlite_eraser
+from eventlog.embedded.log import SqliteLog
 from eventlog.log import Entry, Record
-from eventlog.sqlite import SqliteLog
 
 SECRET = b"the words of one person"
 SIZES = (30, 300, 3000, 30_000)

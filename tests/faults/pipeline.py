@@ -16,7 +16,7 @@ import duckdb
 from cli.api import Api
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.collector.conftest import Process
 from tests.collector.conftest import wait_ready as wait_collector

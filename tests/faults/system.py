@@ -18,7 +18,7 @@ from pathlib import Path
 
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from processor.replay import replay, store_path
 from processor.store import Store
 from runtime.settings import Settings

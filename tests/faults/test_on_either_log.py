@@ -12,7 +12,8 @@ import duckdb
 import pytest
 
 from contract.topics import EVENTS as TOPIC
-from eventlog.log import Entry, open_log
+from eventlog.log import Entry
+from eventlog.opening import open_log
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.kill_points import wait_for_ends
 from tests.faults.on_kafka import partitions

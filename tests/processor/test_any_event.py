@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from processor.runner import store_records
 from processor.store import Store
 from runtime.settings import Settings

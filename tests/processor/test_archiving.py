@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from cli.main import cli
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS, RUNS
-from eventlog.log import Log, Record, open_log
+from eventlog.log import Log, Record
+from eventlog.opening import open_log
 from processor.archive import Archive, ArchivedLog
 from processor.archiving import DAY_MS, ArchiveReport, archive_log
 from processor.digest import table_digests

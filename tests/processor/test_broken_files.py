@@ -8,7 +8,8 @@ from random import Random
 
 import pytest
 
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.importers.load import FORMATS, import_file
 from tests.collector.mutations import damaged
 from tests.processor.test_import_export import SHAPES

@@ -14,7 +14,8 @@ import pytest
 
 from contract.errors import ThumbwheelError
 from contract.topics import RUNS
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.packaging import build_dataset, dataset_folder, diff_datasets, show_dataset
 from processor.packaging.caps import thin
 from processor.packaging.rows import select_rows

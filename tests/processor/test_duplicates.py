@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from processor.duplicates import Follower, Stage, mark_prompts, reset_other_model
 from processor.embedder import Embedder, find_embedder
 from processor.neighbours import Neighbours

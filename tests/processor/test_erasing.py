@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.digest import table_digests
 from processor.erasing import Eraser, merged
 from processor.replay import open_store, replay

@@ -17,7 +17,8 @@ from collector.rejected import rejected_entry
 from contract.errors import EventError
 from contract.topics import EVENTS, REJECTED, TOPICS
 from control_store.keys import Key
-from eventlog.log import Log, StoredLog, open_log
+from eventlog.log import Log, StoredLog
+from eventlog.opening import open_log
 from processor.digest import table_digests
 from processor.expiry import Expiry
 from processor.replay import open_store, replay

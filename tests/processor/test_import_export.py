@@ -13,7 +13,8 @@ import pytest
 
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.exporters import export_dataset
 from processor.importers import import_file
 from processor.packaging import build_dataset, dataset_folder

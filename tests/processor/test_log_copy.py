@@ -9,8 +9,9 @@ import pytest
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
 from eventlog.copying import copy_log
-from eventlog.kafka import KafkaLog
-from eventlog.log import Entry, Log, open_log
+from eventlog.kafka_log.log import KafkaLog
+from eventlog.log import Entry, Log
+from eventlog.opening import open_log
 from processor.digest import table_digests
 from processor.replay import rebuild
 from processor.store import Store

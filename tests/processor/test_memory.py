@@ -12,7 +12,8 @@ import pytest
 
 from contract.events import Event
 from contract.topics import EVENTS, TOPICS
-from eventlog.log import Record, open_log
+from eventlog.log import Record
+from eventlog.opening import open_log
 from processor import runner
 from processor.digest import table_digests
 from processor.memory import Available, available, tables_memory

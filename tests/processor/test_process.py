@@ -18,7 +18,8 @@ from pathlib import Path
 import pytest
 
 from contract.events import Event
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from processor.replay import replay, store_path
 from processor.store import Store
 from runtime.settings import Settings

@@ -16,7 +16,8 @@ import pytest
 from contract.errors import EventError
 from contract.events import STRUCTS, decode_stored, encode
 from contract.topics import TOPICS
-from eventlog.log import Entry, Log, Record, open_log
+from eventlog.log import Entry, Log, Record
+from eventlog.opening import open_log
 from processor import store as storing
 from processor.digest import QUERIES, table_digests
 from processor.replay import open_store, rebuild, store_path, wanted_meta

@@ -15,7 +15,8 @@ import pytest
 
 from contract import ids
 from contract.topics import TOPICS
-from eventlog.log import Log, Record, open_log
+from eventlog.log import Log, Record
+from eventlog.opening import open_log
 from processor import replay, rows_version
 from processor.digest import table_digests
 from processor.replay import open_store, store_path

@@ -11,7 +11,8 @@ import pytest
 
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
-from eventlog.log import Entry, Log, Record, open_log
+from eventlog.log import Entry, Log, Record
+from eventlog.opening import open_log
 from processor.digest import table_digests
 from processor.replay import open_store, replay, store_path
 from processor.runner import Runner, store_records
@@ -72,7 +73,7 @@ def test_a_batch_closes_at_so_many_bytes(settings: Settings, log: Log, monkeypat
         time.sleep(0.05)
         return store_records(store, records, batch)
 
-    monkeypatch.setattr("eventlog.sqlite_reader.MAX_POLL_BYTES", 2_000)
+    monkeypatch.setattr("eventlog.embedded.reader.MAX_POLL_BYTES", 2_000)
     monkeypatch.setattr("processor.runner.BATCH_BYTES", 5_000)
     monkeypatch.setattr("processor.runner.store_records", slowly)
     talk(log, 0, 100)

@@ -17,7 +17,8 @@ from werkzeug.serving import make_server
 from contract.events import Interaction, decode_stored
 from contract.topics import EVENTS
 from control_store.control import Control, CreatedKey
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from tests.trainer import tiny
 from trainer.base_model import load_model
 from trainer.serving.aliases import Models

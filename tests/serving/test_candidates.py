@@ -16,7 +16,8 @@ import pytest
 from contract.errors import LogUnavailable
 from contract.events import Interaction
 from contract.signing import verify_candidate
-from eventlog.log import Entry, Log, Position, open_log
+from eventlog.log import Entry, Log, Position
+from eventlog.opening import open_log
 from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, Gateway, serve
 from trainer.serving.blind import normalised
 from trainer.serving.engine import Engine

@@ -22,7 +22,7 @@ import pytest
 from contract.events import Interaction, decode_stored
 from contract.topics import EVENTS
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from tests.kafka_broker import free_port as find_free_port
 from tests.serving.conftest import CHALLENGER, CHAMPION
 from trainer.serving.wire import MAX_BODY_BYTES

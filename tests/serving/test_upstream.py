@@ -13,7 +13,7 @@ import openai
 import pytest
 
 from contract.errors import ThumbwheelError
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from tests.serving.conftest import CHALLENGER, CHAMPION, Gateway, serve
 from tests.serving.test_candidates import post
 from trainer.serving.replies import Generation, Sampling

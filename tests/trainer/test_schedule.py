@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
 from trainer import jobs

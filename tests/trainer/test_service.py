@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from control_store.control import Control
-from eventlog.log import Log, open_log
+from eventlog.log import Log
+from eventlog.opening import open_log
 from tests.stack import link_base
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving

@@ -20,7 +20,7 @@ from flask import Flask
 
 from contract.errors import ThumbwheelError
 from control_store.control import Control
-from eventlog.log import open_log
+from eventlog.opening import open_log
 from runtime.logs import configure_logging
 from runtime.serve import at_worker_exit, check_port, serve
 from runtime.settings import Settings, load_settings

@@ -17,7 +17,7 @@ from typing import Any
 import apsw
 
 from contract.errors import LogUnavailable
-from eventlog.sqlite_turns import Turns
+from eventlog.embedded.turns import Turns
 
 # The application id of a log that has been written with `secure_delete` throughout.
 CLEAN = 0x7477_0001

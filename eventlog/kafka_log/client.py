@@ -18,7 +18,7 @@ from kafka.net.compat import KafkaNetClient
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import EVENTS, REJECTED, REJECTED_RETENTION_MS, RUNS, TOPICS
-from eventlog.kafka_connect import TLS_OPTIONS, TLS_PROTOCOLS, network, quiet, reason_of, tls_context
+from eventlog.kafka_log.connect import TLS_OPTIONS, TLS_PROTOCOLS, network, quiet, reason_of, tls_context
 
 log = logging.getLogger(__name__)
 

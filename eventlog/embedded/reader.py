@@ -10,8 +10,8 @@ from pathlib import Path
 import apsw
 
 from contract.topics import REJECTED
+from eventlog.embedded.pipes import Pipe
 from eventlog.log import Record, offset_not_in_log
-from eventlog.pipes import Pipe
 
 # One poll returns at most about this much, whatever `max_records` says.
 MAX_POLL_BYTES = 16 * 1024 * 1024

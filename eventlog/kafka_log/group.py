@@ -31,8 +31,8 @@ from kafka.errors import (
 
 from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
 from contract.topics import EVENTS
-from eventlog.kafka_client import Cluster
-from eventlog.kafka_coordinator import EvenAndSticky, listen, nap, obey
+from eventlog.kafka_log.client import Cluster
+from eventlog.kafka_log.coordinator import EvenAndSticky, listen, nap, obey
 from eventlog.membership import Assignment
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import apsw
 
-from eventlog.sqlite_turns import Turns
+from eventlog.embedded.turns import Turns
 
 
 class Checkpointer:

@@ -18,7 +18,7 @@ from kafka.errors import KafkaError, LogTruncationError, OffsetOutOfRangeError
 
 from contract.errors import LogUnavailable
 from contract.topics import REJECTED
-from eventlog.kafka_records import yield_records
+from eventlog.kafka_log.records import yield_records
 from eventlog.log import Record, offset_not_in_log
 
 log = logging.getLogger(__name__)

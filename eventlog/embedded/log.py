@@ -20,14 +20,14 @@ import apsw
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import EVENTS, REJECTED, RUNS, TOPICS, partition_of
+from eventlog.embedded.checkpoint import Checkpointer
+from eventlog.embedded.eraser import CLEAN, SqliteEraser
+from eventlog.embedded.pipes import poke_all
+from eventlog.embedded.reader import SqliteReader, connect_to_read
+from eventlog.embedded.rows import HEADS, RECORDS, insert_rows
+from eventlog.embedded.turns import Turns
 from eventlog.log import Entry, Position, offset_not_in_log
 from eventlog.membership import Member, SoleOwner
-from eventlog.pipes import poke_all
-from eventlog.sqlite_checkpoint import Checkpointer
-from eventlog.sqlite_eraser import CLEAN, SqliteEraser
-from eventlog.sqlite_reader import SqliteReader, connect_to_read
-from eventlog.sqlite_rows import HEADS, RECORDS, insert_rows
-from eventlog.sqlite_turns import Turns
 
 # 3.51.3 fixes the WAL-reset bug that can lose committed pages with several writers; 3.44.6 and 3.50.7 carry the fix.
 SAFE_SQLITE = (3, 51, 3)

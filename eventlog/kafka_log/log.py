@@ -19,10 +19,10 @@ from kafka.errors import KafkaError
 
 from contract.errors import LogUnavailable, SettingsError
 from contract.topics import EVENTS, REJECTED, TOPICS, partition_of
-from eventlog.kafka_client import Cluster, prepare_topics, promise_of
-from eventlog.kafka_group import GroupMember
-from eventlog.kafka_reader import CONSUMER_SETTINGS, KafkaReader
-from eventlog.kafka_sender import PRODUCER_SETTINGS, Outgoing, Sender
+from eventlog.kafka_log.client import Cluster, prepare_topics, promise_of
+from eventlog.kafka_log.group import GroupMember
+from eventlog.kafka_log.reader import CONSUMER_SETTINGS, KafkaReader
+from eventlog.kafka_log.sender import PRODUCER_SETTINGS, Outgoing, Sender
 from eventlog.log import Entry, Position, offset_not_in_log
 
 ASK_SECONDS = 10.0

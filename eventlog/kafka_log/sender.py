@@ -19,7 +19,7 @@ from kafka.errors import KafkaError
 
 from contract.errors import LogUnavailable
 from contract.topics import TOPICS
-from eventlog.kafka_client import REQUEST_TIMEOUT_MS
+from eventlog.kafka_log.client import REQUEST_TIMEOUT_MS
 
 log = logging.getLogger(__name__)
 
