@@ -18,6 +18,9 @@ COPY deploy/requirements.py deploy/
 FROM base AS collector
 RUN python deploy/requirements.py collector postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+COPY contract contract
+COPY runtime runtime
+COPY control_store control_store
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
@@ -31,9 +34,13 @@ CMD ["python", "-m", "collector"]
 FROM base AS processor
 RUN python deploy/requirements.py processor postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+COPY contract contract
+COPY runtime runtime
+COPY control_store control_store
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
+COPY trials trials
 COPY processor processor
 USER 10001:10001
 ENV THUMBWHEEL_CONSOLE_BIND=0.0.0.0:8701
@@ -49,9 +56,14 @@ RUN pip install --index-url "${TORCH_INDEX}" torch==2.13.0 \
 FROM torch AS trainer
 RUN python deploy/requirements.py trainer postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+COPY contract contract
+COPY runtime runtime
+COPY control_store control_store
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
+COPY trials trials
+COPY inference inference
 COPY trainer trainer
 USER 10001:10001
 CMD ["python", "-m", "trainer"]
@@ -59,11 +71,15 @@ CMD ["python", "-m", "trainer"]
 FROM torch AS gateway
 RUN python deploy/requirements.py gateway postgresql > /tmp/requirements.txt \
  && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+COPY contract contract
+COPY runtime runtime
+COPY control_store control_store
 COPY eventlog eventlog
 COPY cli cli
 COPY deploy/first_start.py deploy/
-COPY trainer trainer
+COPY inference inference
+COPY gateway gateway
 USER 10001:10001
 ENV THUMBWHEEL_GATEWAY_BIND=0.0.0.0:8702
 EXPOSE 8702
-CMD ["python", "-m", "trainer.serving"]
+CMD ["python", "-m", "gateway"]

@@ -25,10 +25,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the gateway sets it
 import torch
 from peft import LoraConfig, PeftModel, get_peft_model
 
-from trainer.base_model import ensure_base_model, load_model, load_tokenizer
-from trainer.hardware import find_hardware
-from trainer.serving.engine import Engine
-from trainer.serving.replies import Generation, Sampling
+from gateway.engine import Engine
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.hardware import find_hardware
+from inference.replies import Generation, Sampling
 
 ADAPTER = "ad-0123456789ab"
 # A question that fills the limit, so that nearly all replies have equally many tokens.

@@ -25,11 +25,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from peft import PeftModel
 
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.generation import Reply, Sampling, generate
+from inference.hardware import find_hardware
+from inference.tokens import Encoder, make_encoder
 from trainer import guards, run
-from trainer.base_model import ensure_base_model, load_model, load_tokenizer
-from trainer.generation import Reply, Sampling, generate
-from trainer.hardware import find_hardware
-from trainer.tokens import Encoder, make_encoder
 
 THINGS = (
     "coffee machine", "winter jacket", "phone contract", "train ticket", "garden chair", "savings account",

@@ -20,10 +20,10 @@ os.environ.setdefault("GOMP_SPINCOUNT", "20000")  # as the gateway sets it
 
 from cli.demo.prompts import load_prompts
 from cli.demo.raters import PRESETS
-from trainer.base_model import ensure_base_model
-from trainer.serving.engine import Engine
-from trainer.serving.replies import Generation
-from trainer.serving.sampling import Sampling
+from gateway.engine import Engine
+from inference.base_model import ensure_base_model
+from inference.replies import Generation
+from inference.sampling import Sampling
 
 NEEDED = 0.5
 

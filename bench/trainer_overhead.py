@@ -30,13 +30,13 @@ from transformers.utils import logging as transformers_logging
 from trl import DPOConfig, DPOTrainer
 
 from bench.guards import PROBLEMS, THINGS
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.hardware import Hardware, find_hardware
+from inference.tokens import make_encoder
 from trainer import adapter, dpo
-from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.dpo import PreferenceConfig
-from trainer.hardware import Hardware, find_hardware
 from trainer.progress import MetricsFile
 from trainer.rows import open_dataset
-from trainer.tokens import make_encoder
 
 SPOKEN = "we are sorry to hear that and will gladly help you with it today please send us the number of your order"
 

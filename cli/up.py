@@ -24,7 +24,7 @@ def programs(settings: Settings) -> list[Program]:
     listed = [
         Program("processor", "processor", f"{settings.console_bind.url}/readyz"),
         Program("collector", "collector", f"{settings.collector_bind.url}/readyz"),
-        Program("gateway", "trainer.serving", f"{settings.gateway_bind.url}/readyz"),
+        Program("gateway", "gateway", f"{settings.gateway_bind.url}/readyz"),
         Program("trainer", "trainer", settings.home / "run" / "trainer.ready"),
     ]
     if DEMO_PRODUCT.exists() and find_spec("openai"):

@@ -27,7 +27,9 @@ from runtime.settings import PREFIX, Settings  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 BEGIN, END = "<!-- made by deploy/reference_pages.py -->", "<!-- end -->"
-SERVICES = ("eventlog", "collector", "processor", "trainer", "cli")
+SERVICES = (
+    "contract", "trials", "inference", "runtime", "control_store", "eventlog", "collector", "processor", "gateway", "trainer", "cli",
+)  # fmt: skip
 LANGUAGES = {"en": "", "zh": ".zh-CN"}
 WORDS = {
     "field": {"en": "field", "zh": "字段"}, "form": {"en": "form", "zh": "形式"},

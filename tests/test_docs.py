@@ -19,9 +19,15 @@ from runtime.settings import Settings
 ROOT = Path(__file__).resolve().parent.parent
 READMES = ("README.md", "README.zh-CN.md")
 FOLDERS = (
+    "contract",
+    "trials",
+    "inference",
+    "runtime",
+    "control_store",
     "eventlog",
     "collector",
     "processor",
+    "gateway",
     "trainer",
     "sdk",
     "cli",
@@ -65,7 +71,7 @@ def test_the_elements_properties_parts_and_attributes_are_those_listed() -> None
 
 
 def test_every_setting_is_read() -> None:
-    services = ("collector", "processor", "trainer", "cli", "eventlog")
+    services = FOLDERS[:11]
     sources = "\n".join(
         file.read_text("utf-8") for service in services for file in (ROOT / service).rglob("*.py")
         if file.name != "settings.py"

@@ -26,11 +26,11 @@ from trl.trainer.dpo_trainer import DataCollatorForPreference
 from trl.trainer.utils import add_fused_lm_head, use_adapter
 
 from contract.errors import ThumbwheelError
+from inference.hardware import Hardware
+from inference.tokens import Encoder
 from trainer.adapter import Prepared
-from trainer.hardware import Hardware
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Pair, spread
-from trainer.tokens import Encoder
 
 LOSSES = ("sigmoid", "sft")
 

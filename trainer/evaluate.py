@@ -13,9 +13,9 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 
-from trainer.generation import adapter_off
+from inference.generation import adapter_off
+from inference.tokens import Encoder
 from trainer.rows import Pair, Rated
-from trainer.tokens import Encoder
 
 # Positions in one forward pass: the logits of 1024 take 0.5 GB with a vocabulary of 49152, 1.5 GB with one of 150000.
 POSITIONS = 1024

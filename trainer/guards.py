@@ -23,10 +23,9 @@ from typing import Any
 
 import torch
 
+from inference.generation import Reply, Sampling, generate
+from inference.tokens import Encoder, Messages
 from trainer.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
-from trainer.generation import Reply, Sampling, generate
-from trainer.rows import Messages
-from trainer.tokens import Encoder
 
 # Raised whenever what is measured changes, so that a cached base side is not compared with something else.
 VERSION = 2

@@ -20,11 +20,11 @@ from transformers import PrinterCallback
 from trl import KTOConfig, KTOTrainer
 
 from contract.errors import ThumbwheelError
+from inference.hardware import Hardware
+from inference.tokens import Encoder
 from trainer.adapter import Prepared
-from trainer.hardware import Hardware
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Rated, sample_by_weight, spread
-from trainer.tokens import Encoder
 
 # Weighted thumbs up : thumbs down must lie in 1:1 .. 4:3 (KTO paper, equation 8).
 HIGHEST_RATIO = 4 / 3

@@ -14,13 +14,13 @@ from typing import Any
 from peft import PeftModel
 
 from contract.errors import ThumbwheelError
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.hardware import find_hardware
+from inference.tokens import make_encoder
 from runtime.settings import Settings
 from trainer import evaluate, guards
-from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 from trainer.evaluate import Accuracy
-from trainer.hardware import find_hardware
 from trainer.registry import Registry
-from trainer.tokens import make_encoder
 
 
 def evaluate_adapter(settings: Settings, project: str, adapter_id: str) -> dict[str, Any]:

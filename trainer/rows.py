@@ -17,8 +17,8 @@ from typing import Any, Protocol, TypeVar
 import pyarrow.parquet as pq
 
 from contract.errors import ThumbwheelError
+from inference.tokens import Messages
 
-Messages = list[dict[str, Any]]
 CONFIGS = ("preference", "unpaired", "demonstration")
 METHOD_CONFIG = {"dpo": "preference", "kto": "unpaired", "sft": "demonstration"}
 T = TypeVar("T")

@@ -28,13 +28,13 @@ from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from contract.errors import ThumbwheelError
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.hardware import Hardware, find_hardware
+from inference.tokens import Encoder, make_encoder
 from trainer import adapter, dpo, evaluate, guards, kto, sft
-from trainer.base_model import ensure_base_model, load_model, load_tokenizer
-from trainer.hardware import Hardware, find_hardware
 from trainer.progress import MetricsFile
 from trainer.recipes import choose_method, make_config
 from trainer.rows import METHOD_CONFIG, DatasetFolder, open_dataset
-from trainer.tokens import Encoder, make_encoder
 
 TRAINERS: dict[str, Callable[..., tuple[Any, Mapping[str, int]]]] = {
     "dpo": dpo.train,

@@ -17,11 +17,11 @@ from transformers import PrinterCallback
 from trl import SFTConfig, SFTTrainer
 
 from contract.errors import ThumbwheelError
+from inference.hardware import Hardware
+from inference.tokens import Encoder
 from trainer.adapter import Prepared
-from trainer.hardware import Hardware
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Demonstration, sample_by_weight, spread
-from trainer.tokens import Encoder
 
 MAX_EPOCHS = 3.0
 

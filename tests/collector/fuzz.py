@@ -16,7 +16,7 @@ from random import Random
 
 import atheris
 
-with atheris.instrument_imports(include=["collector", "eventlog"]):
+with atheris.instrument_imports(include=["collector", "contract", "runtime", "control_store", "eventlog"]):
     from .fuzz_target import SEEDS, Target
 from .mutations import MAX_BYTES, damaged, is_json, spliced
 

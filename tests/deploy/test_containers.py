@@ -97,7 +97,7 @@ def test_a_second_processor_shares_the_partitions_where_its_profile_is_asked_for
 @pytest.mark.parametrize("service", SERVICES)
 def test_an_image_runs_its_module_without_root_and_with_its_own_extra(dockerfile: str, service: str) -> None:
     text = stage(dockerfile, service)
-    module = {"gateway": "trainer.serving"}.get(service, service)
+    module = {"gateway": "gateway"}.get(service, service)
     assert f'CMD ["python", "-m", "{module}"]' in text and "USER 10001:10001" in text
     assert f"deploy/requirements.py {service} postgresql >" in text
     for copied in re.findall(r"^COPY (\S+) ", text, re.M):

@@ -19,12 +19,12 @@ from collector.app import create_app as create_collector
 from control_store.control import Control
 from control_store.keys import KINDS
 from eventlog.opening import open_log
+from gateway.aliases import Models
+from gateway.app import create_app as create_gateway
+from gateway.upstream import Upstream
 from processor.console import create_app as create_console
 from processor.store import Store
 from runtime.settings import Settings, load_settings
-from trainer.serving.aliases import Models
-from trainer.serving.gateway import create_app as create_gateway
-from trainer.serving.upstream import Upstream
 
 yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).parents[2]

@@ -28,7 +28,7 @@ EXPRESSIONS = [rule["expr"] for rule in ALERTS] + QUERIES
 # What each service registers, in a process of its own, as its /metrics serves it.
 MODULES = {
     "collector": "collector.app", "processor": "processor.console,processor.runner,processor.duplicates",
-    "gateway": "trainer.serving.gateway",
+    "gateway": "gateway.app",
 }  # fmt: skip
 # Processors beside the one with the console.
 WORKER = "processor-worker"

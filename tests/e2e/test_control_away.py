@@ -21,13 +21,13 @@ from control_store import control as control_module
 from control_store.campaigns import Campaigns, read_rule
 from control_store.control import Control
 from eventlog.opening import open_log
+from gateway.aliases import Models
+from gateway.app import create_app as create_gateway
+from gateway.upstream import Upstream
 from processor.console import create_app as create_console
 from processor.store import Store
 from runtime.settings import Settings
 from tests.postgresql import PostgreSQL
-from trainer.serving.aliases import Models
-from trainer.serving.gateway import create_app as create_gateway
-from trainer.serving.upstream import Upstream
 
 WORKERS = 4
 

@@ -14,7 +14,7 @@ import pytest
 from contract.errors import ThumbwheelError
 from runtime.logs import JsonLines, for_a_person
 
-SERVICES = ("collector", "processor", "trainer", "trainer.serving")
+SERVICES = ("collector", "processor", "trainer", "gateway")
 
 
 def told(error: Exception) -> dict[str, Any]:
@@ -65,7 +65,7 @@ def test_a_line_of_another_form_is_shown_to_a_person_as_it_is() -> None:
 @pytest.mark.parametrize("module", SERVICES)
 def test_every_service_logs_in_this_form(module: str) -> None:
     source = (Path(__file__).parents[2] / module.replace(".", "/") / "__main__.py").read_text("utf-8")
-    name = {"trainer.serving": "gateway"}.get(module, module)
+    name = {"gateway": "gateway"}.get(module, module)
     assert f'configure_logging("{name}")' in source and "basicConfig" not in source
 
 

@@ -21,7 +21,7 @@ from tests.faults.counts import tell
 from tests.stack import Up, running
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
-VICTIMS = ("collector", "processor", "trainer.serving", "trainer")
+VICTIMS = ("collector", "processor", "gateway", "trainer")
 ROUNDS = 2
 _DOUBLED = "SELECT count(*) FROM (SELECT interaction_id, candidate_id FROM candidates GROUP BY ALL HAVING count(*) > 1)"
 SEED = int(os.environ.get("THUMBWHEEL_FAULT_SEED", "20261123"))

@@ -19,11 +19,11 @@ from contract.topics import EVENTS
 from control_store.control import Control, CreatedKey
 from eventlog.log import Log
 from eventlog.opening import open_log
+from gateway.aliases import Models
+from gateway.app import create_app
+from gateway.engine import Engine
+from inference.base_model import load_model
 from tests.trainer import tiny
-from trainer.base_model import load_model
-from trainer.serving.aliases import Models
-from trainer.serving.engine import Engine
-from trainer.serving.gateway import create_app
 
 CHAMPION, CHALLENGER = "ad-00000000000a", "ad-00000000000b"
 OTHERS = tuple(f"ad-{number:012x}" for number in range(1, 8))

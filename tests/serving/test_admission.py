@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import Future
 
-from trainer.serving.admission import AHEAD_ROWS, MAX_CELLS, MAX_ROWS, PREFILL_TOKENS, Job, Waiting
-from trainer.serving.batch import Row
-from trainer.serving.replies import Generation, Sampling
-from trainer.serving.sampling import RowRandom
+from gateway.admission import AHEAD_ROWS, MAX_CELLS, MAX_ROWS, PREFILL_TOKENS, Job, Waiting
+from inference.batch import Row
+from inference.replies import Generation, Sampling
+from inference.sampling import RowRandom
 
 
 def job(rows: int, streamed: bool = False, prompt: int = 10) -> Job:

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from contract.errors import ThumbwheelError
+from inference import base_model
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from tests.trainer import tiny
-from trainer import base_model
-from trainer.base_model import ensure_base_model, load_model, load_tokenizer
 
 
 def test_a_local_folder_is_taken_as_it_is(tmp_path: Path) -> None:

@@ -18,9 +18,9 @@ from contract.events import Interaction
 from contract.signing import verify_candidate
 from eventlog.log import Entry, Log, Position
 from eventlog.opening import open_log
+from gateway.blind import normalised
+from gateway.engine import Engine
 from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, Gateway, serve
-from trainer.serving.blind import normalised
-from trainer.serving.engine import Engine
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
 # A nucleus of one token: each model says one thing only, so a text tells the test who wrote it.

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from contract.errors import ThumbwheelError
+from gateway.adapters import MAX_LOADED
+from gateway.aliases import Models
+from gateway.engine import MAX_WAITING_ROWS, Engine
+from inference.replies import Generation, Sampling
 from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, save_adapter
 from tests.trainer import tiny
-from trainer.serving.adapters import MAX_LOADED
-from trainer.serving.aliases import Models
-from trainer.serving.engine import MAX_WAITING_ROWS, Engine
-from trainer.serving.replies import Generation, Sampling
 
 GREEDY = Sampling(temperature=0, max_tokens=24)
 PROMPTS = ("where is my parcel", "refund", "please change my address today thank you very much indeed", "hello")

@@ -1,4 +1,4 @@
-"""The gateway as it runs: `python -m trainer.serving`, served by granian, stopped by SIGTERM."""
+"""The gateway as it runs: `python -m gateway`, served by granian, stopped by SIGTERM."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from contract.events import Interaction, decode_stored
 from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
+from gateway.wire import MAX_BODY_BYTES
 from tests.kafka_broker import free_port as find_free_port
 from tests.serving.conftest import CHALLENGER, CHAMPION
-from trainer.serving.wire import MAX_BODY_BYTES
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
 READY_SECONDS = 90
@@ -67,7 +67,7 @@ def environment(home: Path, base: Path, port: int) -> dict[str, str]:
 
 
 def start(env: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "trainer.serving"], env=env, stderr=output.open("wb"))
+    return subprocess.Popen([sys.executable, "-m", "gateway"], env=env, stderr=output.open("wb"))
 
 
 @pytest.fixture(scope="module")
@@ -165,7 +165,7 @@ def test_a_start_that_cannot_work_ends_with_one_line_that_names_why(
         port = free_port() if change else taken.getsockname()[1]
         env = environment(tmp_path, tmp_path, port) | change
         ended = subprocess.run(
-            [sys.executable, "-m", "trainer.serving"], env=env, capture_output=True, text=True, timeout=60, check=False
+            [sys.executable, "-m", "gateway"], env=env, capture_output=True, text=True, timeout=60, check=False
         )
     assert ended.returncode != 0
     said = [line for line in ended.stderr.splitlines() if line]

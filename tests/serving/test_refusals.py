@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 import openai
 import pytest
 
+from gateway.wire import MAX_BODY_BYTES
 from tests.serving.conftest import CHALLENGER, Gateway
-from trainer.serving.wire import MAX_BODY_BYTES
 
 HELLO = [{"role": "user", "content": "hello"}]
 CHAT, CANDIDATES = "/v1/chat/completions", "/v1/candidates"

@@ -8,10 +8,10 @@ import datasets
 import pytest
 import torch
 
+from inference.base_model import load_model, load_tokenizer
+from inference.hardware import Hardware
+from inference.tokens import Encoder, make_encoder
 from tests.trainer import tiny
-from trainer.base_model import load_model, load_tokenizer
-from trainer.hardware import Hardware
-from trainer.tokens import Encoder, make_encoder
 
 datasets.disable_progress_bars()
 

@@ -15,11 +15,11 @@ from trl import DPOConfig, DPOTrainer
 from trl.trainer.utils import add_fused_lm_head
 
 from contract.errors import ThumbwheelError
+from inference.hardware import Hardware
 from tests.trainer import tiny
 from tests.trainer.conftest import loaded
 from trainer import adapter, dpo, kto, sft
 from trainer.dpo import PreferenceConfig, WeightedCollator, WeightedDPOTrainer, tokenise, weighted_loss
-from trainer.hardware import Hardware
 from trainer.progress import MetricsFile
 from trainer.rows import Demonstration, Pair, Rated
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from inference.generation import Sampling
 from tests.trainer.conftest import loaded
 from trainer import guards
 from trainer.evaluate import Accuracy, Likelihood, closeness, meanings, preference_accuracy
-from trainer.generation import Sampling
 from trainer.guards import Side, Training, judge, reasons
 
 BASE = Side(2.0, 1.0, 0.05, 0.5, 60.0, 0.9, 0.0, (3.0, 4.0), ("a reply",))

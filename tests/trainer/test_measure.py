@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ThumbwheelError
+from inference.generation import Sampling
 from runtime.settings import Settings
 from tests.serving.conftest import CHAMPION, save_adapter
 from trainer import guards
-from trainer.generation import Sampling
 from trainer.measure import evaluate_adapter
 
 

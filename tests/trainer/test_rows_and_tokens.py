@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ThumbwheelError
+from inference.tokens import make_encoder
 from tests.trainer import tiny
 from tests.trainer.conftest import loaded
 from trainer.rows import open_dataset, sample_by_weight, spread
-from trainer.tokens import make_encoder
 
 
 def test_nulls_that_parquet_adds_to_messages_are_taken_out(tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from contract.errors import ThumbwheelError
+from inference.generation import Sampling
 from tests.trainer import tiny
 from trainer import guards, recipes, run
-from trainer.generation import Sampling
 from trainer.recipes import choose_method, make_config
 from trainer.rows import open_dataset
 

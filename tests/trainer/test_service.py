@@ -18,12 +18,12 @@ import pytest
 from control_store.control import Control
 from eventlog.log import Log
 from eventlog.opening import open_log
+from inference.base_model import ensure_base_model
 from tests.stack import link_base
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving
 from trainer import jobs, run
 from trainer.__main__ import projects_of
-from trainer.base_model import ensure_base_model
 from trainer.data_api import DataApi
 
 

@@ -1,0 +1,1 @@
+"""The former name of the model gateway, which is started with `python -m gateway` now."""

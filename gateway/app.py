@@ -20,11 +20,11 @@ from contract.ids import uuid7
 from contract.signing import sign_candidate
 from control_store.control import Control, Key
 from eventlog.log import Log
-from trainer.serving import blind, chat
-from trainer.serving.aliases import Models
-from trainer.serving.interactions import Interactions, candidate, interaction_event
-from trainer.serving.replies import Generator
-from trainer.serving.wire import MAX_BODY_BYTES, CandidatesRequest, ChatRequest, openai_error, parse
+from gateway import blind, chat
+from gateway.aliases import Models
+from gateway.interactions import Interactions, candidate, interaction_event
+from gateway.wire import MAX_BODY_BYTES, CandidatesRequest, ChatRequest, openai_error, parse
+from inference.replies import Generator
 
 INTERACTION_HEADER = "x-thumbwheel-interaction-id"
 PROJECT_HEADER = "X-Thumbwheel-Project"

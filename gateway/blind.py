@@ -8,9 +8,9 @@ import unicodedata
 from dataclasses import dataclass, replace
 
 from contract.errors import ThumbwheelError
-from trainer.serving.aliases import Aliases, Models
-from trainer.serving.replies import Generation, Generator, Reply, Sampling
-from trainer.serving.wire import CandidatesRequest, Compare, for_template
+from gateway.aliases import Aliases, Models
+from gateway.wire import CandidatesRequest, Compare, for_template
+from inference.replies import Generation, Generator, Reply, Sampling
 
 MAX_REDRAWS = 3
 _SPACES = re.compile(r"\s+")

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from contract.errors import ThumbwheelError
-from trainer.serving.interactions import Interactions, candidate, interaction_event
-from trainer.serving.replies import Generation, Generator, Reply
-from trainer.serving.wire import ChatRequest, for_template, openai_error
+from gateway.interactions import Interactions, candidate, interaction_event
+from gateway.wire import ChatRequest, for_template, openai_error
+from inference.replies import Generation, Generator, Reply
 
 log_lines = logging.getLogger(__name__)
 

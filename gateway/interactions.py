@@ -16,8 +16,8 @@ from contract.errors import LogUnavailable
 from contract.events import Interaction, Trial, encode, stamp
 from contract.ids import uuid7
 from eventlog.log import Log, append_events
-from trainer.serving.replies import Reply
-from trainer.serving.wire import Draw, ThumbwheelPart, WireMessage
+from gateway.wire import Draw, ThumbwheelPart, WireMessage
+from inference.replies import Reply
 
 UNLOGGED = Counter("thumbwheel_gateway_unlogged_total", "Interactions that could not be logged")
 LOGGED = Counter("thumbwheel_gateway_logged_total", "Interactions that were logged")

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from trainer.serving.batch import Row
-from trainer.serving.replies import Generation, Reply
+from inference.batch import Row
+from inference.replies import Generation, Reply
 
 MAX_ROWS = 32
 # Rows beside those for streamed chats, so that a person who watches the first word does not wait for a full batch.

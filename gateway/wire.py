@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 from contract.checks import MAX_CONTEXT_BYTES, check_storable, split_path
 from contract.envelope import Actor, Label, WireId
 from contract.errors import EventError, ThumbwheelError
-from trainer.serving.replies import Sampling
+from inference.replies import Sampling
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
 MAX_REPLIES = 8

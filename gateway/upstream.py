@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from contract.errors import ThumbwheelError
-from trainer.serving.replies import Generation, Reply
+from inference.replies import Generation, Reply
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 300

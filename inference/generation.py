@@ -9,12 +9,11 @@ from typing import Any
 
 import torch
 
-from trainer.rows import Messages
-from trainer.serving.batch import BASE, Batch, Model, Row
-from trainer.serving.mixing import Mixing
-from trainer.serving.replies import Sampling as RowSampling
-from trainer.serving.sampling import RowRandom
-from trainer.tokens import Encoder
+from inference.batch import BASE, Batch, Model, Row
+from inference.mixing import Mixing
+from inference.replies import Sampling as RowSampling
+from inference.sampling import RowRandom
+from inference.tokens import Encoder, Messages
 
 ROWS = 32
 

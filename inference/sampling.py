@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import torch
 
-from trainer.serving.replies import Sampling
+from inference.replies import Sampling
 
 # Most nuclei lie within this many tokens; a row whose nucleus does not is drawn from the full vocabulary.
 NUCLEUS_TOKENS = 512

@@ -19,13 +19,13 @@ from typing import Any
 import torch
 
 from contract.errors import ThumbwheelError
-from trainer.base_model import load_model, load_tokenizer
-from trainer.hardware import find_hardware
-from trainer.serving.adapters import Adapters
-from trainer.serving.admission import Job, Waiting
-from trainer.serving.batch import BASE, Batch, Model, Row
-from trainer.serving.replies import Generation, Reply, Sampling
-from trainer.serving.sampling import RowRandom
+from gateway.adapters import Adapters
+from gateway.admission import Job, Waiting
+from inference.base_model import load_model, load_tokenizer
+from inference.batch import BASE, Batch, Model, Row
+from inference.hardware import find_hardware
+from inference.replies import Generation, Reply, Sampling
+from inference.sampling import RowRandom
 
 # Rows that may wait; past it a request is refused with Retry-After instead of growing a queue without end.
 MAX_WAITING_ROWS = 256

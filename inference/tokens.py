@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trainer.rows import Messages
+
+# Chat messages as templates take them: role and content.
+Messages = list[dict[str, Any]]
 
 
 @dataclass(frozen=True)

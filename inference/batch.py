@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-from trainer.serving.mixing import Mixing
-from trainer.serving.replies import Sampling
-from trainer.serving.sampling import RowRandom, draw
+from inference.mixing import Mixing
+from inference.replies import Sampling
+from inference.sampling import RowRandom, draw
 
 BASE = "__base__"
 

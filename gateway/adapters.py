@@ -9,7 +9,7 @@ from typing import Any
 from peft import PeftConfig, PeftModel, PeftType
 
 from contract.errors import ThumbwheelError
-from trainer.serving.mixing import Mixing, all_mixable
+from inference.mixing import Mixing, all_mixable
 
 # Adapters of rank 16 on a small model take some 10 MB each; the champion, the challenger and a few earlier ones stay.
 MAX_LOADED = 6
