@@ -1,4 +1,4 @@
-"""Prints every guard for three training recipes, to calibrate the limits in trainer/guards.py.
+"""Prints every guard for three training recipes, to calibrate the limits in trainer/guarding/guards.py.
 
     python -m bench.guards [--home DIR] [--prompts 96] [--recipes 1,2,3] [--guards-only]
 
@@ -29,7 +29,8 @@ from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.generation import Reply, Sampling, generate
 from inference.hardware import find_hardware
 from inference.tokens import Encoder, make_encoder
-from trainer import guards, run
+from trainer import run
+from trainer.guarding import guards
 
 THINGS = (
     "coffee machine", "winter jacket", "phone contract", "train ticket", "garden chair", "savings account",

@@ -2,8 +2,8 @@
 
     python -m bench.trainer_overhead [--pairs 32] [--batch 4] [--rounds 3] [--base demo] [--home DIR]
 
-Ours is trainer.dpo: reading the dataset folder, tokenising, row weights, metrics file, saving the adapter. Bare is
-TRL's DPOTrainer as its documentation shows it, on the same rows, model, settings and order, with a saved adapter. Both
+Ours is trainer.objectives.dpo: reading the dataset folder, tokenising, row weights, metrics file, saving the adapter.
+Bare is TRL's DPOTrainer as its documentation shows it, on the same rows, model, settings and order, with a saved adapter. Both
 start from a loaded base; they take turns, the first round warms up and does not count, the ratio is of medians.
 Target: at most 1.05.
 """
@@ -33,10 +33,11 @@ from bench.guards import PROBLEMS, THINGS
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.tokens import make_encoder
-from trainer import adapter, dpo
-from trainer.dpo import PreferenceConfig
+from trainer.objectives import dpo
+from trainer.objectives.dpo import PreferenceConfig
 from trainer.progress import MetricsFile
 from trainer.rows import open_dataset
+from trainer.tuning import lora as adapter
 
 SPOKEN = "we are sorry to hear that and will gladly help you with it today please send us the number of your order"
 
@@ -67,7 +68,7 @@ def make_dataset(folder: Path, pairs: int) -> Path:
 
 
 def ours(dataset: Path, base: Path, hardware: Hardware, config: PreferenceConfig, out: Path) -> float:
-    """Train with trainer.dpo; return seconds from a loaded base to a saved adapter."""
+    """Train with trainer.objectives.dpo; return seconds from a loaded base to a saved adapter."""
     model = load_model(base, hardware.dtype)
     began = time.perf_counter()
     encoder = make_encoder(load_tokenizer(base), model)

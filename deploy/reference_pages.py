@@ -28,7 +28,8 @@ from runtime.settings import PREFIX, Settings  # noqa: E402
 FOLDER = ROOT / "docs" / "reference"
 BEGIN, END = "<!-- made by deploy/reference_pages.py -->", "<!-- end -->"
 SERVICES = (
-    "contract", "trials", "inference", "runtime", "control_store", "eventlog", "collector", "processor", "gateway", "trainer", "cli",
+    "contract", "trials", "inference", "runtime", "control_store", "eventlog", "collector", "processor", "gateway",
+    "trainer", "cli",
 )  # fmt: skip
 LANGUAGES = {"en": "", "zh": ".zh-CN"}
 WORDS = {

@@ -18,7 +18,7 @@ from runtime.logs import configure_logging
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
 from trainer.data_api import DataApi, find_service_key
-from trainer.schedule import Scheduler
+from trainer.loop.schedule import Scheduler
 
 POLL_S = 1.0
 

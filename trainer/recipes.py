@@ -11,10 +11,10 @@ from dataclasses import fields, replace
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trainer.dpo import PreferenceConfig
-from trainer.kto import ThumbConfig
+from trainer.objectives.dpo import PreferenceConfig
+from trainer.objectives.kto import ThumbConfig
+from trainer.objectives.sft import DemonstrationConfig
 from trainer.rows import DatasetFolder
-from trainer.sft import DemonstrationConfig
 
 Config = PreferenceConfig | ThumbConfig | DemonstrationConfig
 CONFIGS: dict[str, type[Config]] = {"dpo": PreferenceConfig, "kto": ThumbConfig, "sft": DemonstrationConfig}

@@ -31,10 +31,12 @@ from contract.errors import ThumbwheelError
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.tokens import Encoder, make_encoder
-from trainer import adapter, dpo, evaluate, guards, kto, sft
+from trainer.guarding import evaluate, guards
+from trainer.objectives import dpo, kto, sft
 from trainer.progress import MetricsFile
 from trainer.recipes import choose_method, make_config
 from trainer.rows import METHOD_CONFIG, DatasetFolder, open_dataset
+from trainer.tuning import lora as adapter
 
 TRAINERS: dict[str, Callable[..., tuple[Any, Mapping[str, int]]]] = {
     "dpo": dpo.train,

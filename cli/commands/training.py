@@ -113,7 +113,7 @@ def _of_wish(runs: list[dict[str, Any]], request_id: str) -> dict[str, Any] | No
 @pass_context
 def evaluate(context: Context, adapter_id: str) -> None:
     """Measure an adapter against the base on the frozen prompts, and print every guard."""
-    from trainer.measure import evaluate_adapter
+    from trainer.guarding.measure import evaluate_adapter
 
     context.result(evaluate_adapter(context.settings, context.project, adapter_id))
 

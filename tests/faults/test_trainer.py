@@ -25,8 +25,8 @@ from tests.faults.kill_points import TRAINER_POINTS
 from tests.faults.on_kafka import partitions
 from tests.faults.system import Program, System, running
 from tests.trainer import tiny
-from trainer import jobs, registry
-from trainer.registry import Aliases, Registry
+from trainer.loop import jobs, registry
+from trainer.loop.registry import Aliases, Registry
 
 pytestmark = [pytest.mark.slow, pytest.mark.faults]
 RUN = {"epochs": 1, "batch": 4, "rank": 4}

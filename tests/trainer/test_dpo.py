@@ -18,10 +18,11 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from tests.trainer import tiny
 from tests.trainer.conftest import loaded
-from trainer import adapter, dpo, kto, sft
-from trainer.dpo import PreferenceConfig, WeightedCollator, WeightedDPOTrainer, tokenise, weighted_loss
+from trainer.objectives import dpo, kto, sft
+from trainer.objectives.dpo import PreferenceConfig, WeightedCollator, WeightedDPOTrainer, tokenise, weighted_loss
 from trainer.progress import MetricsFile
 from trainer.rows import Demonstration, Pair, Rated
+from trainer.tuning import lora as adapter
 
 SMALL = PreferenceConfig(lr=5e-3, batch=4, epochs=1, max_length=128)
 

@@ -10,9 +10,9 @@ import torch
 
 from inference.generation import Sampling
 from tests.trainer.conftest import loaded
-from trainer import guards
-from trainer.evaluate import Accuracy, Likelihood, closeness, meanings, preference_accuracy
-from trainer.guards import Side, Training, judge, reasons
+from trainer.guarding import guards
+from trainer.guarding.evaluate import Accuracy, Likelihood, closeness, meanings, preference_accuracy
+from trainer.guarding.guards import Side, Training, judge, reasons
 
 BASE = Side(2.0, 1.0, 0.05, 0.5, 60.0, 0.9, 0.0, (3.0, 4.0), ("a reply",))
 FINE = Training(1.0, 2.0, 0.0, Accuracy(25, 40))

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from contract.errors import ThumbwheelError
-from trainer.kto import HIGHEST_RATIO, arrange, balance
+from trainer.objectives.kto import HIGHEST_RATIO, arrange, balance
 
 
 @pytest.mark.parametrize(("up", "down"), [(10, 10), (13, 10), (40, 10), (10, 40), (1, 100), (299, 1)])

@@ -10,8 +10,8 @@ from contract.errors import ThumbwheelError
 from inference.generation import Sampling
 from runtime.settings import Settings
 from tests.serving.conftest import CHAMPION, save_adapter
-from trainer import guards
-from trainer.measure import evaluate_adapter
+from trainer.guarding import guards
+from trainer.guarding.measure import evaluate_adapter
 
 
 def test_every_guard_of_a_registered_adapter_is_measured(

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from contract.errors import ThumbwheelError
-from trainer import registry
-from trainer.adapter import WEIGHTS
-from trainer.registry import Aliases, Registry
+from trainer.loop import registry
+from trainer.loop.registry import Aliases, Registry
+from trainer.tuning.lora import WEIGHTS
 
 
 def after(*steps: tuple[str, str | None]) -> Aliases:

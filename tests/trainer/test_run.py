@@ -13,7 +13,8 @@ import pytest
 from contract.errors import ThumbwheelError
 from inference.generation import Sampling
 from tests.trainer import tiny
-from trainer import guards, recipes, run
+from trainer import recipes, run
+from trainer.guarding import guards
 from trainer.recipes import choose_method, make_config
 from trainer.rows import open_dataset
 

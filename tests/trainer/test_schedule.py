@@ -17,10 +17,10 @@ from eventlog.log import Log
 from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
-from trainer import jobs
 from trainer.data_api import DataApi
-from trainer.registry import Aliases, Registry
-from trainer.schedule import Scheduler
+from trainer.loop import jobs
+from trainer.loop.registry import Aliases, Registry
+from trainer.loop.schedule import Scheduler
 
 DATASET = "ds-0123456789ab"
 # Does what a training job does, in no time: metrics, an adapter, a verdict, DONE. The config says how it goes.
@@ -240,7 +240,7 @@ def test_a_wish_to_withdraw_that_comes_after_the_promotion_takes_nothing_back(
     console.wish("roll_back", adapter_id=adapter)
     time.sleep(0.01)
     reg = Registry(settings.home / "models" / "default", "default")
-    from trainer import registry
+    from trainer.loop import registry
 
     reg.store(registry.promote(reg.load(), adapter))
     console.away = False

@@ -22,9 +22,10 @@ from inference.base_model import ensure_base_model
 from tests.stack import link_base
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving
-from trainer import jobs, run
+from trainer import run
 from trainer.__main__ import projects_of
 from trainer.data_api import DataApi
+from trainer.loop import jobs
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""In: `python -m trainer.serving`, the former name of the gateway. Out: the gateway, with a warning, for one release."""
+"""In: `python -m trainer.serving`, the gateway's former name. Out: the gateway, with a warning; for one release."""
 
 from __future__ import annotations
 

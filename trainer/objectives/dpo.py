@@ -28,9 +28,9 @@ from trl.trainer.utils import add_fused_lm_head, use_adapter
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.tokens import Encoder
-from trainer.adapter import Prepared
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Pair, spread
+from trainer.tuning.lora import Prepared
 
 LOSSES = ("sigmoid", "sft")
 

@@ -18,9 +18,9 @@ from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import find_hardware
 from inference.tokens import make_encoder
 from runtime.settings import Settings
-from trainer import evaluate, guards
-from trainer.evaluate import Accuracy
-from trainer.registry import Registry
+from trainer.guarding import evaluate, guards
+from trainer.guarding.evaluate import Accuracy
+from trainer.loop.registry import Registry
 
 
 def evaluate_adapter(settings: Settings, project: str, adapter_id: str) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from typing import Any
 from contract.events import stamp
 from contract.facts import RunFailed, RunFinished, RunProgress, RunStarted
 from contract.ids import derived_id, uuid7
-from trainer.registry import ACTOR, KEY_ID
+from trainer.loop.registry import ACTOR, KEY_ID
 
 RunFact = RunStarted | RunProgress | RunFinished | RunFailed
 STOP_S = 5.0

@@ -23,10 +23,11 @@ from contract.errors import LogUnavailable, ThumbwheelError
 from contract.events import Event
 from eventlog.log import Log, append_all
 from runtime.settings import Settings
-from trainer import gate, jobs, registry, trigger, wishes
+from trainer import gate
 from trainer.data_api import ApiAway, DataApi
-from trainer.jobs import Job, Record
-from trainer.registry import Aliases, Registry
+from trainer.loop import jobs, registry, trigger, wishes
+from trainer.loop.jobs import Job, Record
+from trainer.loop.registry import Aliases, Registry
 
 log = logging.getLogger("trainer")
 # A demo run of one epoch over more pairs takes longer than its turn may.

@@ -19,9 +19,9 @@ from trl import SFTConfig, SFTTrainer
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.tokens import Encoder
-from trainer.adapter import Prepared
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Demonstration, sample_by_weight, spread
+from trainer.tuning.lora import Prepared
 
 MAX_EPOCHS = 3.0
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runtime.settings import Settings
-from trainer.jobs import Record
+from trainer.loop.jobs import Record
 
 # Fewer new rows than this are not worth a run, however long ago the last one was.
 TIMED_MIN_PAIRS = 50

@@ -25,7 +25,7 @@ import torch
 
 from inference.generation import Reply, Sampling, generate
 from inference.tokens import Encoder, Messages
-from trainer.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
+from trainer.guarding.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
 
 # Raised whenever what is measured changes, so that a cached base side is not compared with something else.
 VERSION = 2
@@ -103,13 +103,13 @@ class Training:
 @cache
 def frozen_prompts() -> tuple[str, ...]:
     """Return the 32 prompts that ship with the trainer; 28 are English, 4 Chinese."""
-    return tuple(json.loads((files("trainer") / "frozen" / "prompts.json").read_text("utf-8")))
+    return tuple(json.loads((files("trainer.guarding") / "frozen" / "prompts.json").read_text("utf-8")))
 
 
 @cache
 def frozen_text() -> tuple[str, ...]:
     """Return the paragraphs that perplexity is measured on, our own words."""
-    return tuple(json.loads((files("trainer") / "frozen" / "text.json").read_text("utf-8")))
+    return tuple(json.loads((files("trainer.guarding") / "frozen" / "text.json").read_text("utf-8")))
 
 
 def words(text: str) -> list[str]:

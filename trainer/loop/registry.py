@@ -32,7 +32,7 @@ from contract.facts import (
     ModelRolledBack,
 )
 from contract.ids import derived_id
-from trainer.cards import render_card
+from trainer.loop.cards import render_card
 
 FACTS: dict[str, type[ModelFact]] = {
     "registered": ModelRegistered, "challenger": ModelChallenger, "held": ModelHeld, "rejected": ModelRejected,

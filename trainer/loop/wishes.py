@@ -16,8 +16,8 @@ from contract.errors import ThumbwheelError
 from contract.events import stamp
 from contract.facts import ModelFact, ModelHeld
 from contract.ids import derived_id
-from trainer import registry
-from trainer.registry import Aliases
+from trainer.loop import registry
+from trainer.loop.registry import Aliases
 
 
 def meet(
