@@ -35,11 +35,11 @@ from contract.ids import uuid7
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Log, append_all
 from eventlog.opening import open_log
-from processor.runner import BATCH_RECORDS, Runner, store_batch, tune_interpreter
+from processor.ingest.runner import BATCH_RECORDS, Runner, store_batch, tune_interpreter
 from processor.steps import decode
 from processor.steps.batch import Batch
-from processor.store import Store, insert
-from processor.tables import COLUMNS
+from processor.tables.arrow import COLUMNS
+from processor.tables.store import Store, insert
 from tests.kafka_broker import Broker, apache_kafka
 
 # As many as a log on Kafka has unless told otherwise.

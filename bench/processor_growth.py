@@ -5,16 +5,16 @@
 
 In: a log made on the way and not kept: the stories of `bench.processor`, 100,000 events again and again, every id in
 them made new each time, so that nothing is stored twice. Ids are UUIDs of version 7, as the SDKs make them, or random
-ones, as a product's own may be. Each batch of 10,000 records goes through `processor.runner.store_records`: decoded,
-folded with what the tables hold, derived, inserted, committed, one after the other (the running processor overlaps some
-of that). Only that is timed. Each kind of ids has a process of its own.
-Out, at 100 thousand events, at every tripling, and at the end: over the last 100,000 events/s and processor time an
-event; the longest batch since the line before (a checkpoint lies within a commit: this is the pause a reader of fresh
-events sees), resident memory and its peak (the bench's own stories, named first, are part of both), the most that
-indexes took and the file's size. `--memory` is what THUMBWHEEL_PROCESSOR_MEMORY sets; without it DuckDB takes up to 80
-% of the machine's. `--wal` has a checkpoint follow a WAL of this size, however large the file is.
-Last the rate at the end against the rate at the beginning (target: 0.7 with version 7), the same of processor time,
-which other work on the machine disturbs less, and the rate over all events.
+ones, as a product's own may be. Each batch of 10,000 records goes through `processor.ingest.runner.store_records`:
+decoded, folded with what the tables hold, derived, inserted, committed, one after the other (the running processor
+overlaps some of that). Only that is timed. Each kind of ids has a process of its own. Out, at 100 thousand events, at
+every tripling, and at the end: over the last 100,000 events/s and processor time an event; the longest batch since the
+line before (a checkpoint lies within a commit: this is the pause a reader of fresh events sees), resident memory and
+its peak (the bench's own stories, named first, are part of both), the most that indexes took and the file's size.
+`--memory` is what THUMBWHEEL_PROCESSOR_MEMORY sets; without it DuckDB takes up to 80 % of the machine's. `--wal` has a
+checkpoint follow a WAL of this size, however large the file is. Last the rate at the end against the rate at the
+beginning (target: 0.7 with version 7), the same of processor time, which other work on the machine disturbs less, and
+the rate over all events.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from bench.machine import memory_mib, peak_mib
 from bench.processor import events
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record, entry_for
-from processor import checkpoints
-from processor.runner import BATCH_RECORDS, store_records, tune_interpreter
-from processor.store import Store
+from processor.ingest.runner import BATCH_RECORDS, store_records, tune_interpreter
+from processor.tables.arrow import checkpoints
+from processor.tables.store import Store
 from runtime.settings import parse_bytes
 
 # Events of one repetition, and the stretch a rate is taken over.

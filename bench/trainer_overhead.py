@@ -3,9 +3,9 @@
     python -m bench.trainer_overhead [--pairs 32] [--batch 4] [--rounds 3] [--base demo] [--home DIR]
 
 Ours is trainer.objectives.dpo: reading the dataset folder, tokenising, row weights, metrics file, saving the adapter.
-Bare is TRL's DPOTrainer as its documentation shows it, on the same rows, model, settings and order, with a saved adapter. Both
-start from a loaded base; they take turns, the first round warms up and does not count, the ratio is of medians.
-Target: at most 1.05.
+Bare is TRL's DPOTrainer as its documentation shows it, on the same rows, model, settings and order, with a saved
+adapter. Both start from a loaded base; they take turns, the first round warms up and does not count, the ratio is of
+medians. Target: at most 1.05.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The processor: `python -m processor`. Follows the log into DuckDB and serves the console and the data API.
 
 One process owns the DuckDB file: the worker that serves the console. Several processors share a log on Kafka where
-THUMBWHEEL_PARTS names the folder they exchange their rows through (`processor.ownership`). SIGTERM ends it within
-seconds; an error of the runner ends it with status 1, and whoever started it starts it again.
+THUMBWHEEL_PARTS names the folder they exchange their rows through (`processor.sharing.ownership`). SIGTERM ends it
+within seconds; an error of the runner ends it with status 1, and whoever started it starts it again.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ log_lines = logging.getLogger("processor")
 
 def create(settings: Settings) -> Any:
     """Open everything in the worker, start the threads, and return the console's WSGI app."""
-    from processor.archive import with_archive
     from processor.campaign_answers import AnswerCounter
     from processor.console import create_app
-    from processor.duplicates import Follower
-    from processor.erasing import Eraser
-    from processor.expiry import Expiry
-    from processor.freshness import Freshness
-    from processor.replay import open_store
-    from processor.runner import Runner, tune_interpreter
-    from processor.sharing import open_shared_store, share
+    from processor.history.archive import with_archive
+    from processor.history.replay import open_store
+    from processor.ingest.freshness import Freshness
+    from processor.ingest.runner import Runner, tune_interpreter
+    from processor.privacy.erasing import Eraser
+    from processor.privacy.expiry import Expiry
+    from processor.sharing.opening import open_shared_store, share
+    from processor.similarity.duplicates import Follower
 
     configure_logging("processor")
     try:

@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from sqlalchemy.exc import SQLAlchemyError
 
 from control_store.campaigns import Campaigns
-from processor.store import Store
+from processor.tables.store import Store
 
 log_lines = logging.getLogger("processor.campaigns")
 

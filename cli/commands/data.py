@@ -118,7 +118,7 @@ def list_datasets(context: Context) -> None:
 @pass_context
 def show(context: Context, dataset_id: str) -> None:
     """Show a dataset's manifest."""
-    from processor.packaging import show_dataset
+    from processor.datasets import show_dataset
 
     context.result(show_dataset(context.settings, context.project, dataset_id))
 
@@ -130,7 +130,7 @@ def show(context: Context, dataset_id: str) -> None:
 @pass_context
 def diff(context: Context, left: str, right: str) -> None:
     """Compare two datasets."""
-    from processor.packaging import diff_datasets
+    from processor.datasets import diff_datasets
 
     context.result(diff_datasets(context.settings, context.project, left, right))
 

@@ -23,7 +23,7 @@ def replay(context: Context) -> None:
     """Rebuild the database from the log and swap it in; the processor must not run."""
     from dataclasses import asdict
 
-    from processor.replay import replay as run_replay
+    from processor.history.replay import replay as run_replay
 
     if find_running(context.settings.home):
         raise ThumbwheelError("still_running", "Thumbwheel runs in this home.", "Stop `thumbwheel up` first.")
@@ -44,8 +44,8 @@ def archive(context: Context) -> None:
     from dataclasses import asdict
 
     from eventlog.opening import open_log
-    from processor.archive import Archive
-    from processor.archiving import archive_log
+    from processor.history.archive import Archive
+    from processor.history.archiving import archive_log
 
     settings = context.settings
     if not settings.archive:
@@ -77,7 +77,7 @@ def copy(context: Context, source: str, target: str, again: bool, partitions: in
     """Copy a log into another: sqlite:///path or kafka://host:9092; nothing may append to FROM meanwhile."""
     from eventlog.copying import copy_log
     from eventlog.opening import open_log
-    from processor.archive import with_archive
+    from processor.history.archive import with_archive
 
     _check_source(source)
     if source == target:

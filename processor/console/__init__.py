@@ -40,8 +40,8 @@ from processor.console import (
     writes,
 )
 from processor.console.services import Services
-from processor.freshness import Freshness
-from processor.store import Store
+from processor.ingest.freshness import Freshness
+from processor.tables.store import Store
 from runtime.settings import Settings
 
 log_lines = logging.getLogger("processor.console")

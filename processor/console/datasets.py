@@ -9,8 +9,8 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from contract.errors import ThumbwheelError
 from processor.console.access import needs
 from processor.console.services import datasets, project, reading, services
-from processor.packaging import build_dataset
-from processor.packaging.filters import CONFIGS
+from processor.datasets import build_dataset
+from processor.datasets.filters import CONFIGS
 from processor.queries.datasets import LINEAGE
 from processor.queries.facts import list_adapters, list_runs
 

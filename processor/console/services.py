@@ -11,9 +11,9 @@ from flask import current_app, g
 
 from control_store.control import Control
 from eventlog.log import Log
-from processor.freshness import Freshness
+from processor.ingest.freshness import Freshness
 from processor.queries.datasets import Datasets
-from processor.store import Store
+from processor.tables.store import Store
 from runtime.settings import Settings
 
 

@@ -11,7 +11,7 @@ from processor.console.access import needs
 from processor.console.api import answer, refuse_while_behind
 from processor.console.services import project, services
 from processor.console.wishes import append_wish
-from processor.packaging import build_dataset
+from processor.datasets import build_dataset
 
 blueprint = Blueprint("writes", __name__, url_prefix="/api/v1")
 

@@ -14,8 +14,8 @@ from contract.errors import ThumbwheelError
 from contract.topics import EVENTS, REJECTED
 from processor.parts.folder import Part, Reached
 from processor.steps.batch import Batch
-from processor.store import Store, insert
-from processor.tables import uuid_array
+from processor.tables.arrow import uuid_array
+from processor.tables.store import Store, insert
 
 # Tables whose rows belong to an interaction, and so to its partition.
 TABLES = (
@@ -35,7 +35,7 @@ UNION SELECT interaction_key FROM events WHERE "partition" = $partition
 UNION SELECT interaction_key FROM forgotten WHERE interaction_key NOT IN (SELECT interaction_key FROM interactions)
 """
 _ROWS = "SELECT * FROM {table} WHERE interaction_key IN (FROM part_keys)"
-# Of changes, few rows among many: which rows, then all of their columns, as in `processor.known`.
+# Of changes, few rows among many: which rows, then all of their columns, as in `processor.ingest.known`.
 _FEW_ROWS = """
 SELECT * FROM {table} WHERE rowid IN (SELECT rowid FROM {table} WHERE interaction_key IN (FROM part_keys))
 """

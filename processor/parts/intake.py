@@ -11,7 +11,7 @@ from contract.errors import ThumbwheelError
 from processor import metrics
 from processor.parts.contents import forgets, held, take_in
 from processor.parts.folder import SCRATCH, Part, PartsFolder, next_part
-from processor.store import Store
+from processor.tables.store import Store
 
 log_lines = logging.getLogger("processor.parts")
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from processor import metrics
 from processor.parts.contents import forgets, held, note_published, published, write_part
 from processor.parts.folder import SCRATCH, Part, PartsFolder, Reached
-from processor.store import Store
+from processor.tables.store import Store
 
 # A partition is published whole again once its changes outweigh it, or when it has this many, so that a processor
 # that takes it over reads at most twice its size, in not too many files.

@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from processor import support
-from processor.packaging.filters import EVALUATION_LABEL
+from processor.datasets.filters import EVALUATION_LABEL
 from processor.queries.datasets import Datasets
 from processor.queries.facts import list_adapters, list_runs
 from processor.queries.pairs import pair_counts

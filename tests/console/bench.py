@@ -18,8 +18,8 @@ from control_store.control import Control
 from eventlog.log import Log
 from eventlog.opening import open_log
 from processor.console import create_app
-from processor.runner import store_records
-from processor.store import Store
+from processor.ingest.runner import store_records
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.console import story
 

@@ -14,7 +14,7 @@ from contract.events import Event, decode_event, stamp
 from contract.ids import derived_id
 from contract.topics import REJECTED
 from eventlog.log import Log, append_all, entry_for
-from processor.packaging import build_dataset
+from processor.datasets import build_dataset
 
 START = datetime(2026, 3, 2, 9, 0, tzinfo=UTC)
 CHAMPION, CHALLENGER = "ad-0123456789ab", "ad-ba9876543210"

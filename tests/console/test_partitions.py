@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from contract.topics import EVENTS
 from processor.console import create_app
-from processor.freshness import Freshness
+from processor.ingest.freshness import Freshness
 from tests.console.bench import PASSWORD, Bench
 
 

@@ -23,7 +23,7 @@ from gateway.aliases import Models
 from gateway.app import create_app as create_gateway
 from gateway.upstream import Upstream
 from processor.console import create_app as create_console
-from processor.store import Store
+from processor.tables.store import Store
 from runtime.settings import Settings, load_settings
 
 yaml = pytest.importorskip("yaml")

@@ -15,7 +15,7 @@ import pytest
 from collector.errors import REFUSALS
 from collector.requests import ROUTES
 from contract.topics import TOPICS
-from processor.tables import COLUMNS
+from processor.tables.arrow import COLUMNS
 from runtime.settings import Settings
 
 yaml = pytest.importorskip("yaml")
@@ -27,7 +27,8 @@ QUERIES = [target["expr"] for panel in DASHBOARD["panels"] for target in panel["
 EXPRESSIONS = [rule["expr"] for rule in ALERTS] + QUERIES
 # What each service registers, in a process of its own, as its /metrics serves it.
 MODULES = {
-    "collector": "collector.app", "processor": "processor.console,processor.runner,processor.duplicates",
+    "collector": "collector.app",
+    "processor": "processor.console,processor.ingest.runner,processor.similarity.duplicates",
     "gateway": "gateway.app",
 }  # fmt: skip
 # Processors beside the one with the console.

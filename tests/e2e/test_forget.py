@@ -12,8 +12,8 @@ import pytest
 from click.testing import CliRunner
 
 from cli.main import cli
-from processor.replay import replay, store_path
-from processor.store import Store
+from processor.history.replay import replay, store_path
+from processor.tables.store import Store
 from tests.e2e.home import Home, Others, asked, picked, said, until
 from tests.kafka_broker import free_port as find_free_port
 

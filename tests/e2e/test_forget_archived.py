@@ -21,8 +21,8 @@ from kafka.admin import ConfigResource, ConfigResourceType
 from contract.topics import EVENTS, REJECTED, RUNS
 from eventlog.kafka_log.client import Cluster
 from eventlog.opening import open_log
-from processor.replay import replay, store_path
-from processor.store import Store
+from processor.history.replay import replay, store_path
+from processor.tables.store import Store
 from tests.e2e.home import Home, Others, asked, holds, picked, said, until
 from tests.kafka_broker import Broker, apache_kafka
 

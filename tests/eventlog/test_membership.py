@@ -29,7 +29,7 @@ from eventlog.kafka_log.group import GROUP, GroupMember
 from eventlog.kafka_log.log import KafkaLog
 from eventlog.membership import Assignment
 from eventlog.opening import open_log
-from processor.archive import with_archive
+from processor.history.archive import with_archive
 from tests.eventlog.owners import Owner, Process
 from tests.kafka_broker import Broker, apache_kafka
 from tests.waiting import eventually

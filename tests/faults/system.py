@@ -19,8 +19,8 @@ from pathlib import Path
 from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
-from processor.replay import replay, store_path
-from processor.store import Store
+from processor.history.replay import replay, store_path
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.faults.conftest import MOST_RATE
 from tests.faults.counts import tell

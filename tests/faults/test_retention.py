@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from contract.topics import EVENTS as TOPIC
-from processor.replay import replay
+from processor.history.replay import replay
 from tests.faults.conftest import EVENTS
 from tests.faults.kill_points import wait_for_ends
 from tests.faults.load import Load

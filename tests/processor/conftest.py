@@ -9,8 +9,8 @@ import pytest
 from contract.events import Event
 from contract.topics import TOPICS
 from eventlog.log import Record
-from processor.runner import store_records
-from processor.store import Store
+from processor.ingest.runner import store_records
+from processor.tables.store import Store
 from tests.processor.samples import records
 
 

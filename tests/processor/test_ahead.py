@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from contract.events import encode
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record
-from processor.ahead import Ahead
-from processor.digest import table_digests
-from processor.runner import store_records
+from processor.ingest.ahead import Ahead
+from processor.ingest.runner import store_records
 from processor.steps import decode
 from processor.steps.batch import Batch
-from processor.store import Store, insert
+from processor.tables.digest import table_digests
+from processor.tables.store import Store, insert
 from tests.processor.samples import event, event_id, interaction, pick, records
 from tests.processor.test_forget import story as of_forgetting
 from tests.processor.test_order_and_doubles import story as of_votes
@@ -99,7 +99,7 @@ def test_rows_that_count_on_a_record_are_made_anew_when_the_store_refuses_it(mon
             raise duckdb.ConversionException("not this one")
         insert(cursor, table, rows)
 
-    monkeypatch.setattr("processor.runner.insert", refusing)
+    monkeypatch.setattr("processor.ingest.runner.insert", refusing)
     asked = interaction("t1", {"a": "Yes.", "b": "No."})
     vote = {"interaction_id": "t1", "candidate_id": "a"}
     log = records([

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
-from processor.runner import store_records
-from processor.store import Store
+from processor.ingest.runner import store_records
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.collector.oracle import Door
 from tests.collector.wire_events import batch_of, damaged, events

@@ -15,11 +15,11 @@ from contract.errors import ThumbwheelError
 from contract.topics import EVENTS, RUNS
 from eventlog.log import Log, Record
 from eventlog.opening import open_log
-from processor.archive import Archive, ArchivedLog
-from processor.archiving import DAY_MS, ArchiveReport, archive_log
-from processor.digest import table_digests
-from processor.replay import rebuild
-from processor.store import Store
+from processor.history.archive import Archive, ArchivedLog
+from processor.history.archiving import DAY_MS, ArchiveReport, archive_log
+from processor.history.replay import rebuild
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.forgotten import DAY, by, forget
 from tests.processor.samples import append, event, interaction, pick

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from contract.topics import EVENTS
-from processor import checkpoints
-from processor.checkpoints import FILE_SHARE, LEAST, MEMORY_SHARE, MOST, STEP, checkpoint_at
-from processor.store import Store
+from processor.tables.arrow import checkpoints
+from processor.tables.checkpoints import FILE_SHARE, LEAST, MEMORY_SHARE, MOST, STEP, checkpoint_at
+from processor.tables.store import Store
 
 MIB = 2**20
 GB = 10**9

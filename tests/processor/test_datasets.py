@@ -16,11 +16,11 @@ from contract.errors import ThumbwheelError
 from contract.topics import RUNS
 from eventlog.log import Log
 from eventlog.opening import open_log
-from processor.packaging import build_dataset, dataset_folder, diff_datasets, show_dataset
-from processor.packaging.caps import thin
-from processor.packaging.rows import select_rows
-from processor.packaging.splits import check_leaks
-from processor.store import Store
+from processor.datasets import build_dataset, dataset_folder, diff_datasets, show_dataset
+from processor.datasets.caps import thin
+from processor.datasets.rows import select_rows
+from processor.datasets.splits import check_leaks
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import event, interaction, pick
 
@@ -145,7 +145,7 @@ def test_close_wording_is_left_out_of_validation_too(build: Build, put: Put, set
 
 
 def test_leak_check_refuses_a_prompt_in_two_splits(build: Build, put: Put, store: Store) -> None:
-    from processor.packaging import parse_filters
+    from processor.datasets import parse_filters
 
     put(*picks(1))
     with store.read() as cursor:

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from eventlog.opening import open_log
-from processor.duplicates import Follower, Stage, mark_prompts, reset_other_model
-from processor.embedder import Embedder, find_embedder
-from processor.neighbours import Neighbours
-from processor.runner import Runner
-from processor.store import Store
-from processor.verifier import disagreement
+from processor.ingest.runner import Runner
+from processor.similarity.duplicates import Follower, Stage, mark_prompts, reset_other_model
+from processor.similarity.embedder import Embedder, find_embedder
+from processor.similarity.neighbours import Neighbours
+from processor.similarity.verifier import disagreement
+from processor.tables.store import Store
 from tests.processor.forgotten import by, forget
 from tests.processor.samples import append, interaction
 

@@ -11,11 +11,11 @@ import pytest
 
 from eventlog.log import Log
 from eventlog.opening import open_log
-from processor.digest import table_digests
-from processor.erasing import Eraser, merged
-from processor.replay import open_store, replay
-from processor.runner import store_records
-from processor.store import Store
+from processor.history.replay import open_store, replay
+from processor.ingest.runner import store_records
+from processor.privacy.erasing import Eraser, merged
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.forgotten import DAY, by, forget
 from tests.processor.samples import append, interaction, pick

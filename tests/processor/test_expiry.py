@@ -19,11 +19,11 @@ from contract.topics import EVENTS, REJECTED, TOPICS
 from control_store.keys import Key
 from eventlog.log import Log, StoredLog
 from eventlog.opening import open_log
-from processor.digest import table_digests
-from processor.expiry import Expiry
-from processor.replay import open_store, replay
-from processor.runner import store_records
-from processor.store import Store
+from processor.history.replay import open_store, replay
+from processor.ingest.runner import store_records
+from processor.privacy.expiry import Expiry
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick
 

@@ -18,12 +18,12 @@ from contract.events import Event
 from contract.forgetting import actor_digest, tombstone_of
 from contract.topics import EVENTS, REJECTED, TOPICS
 from eventlog.log import Record
-from processor.digest import QUERIES, table_digests
-from processor.runner import store_records
+from processor.ingest.runner import store_records
 from processor.steps import decode
 from processor.steps import forget as forget_step
 from processor.steps.batch import Forgets, microseconds
-from processor.store import Store
+from processor.tables.digest import QUERIES, table_digests
+from processor.tables.store import Store
 from tests.processor.forgotten import DAY, by, forget
 from tests.processor.samples import event, event_id, interaction, moment, pick, records
 

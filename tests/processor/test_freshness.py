@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from contract.topics import EVENTS, RUNS
-from processor.freshness import Freshness
+from processor.ingest.freshness import Freshness
 
 
 def sample(freshness: Freshness, reached: dict[int, int], ends: dict[int, int]) -> None:

@@ -15,12 +15,12 @@ from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
 from eventlog.log import Log
 from eventlog.opening import open_log
+from processor.datasets import build_dataset, dataset_folder
 from processor.exporters import export_dataset
+from processor.history.replay import open_store
 from processor.importers import import_file
-from processor.packaging import build_dataset, dataset_folder
-from processor.replay import open_store
-from processor.runner import Runner
-from processor.store import Store
+from processor.ingest.runner import Runner
+from processor.tables.store import Store
 from runtime.settings import Settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"

@@ -12,9 +12,9 @@ from eventlog.copying import copy_log
 from eventlog.kafka_log.log import KafkaLog
 from eventlog.log import Entry, Log
 from eventlog.opening import open_log
-from processor.digest import table_digests
-from processor.replay import rebuild
-from processor.store import Store
+from processor.history.replay import rebuild
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from tests.kafka_broker import Broker
 from tests.processor.samples import append, event, interaction, pick
 

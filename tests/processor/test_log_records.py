@@ -14,8 +14,8 @@ import pytest
 from contract.events import encode
 from contract.topics import EVENTS, REJECTED
 from eventlog.log import Record
-from processor.runner import store_records
-from processor.store import Fenced, Store, StoreError
+from processor.ingest.runner import store_records
+from processor.tables.store import Fenced, Store, StoreError
 from tests.processor.samples import event, event_id, interaction, moment, pick, records
 
 Put = Callable[..., None]

@@ -14,13 +14,13 @@ from contract.events import Event
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record
 from eventlog.opening import open_log
-from processor import runner
-from processor.digest import table_digests
-from processor.memory import Available, available, tables_memory
-from processor.replay import open_store
-from processor.runner import store_records
+from processor.history.replay import open_store
+from processor.ingest import runner
+from processor.ingest.runner import store_records
 from processor.steps.batch import Batch
-from processor.store import Position, Store, StoreError, StoreFatal, StoreMemory, _commit
+from processor.tables.digest import table_digests
+from processor.tables.memory import Available, available, tables_memory
+from processor.tables.store import Position, Store, StoreError, StoreFatal, StoreMemory, _commit
 from runtime.settings import LEAST_PROCESSOR_MEMORY, Settings
 from tests.processor.samples import interaction, pick, records
 
@@ -160,7 +160,7 @@ def test_the_tables_take_half_of_a_container_or_a_quarter_of_a_machine(monkeypat
         (Available(8 * GIB, True), 4 * GIB), (Available(24 * GIB, False), 6 * GIB),
         (Available(GIB // 4, True), LEAST_PROCESSOR_MEMORY),
     ):  # fmt: skip
-        monkeypatch.setattr("processor.memory.available", lambda found=found: found)
+        monkeypatch.setattr("processor.tables.memory.available", lambda found=found: found)
         assert tables_memory(Settings()) == expected
         assert tables_memory(replace(Settings(), processor_memory="512MiB")) == 512 * MIB
 

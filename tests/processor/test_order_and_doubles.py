@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 
 from contract.events import Event
 from contract.topics import TOPICS
-from processor.digest import table_digests
-from processor.runner import store_records
-from processor.store import Store
+from processor.ingest.runner import store_records
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from tests.processor.samples import event, event_id, interaction, pick, records
 
 ASK = [{"role": "user", "content": "Where is it?"}]

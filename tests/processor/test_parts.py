@@ -18,18 +18,18 @@ from contract.events import Event
 from contract.forgetting import Tombstone, actor_digest, bury
 from contract.topics import EVENTS, REJECTED, RUNS, partition_of
 from eventlog.log import Record, entry_for
-from processor.digest import table_digests
-from processor.duplicates import Stage, mark_prompts
-from processor.embedder import Embedder, find_embedder
-from processor.packaging.filters import parse_filters
-from processor.packaging.rows import select_rows
+from processor.datasets.filters import parse_filters
+from processor.datasets.rows import select_rows
+from processor.ingest.runner import store_records
 from processor.parts.contents import held, published
 from processor.parts.folder import Part, PartsFolder, Reached, next_part
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
-from processor.runner import store_records
+from processor.similarity.duplicates import Stage, mark_prompts
+from processor.similarity.embedder import Embedder, find_embedder
 from processor.steps import decode
-from processor.store import Store
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from tests.processor.samples import event, interaction, moment, pick
 
 PARTITIONS = 3
@@ -210,7 +210,7 @@ def test_partitions_that_move_at_random_between_owners_who_die_or_go_on_unaware(
             processor.exchange()
     alone = digests(log.records, tmp_path / "alone.duckdb")
     for processor in processors:
-        assert table_digests(processor.store) == alone, processor.name
+        assert table_digests(processor.tables.store) == alone, processor.name
 
 
 def test_who_takes_a_partition_over_begins_where_the_folder_ends(processors: list[Processor], log: Log) -> None:

@@ -20,8 +20,8 @@ import pytest
 from contract.events import Event
 from eventlog.log import Log
 from eventlog.opening import open_log
-from processor.replay import replay, store_path
-from processor.store import Store
+from processor.history.replay import replay, store_path
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick
 

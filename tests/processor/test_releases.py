@@ -18,11 +18,11 @@ from contract.events import STRUCTS, decode_stored, encode
 from contract.topics import TOPICS
 from eventlog.log import Entry, Log, Record
 from eventlog.opening import open_log
-from processor import store as storing
-from processor.digest import QUERIES, table_digests
-from processor.replay import open_store, rebuild, store_path, wanted_meta
-from processor.runner import store_records
-from processor.store import Store
+from processor.history.replay import open_store, rebuild, store_path, wanted_meta
+from processor.ingest.runner import store_records
+from processor.tables.arrow import store as storing
+from processor.tables.digest import QUERIES, table_digests
+from processor.tables.store import Store
 from runtime.settings import Settings
 
 # Made once by each release's own code (releases/make.py), and never again.
@@ -141,7 +141,7 @@ def test_its_database_opens_keeps_every_row_and_becomes_what_a_replay_makes(
 
 
 def test_no_migration_was_changed_and_each_schema_has_its_fixtures() -> None:
-    folder = resources.files("processor").joinpath("sql")
+    folder = resources.files("processor.tables").joinpath("sql")
     found = {int(one.name[:4]): hashlib.sha256(one.read_bytes()).hexdigest() for one in folder.iterdir()}
     assert found == MIGRATIONS, "add a new one with its digest; leave the others as they are"
     assert [schema_of(one) for one in RELEASES] == sorted(found)[:-1], "make the fixtures of the schema before"

@@ -8,7 +8,7 @@ import duckdb
 import pytest
 
 from processor.parts.contents import TABLES, WITH_STABLE_ROW_IDS
-from processor.store import Store
+from processor.tables.store import Store
 
 ROWS = 100_000
 

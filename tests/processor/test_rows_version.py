@@ -17,11 +17,12 @@ from contract import ids
 from contract.topics import TOPICS
 from eventlog.log import Log, Record
 from eventlog.opening import open_log
-from processor import replay, rows_version
-from processor.digest import table_digests
-from processor.replay import open_store, store_path
-from processor.runner import store_records
-from processor.store import Store
+from processor.history import replay
+from processor.history.replay import open_store, store_path
+from processor.ingest.runner import store_records
+from processor.tables.arrow import rows_version
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick
 
@@ -59,7 +60,7 @@ def digest_of_rows(folder: Path, batch: int = 1000) -> str:
 def test_the_rows_of_the_golden_log_are_those_of_this_version(tmp_path: Path) -> None:
     found = digest_of_rows(tmp_path)
     assert found == rows_version.GOLDEN_ROWS, (
-        f"Other rows: raise ROWS_VERSION in processor/rows_version.py and set GOLDEN_ROWS to {found!r}, "
+        f"Other rows: raise ROWS_VERSION in processor/tables/rows_version.py and set GOLDEN_ROWS to {found!r}, "
         "so that databases are replayed; or find what changed, if nothing should have."
     )
 

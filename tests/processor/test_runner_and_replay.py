@@ -13,11 +13,11 @@ from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
 from eventlog.log import Entry, Log, Record
 from eventlog.opening import open_log
-from processor.digest import table_digests
-from processor.replay import open_store, replay, store_path
-from processor.runner import Runner, store_records
+from processor.history.replay import open_store, replay, store_path
+from processor.ingest.runner import Runner, store_records
 from processor.steps.batch import Batch
-from processor.store import Store
+from processor.tables.digest import table_digests
+from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import append, event, interaction, pick
 
@@ -74,8 +74,8 @@ def test_a_batch_closes_at_so_many_bytes(settings: Settings, log: Log, monkeypat
         return store_records(store, records, batch)
 
     monkeypatch.setattr("eventlog.embedded.reader.MAX_POLL_BYTES", 2_000)
-    monkeypatch.setattr("processor.runner.BATCH_BYTES", 5_000)
-    monkeypatch.setattr("processor.runner.store_records", slowly)
+    monkeypatch.setattr("processor.ingest.runner.BATCH_BYTES", 5_000)
+    monkeypatch.setattr("processor.ingest.runner.store_records", slowly)
     talk(log, 0, 100)
     with open_store(settings, log) as store:
         runner = Runner(store, log)
@@ -126,7 +126,7 @@ def test_replay_refuses_while_the_tables_are_in_use(settings: Settings, log: Log
     import sys
 
     program = (
-        "import sys, pathlib\nfrom processor.store import Store\n"
+        "import sys, pathlib\nfrom processor.tables.store import Store\n"
         "store = Store.open(pathlib.Path(sys.argv[1]))\nprint('open', flush=True)\nsys.stdin.read()\n"
     )
     holder = subprocess.Popen(

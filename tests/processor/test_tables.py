@@ -7,7 +7,7 @@ import uuid
 import pyarrow as pa
 import pytest
 
-from processor.tables import arrow_table
+from processor.tables.arrow import arrow_table
 
 KEYS = [uuid.uuid4().bytes for _ in range(3)]
 

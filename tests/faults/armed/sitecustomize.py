@@ -29,15 +29,15 @@ POINTS = {
     "synced": ("eventlog.embedded.log", "SqliteLog._commit", "after"),
     "sent": ("eventlog.kafka_log.sender", "_hand_over", "after"),
     "acknowledged": ("eventlog.kafka_log.sender", "Sender.send", "after"),
-    "mid-transaction": ("processor.runner", "write_rows", "after"),
-    "committed": ("processor.runner", "store_batch", "after"),
+    "mid-transaction": ("processor.ingest.runner", "write_rows", "after"),
+    "committed": ("processor.ingest.runner", "store_batch", "after"),
     "run-recorded": ("trainer.loop.jobs", "write_record", "after"),
     "half-taken-in": ("trainer.loop.registry", "_sync", "before"),
     "taken-in": ("trainer.loop.registry", "Registry.take_in", "after"),
     "aliases-stored": ("trainer.loop.registry", "Registry.store", "after"),
     "facts-appended": ("trainer.loop.schedule", "append_all", "after"),
-    "offsets-first": ("processor.runner", "store_batch", "broken"),
-    "slow-batch": ("processor.runner", "store_batch", "slow"),
+    "offsets-first": ("processor.ingest.runner", "store_batch", "broken"),
+    "slow-batch": ("processor.ingest.runner", "store_batch", "slow"),
 }
 
 

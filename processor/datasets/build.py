@@ -19,15 +19,15 @@ from contract.events import stamp
 from contract.facts import DatasetBuilt
 from contract.ids import derived_id
 from eventlog.log import Log, append_all
-from processor.packaging.caps import cap
-from processor.packaging.card import render, shortcuts
-from processor.packaging.filters import Filters, parse_filters
-from processor.packaging.folder import CARD, MANIFEST, project_folder, read_manifest
-from processor.packaging.parquet import LINEAGE, write_files
-from processor.packaging.rows import Candidates, DataRow, select_rows
-from processor.packaging.splits import check_leaks, split_rows
-from processor.replay import wanted_meta
-from processor.store import Store
+from processor.datasets.caps import cap
+from processor.datasets.card import render, shortcuts
+from processor.datasets.filters import Filters, parse_filters
+from processor.datasets.folder import CARD, MANIFEST, project_folder, read_manifest
+from processor.datasets.parquet import LINEAGE, write_files
+from processor.datasets.rows import Candidates, DataRow, select_rows
+from processor.datasets.splits import check_leaks, split_rows
+from processor.history.replay import wanted_meta
+from processor.tables.store import Store
 from runtime.settings import Settings
 
 _OFFSETS = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY topic, "partition"'

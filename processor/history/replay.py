@@ -19,16 +19,16 @@ from pathlib import Path
 from contract.topics import TOPICS
 from eventlog.log import Log
 from eventlog.opening import open_log
-from processor.archive import with_archive
-from processor.beginning import check_beginning
-from processor.digest import table_digests
-from processor.memory import tables_memory
-from processor.rows_version import makes_same_rows, rows_version
-from processor.runner import BATCH_RECORDS, store_records
-from processor.store import Position, Store
+from processor.history.archive import with_archive
+from processor.ingest.beginning import check_beginning
+from processor.ingest.runner import BATCH_RECORDS, store_records
+from processor.tables.digest import table_digests
+from processor.tables.memory import tables_memory
+from processor.tables.rows_version import makes_same_rows, rows_version
+from processor.tables.store import Position, Store
 from runtime.settings import Settings
 
-log_lines = logging.getLogger("processor.replay")
+log_lines = logging.getLogger("processor.history.replay")
 
 Progress = Callable[[int, int], None]
 

@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from contract.errors import ThumbwheelError
 from contract.topics import REJECTED
 from eventlog.log import Log
-from processor.store import Position
+from processor.tables.store import Position
 
-log_lines = logging.getLogger("processor.beginning")
+log_lines = logging.getLogger("processor.ingest.beginning")
 
 
 def check_beginning(log: Log, starts: Mapping[Position, int]) -> None:

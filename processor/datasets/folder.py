@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow.parquet as pq
 
 from contract.errors import ThumbwheelError
-from processor.packaging.parquet import LINEAGE
+from processor.datasets.parquet import LINEAGE
 from runtime.settings import Settings
 
 MANIFEST = "manifest.json"

@@ -14,9 +14,9 @@ from collections.abc import Iterable, Sequence
 from rensa import RMinHash, RMinHashLSH
 
 from contract.errors import ThumbwheelError
-from processor.packaging.rows import DataRow
+from processor.datasets.rows import DataRow
+from processor.similarity.verifier import disagreement
 from processor.steps.normalise import normalise
-from processor.verifier import disagreement
 
 SPLITS = ("train", "validation", "test")
 PERMUTATIONS = 128

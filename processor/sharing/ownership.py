@@ -20,13 +20,13 @@ from contract.topics import EVENTS, REJECTED, RUNS
 from eventlog.log import Log
 from eventlog.membership import Assignment, Member
 from processor import metrics
-from processor.freshness import Freshness
+from processor.ingest.freshness import Freshness
+from processor.ingest.runner import Runner
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
-from processor.runner import Runner
-from processor.store import Position, Store, StoreFatal
+from processor.tables.store import Position, Store, StoreFatal
 
-log_lines = logging.getLogger("processor.ownership")
+log_lines = logging.getLogger("processor.sharing.ownership")
 
 # Parts are exchanged so often, or, where that takes long, in a tenth of the time.
 PARTS_EVERY_S = 2.0

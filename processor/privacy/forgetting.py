@@ -1,6 +1,7 @@
 """Carries out `forget` facts in the tables, within the transaction of the batch that brought them.
 
-What the log and the database's file still hold afterwards is noted in `erasing`; `processor.erasing` removes it.
+What the log and the database's file still hold afterwards is noted in `erasing`; `processor.privacy.erasing` removes
+it.
 """
 
 from __future__ import annotations
@@ -18,8 +19,8 @@ from eventlog.log import Record
 from processor.steps import decode, forget
 from processor.steps.batch import Batch, Forgets, Row, microseconds
 from processor.steps.forget import refusal_is_forgotten
-from processor.store import Store, insert
-from processor.tables import arrow_table, uuid_array
+from processor.tables.arrow import arrow_table, uuid_array
+from processor.tables.store import Store, insert
 
 CHUNK = 5000
 # Events known to be forgotten: their keys, and whose they were.

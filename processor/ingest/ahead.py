@@ -1,7 +1,7 @@
 """Makes the rows of a batch while the batch before it is written: Python works while DuckDB commits.
 
-What the batches that are not written yet will have stored is taken from themselves (`processor.known`), so the rows are
-those that would be made after them. When one of them is stored otherwise, rows made after it are made anew.
+What the batches that are not written yet will have stored is taken from themselves (`processor.ingest.known`), so the
+rows are those that would be made after them. When one of them is stored otherwise, rows made after it are made anew.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from collections import defaultdict
 import duckdb
 import pyarrow as pa
 
-from processor.forgetting import brings_forget, forgets_of
-from processor.known import load_known
+from processor.ingest.known import load_known
+from processor.privacy.forgetting import brings_forget, forgets_of
 from processor.steps import derive, fold, forget
 from processor.steps.batch import Batch, parts
-from processor.store import Store, StoreMemory
-from processor.tables import arrow_table
+from processor.tables.arrow import arrow_table
+from processor.tables.store import Store, StoreMemory
 
 # What one record can do to a batch; the batch is then split until that record stands alone, and is rejected.
 POISON = (

@@ -15,10 +15,10 @@ import pyarrow as pa
 from contract.events import decode_stored
 from contract.ids import key_bytes
 from contract.topics import EVENTS
-from processor.forgetting import fact_row, load_forgotten
+from processor.privacy.forgetting import fact_row, load_forgotten
 from processor.steps.batch import Batch, Key, Known
 from processor.steps.decode import copy_of, fact_rank
-from processor.tables import uuid_array
+from processor.tables.arrow import uuid_array
 
 _KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"
 # Which rows, then their bodies: asked for in one step, DuckDB would decompress the bodies of every 2,048 rows among

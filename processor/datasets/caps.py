@@ -6,8 +6,8 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
-from processor.packaging.filters import Filters
-from processor.packaging.rows import DataRow
+from processor.datasets.filters import Filters
+from processor.datasets.rows import DataRow
 
 
 def cap(rows: Sequence[DataRow], filters: Filters, dropped: Counter[str]) -> list[DataRow]:

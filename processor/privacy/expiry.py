@@ -13,9 +13,9 @@ import time
 from contract.errors import ThumbwheelError
 from contract.topics import REJECTED, REJECTED_RETENTION_MS
 from eventlog.log import Expiring, Log
-from processor.store import Store
+from processor.tables.store import Store
 
-log_lines = logging.getLogger("processor.expiry")
+log_lines = logging.getLogger("processor.privacy.expiry")
 
 EVERY_S = 3600.0
 # Between two turns of the log's writers, so that appends hardly wait.

@@ -1,4 +1,4 @@
-"""Makes the parts of `processor.ownership` from settings, where THUMBWHEEL_PARTS says that several processors share."""
+"""In: settings. Out: the parts of `ownership`, where THUMBWHEEL_PARTS says that several processors share the log."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 from eventlog.log import Log
-from processor.freshness import Freshness
-from processor.memory import tables_memory
-from processor.ownership import Ownership
+from processor.history.replay import made_by, store_path, wanted_meta
+from processor.ingest.freshness import Freshness
 from processor.parts.folder import SCRATCH, PartsFolder
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
-from processor.replay import made_by, store_path, wanted_meta
-from processor.store import Store
+from processor.sharing.ownership import Ownership
+from processor.tables.memory import tables_memory
+from processor.tables.store import Store
 from runtime.settings import Settings
 
-log_lines = logging.getLogger("processor.sharing")
+log_lines = logging.getLogger("processor.sharing.opening")
 
 
 def open_shared_store(settings: Settings) -> Store:

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from processor.packaging.filters import CONFIGS
-from processor.packaging.rows import DataRow
-from processor.packaging.splits import SPLITS
+from processor.datasets.filters import CONFIGS
+from processor.datasets.rows import DataRow
+from processor.datasets.splits import SPLITS
 
 LINEAGE = "lineage.parquet"
 _CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))

@@ -17,12 +17,12 @@ import apsw
 
 from contract.errors import ThumbwheelError
 from eventlog.log import Erasable, Log, Record
-from processor.forgetting import load_forgotten, overwritten
+from processor.privacy.forgetting import load_forgotten, overwritten
 from processor.steps import decode
 from processor.steps.batch import Forgets
-from processor.store import Store
+from processor.tables.store import Store
 
-log_lines = logging.getLogger("processor.erasing")
+log_lines = logging.getLogger("processor.privacy.erasing")
 
 CHUNK = 1000
 RETRY_S = 5.0

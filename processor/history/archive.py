@@ -4,7 +4,7 @@
     log = with_archive(open_log(url), archive)
 
 A segment is one file of consecutive records of a partition, named in `manifest.json` with its offsets and SHA-256; a
-file the manifest does not name does not count. Who writes is `processor.archiving`, one at a time.
+file the manifest does not name does not count. Who writes is `processor.history.archiving`, one at a time.
 """
 
 from __future__ import annotations

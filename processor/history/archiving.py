@@ -22,8 +22,8 @@ from contract.events import decode_stored
 from contract.facts import Forget
 from contract.topics import EVENTS, RUNS
 from eventlog.log import Erasable, Log, Record, StoredLog
-from processor.archive import Archive, ArchivedLog, Manifest, archived
-from processor.forgetting import Marks, overwritten
+from processor.history.archive import Archive, ArchivedLog, Manifest, archived
+from processor.privacy.forgetting import Marks, overwritten
 from processor.steps.batch import Forgets, microseconds
 from runtime.settings import Settings
 

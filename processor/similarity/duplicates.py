@@ -23,14 +23,14 @@ from contract.ids import key_bytes
 from contract.topics import EVENTS
 from eventlog.log import Log, Record
 from processor import metrics
-from processor.embedder import Embedder, find_embedder
-from processor.neighbours import Neighbours
-from processor.runner import records_behind
-from processor.store import Store, insert
-from processor.tables import uuid_array
-from processor.verifier import disagreement
+from processor.ingest.runner import records_behind
+from processor.similarity.embedder import Embedder, find_embedder
+from processor.similarity.neighbours import Neighbours
+from processor.similarity.verifier import disagreement
+from processor.tables.arrow import uuid_array
+from processor.tables.store import Store, insert
 
-log_lines = logging.getLogger("processor.duplicates")
+log_lines = logging.getLogger("processor.similarity.duplicates")
 
 CHUNK = 256
 SAVE_EVERY = 2000

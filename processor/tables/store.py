@@ -21,10 +21,10 @@ import duckdb
 import pyarrow as pa
 
 from contract.errors import ThumbwheelError
-from processor.checkpoints import Checkpoints
-from processor.gate import Gate
 from processor.steps.batch import Forgets
-from processor.tables import uuid_array
+from processor.tables.admission import Gate
+from processor.tables.arrow import uuid_array
+from processor.tables.checkpoints import Checkpoints
 
 STORAGE_VERSION = "v1.5.0"
 # A checkpoint writes the last row group of each table anew, and commits wait for it.
@@ -327,7 +327,7 @@ def _attach(path: Path, name: str) -> str:
 
 def _migrations() -> list[tuple[int, str]]:
     found = []
-    for entry in resources.files("processor").joinpath("sql").iterdir():
+    for entry in resources.files("processor.tables").joinpath("sql").iterdir():
         if match := _MIGRATION.fullmatch(entry.name):
             found.append((int(match[1]), entry.read_text(encoding="utf-8")))
     return sorted(found)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from processor.packaging.rows import DataRow
+from processor.datasets.rows import DataRow
 
 DESCRIPTIONS = {
     "preference": "one chosen and one rejected reply (DPO)",

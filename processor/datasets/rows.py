@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from processor.packaging.filters import EVALUATION_LABEL, Filters, has_label
+from processor.datasets.filters import EVALUATION_LABEL, Filters, has_label
 from processor.steps.normalise import text_of
 
 _SHARED = """

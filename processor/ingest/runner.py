@@ -1,8 +1,8 @@
 """Log in, DuckDB out: poll, the steps, one transaction per batch with the offsets it moved.
 
-A polling thread reads the next batches and makes their rows while this one is written (`processor.ahead`). A batch
-closes at 10,000 records or 32 MiB of them, when the writer is free, or when nothing came for LINGER_S. A crash anywhere
-leaves either all of a batch or none of it.
+A polling thread reads the next batches and makes their rows while this one is written (`processor.ingest.ahead`). A
+batch closes at 10,000 records or 32 MiB of them, when the writer is free, or when nothing came for LINGER_S. A crash
+anywhere leaves either all of a batch or none of it.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from contract.errors import LogUnavailable
 from contract.topics import REJECTED, TOPICS
 from eventlog.log import Log, Reader, Record
 from processor import metrics
-from processor.ahead import POISON, Ahead, make_rows
-from processor.beginning import check_beginning
-from processor.forgetting import brings_forget, load_forgets, note_erasures, take_out
-from processor.freshness import Freshness
-from processor.known import load_known
+from processor.ingest.ahead import POISON, Ahead, make_rows
+from processor.ingest.beginning import check_beginning
+from processor.ingest.freshness import Freshness
+from processor.ingest.known import load_known
 from processor.parts.contents import note_changes
+from processor.privacy.forgetting import brings_forget, load_forgets, note_erasures, take_out
 from processor.steps import decode
 from processor.steps.batch import Batch, Forgets
 from processor.steps.decode import refusal
-from processor.store import Position, Store, StoreMemory, delete_keys, insert
-from processor.tables import REPLACED_BY
+from processor.tables.arrow import REPLACED_BY
+from processor.tables.store import Position, Store, StoreMemory, delete_keys, insert
 
-log_lines = logging.getLogger("processor.runner")
+log_lines = logging.getLogger("processor.ingest.runner")
 
 BATCH_RECORDS = 10_000
 # Above what so many usual events take; as many of the largest ones would take gigabytes.
