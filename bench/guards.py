@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import math
 import random
 import sys
 import time
@@ -31,6 +30,7 @@ from inference.hardware import find_hardware
 from inference.tokens import Encoder, make_encoder
 from trainer import run
 from trainer.guarding import guards
+from trials.intervals import wilson
 
 THINGS = (
     "coffee machine", "winter jacket", "phone contract", "train ticket", "garden chair", "savings account",
@@ -110,15 +110,6 @@ def blind_wins(trained: Any, encoder: Encoder, prompts: list[str]) -> tuple[int,
     losses = sum(score(a) < score(b) for a, b in zip(ours, base, strict=True))
     lengths = [sum(len(guards.words(r.text)) for r in side) / len(side) for side in (ours, base)]
     return wins, losses, lengths[0], lengths[1]
-
-
-def wilson(wins: int, total: int) -> tuple[float, float]:
-    """Return the 95 % Wilson interval of a share."""
-    z, p = 1.96, wins / total if total else 0.5
-    n = max(1, total)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    centre = p + z * z / (2 * n)
-    return (centre - half) / (1 + z * z / n), (centre + half) / (1 + z * z / n)
 
 
 def show(name: str, report: dict[str, Any], seconds: dict[str, float], blind: tuple[int, int, float, float]) -> None:

@@ -35,7 +35,7 @@ from bench.processor import events
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record, entry_for
 from processor.ingest.runner import BATCH_RECORDS, store_records, tune_interpreter
-from processor.tables.arrow import checkpoints
+from processor.tables import checkpoints
 from processor.tables.store import Store
 from runtime.settings import parse_bytes
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trainer.gate import MIN_PICKS, log_e_value
+from trials.formulas import MIN_PICKS, log_e_value
 
 GIB = 2**30
 CARD_GB = 24

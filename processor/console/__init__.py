@@ -21,23 +21,18 @@ from contract.errors import ThumbwheelError
 from control_store.control import Control
 from control_store.engine import ControlUnavailable, control_away
 from eventlog.log import Log
-from processor.console import (
-    access,
+from processor.console import access, api, formats, health, language, writes
+from processor.console.screens import (
     adapters,
-    api,
     campaigns,
     datasets,
     forgetting,
-    formats,
-    health,
     interactions,
-    language,
     overview,
     pairs,
     partitions,
     rejected,
     runs,
-    writes,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness

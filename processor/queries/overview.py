@@ -7,7 +7,6 @@ from typing import Any
 
 import duckdb
 
-from processor import support
 from processor.datasets.filters import EVALUATION_LABEL
 from processor.queries.datasets import Datasets
 from processor.queries.facts import list_adapters, list_runs
@@ -16,6 +15,7 @@ from processor.queries.reading import Row, one, rows
 from processor.queries.rejected import rejected_counts
 from processor.queries.trials import list_support
 from runtime.settings import Settings
+from trials.intervals import wilson
 
 # Widths of a bar of the volume chart, in seconds: the finest that needs at most MAX_BUCKETS bars.
 WIDTHS = (60, 300, 900, 1800, 3600, 2 * 3600, 4 * 3600, 12 * 3600, 86_400, 7 * 86_400)
@@ -137,7 +137,7 @@ def approval(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:
 
 def _share(row: Row) -> Row:
     up, n = row["up"], row["n"]
-    return {"up": up, "down": n - up, "n": n, "rate": up / n if n else None, "interval": support.wilson(up, n)}
+    return {"up": up, "down": n - up, "n": n, "rate": up / n if n else None, "interval": wilson(up, n)}
 
 
 def readiness(cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets) -> Row:

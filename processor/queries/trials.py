@@ -1,4 +1,4 @@
-"""Blind tests: which picks count for which challenger, and what they say (the rules are in processor.support)."""
+"""Blind tests: which picks count for which challenger, and what they say (the rules are in trials/)."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import Any
 
 import duckdb
 
-from processor import support
 from processor.queries.datasets import Datasets
 from processor.queries.facts import ancestors, list_adapters, model_story
 from processor.queries.reading import EPOCH, Row, micros, parse_json, rows
 from processor.steps.normalise import normalise
-from processor.support import Ballot, Rule, State
 from runtime.settings import Settings
+from trials import intervals
+from trials import votes as voting
+from trials.formulas import e_value
+from trials.rule import Rule, State, Tally, band
+from trials.votes import Ballot
 
 _VOTES = """
 SELECT f.interaction_key, f.interaction_id, f.event_id, f.type, f.actor_id, f.outcome, f.chosen, f.shown, f.state,
@@ -181,7 +184,7 @@ def _why_not(vote: Row, shown: Shown, test: Test, trained: _TrainedGroups) -> st
 def _unfit(vote: Row, shown: Shown, challenger: str, baseline: str, trained: _TrainedGroups) -> str | None:
     if not vote["verified"]:
         return "unverified"
-    if not support.balanced(vote["shown"] or (), shown.models, challenger, baseline):
+    if not voting.balanced(vote["shown"] or (), shown.models, challenger, baseline):
         return "unbalanced"
     groups = trained.of(challenger)
     if groups is None:
@@ -205,7 +208,7 @@ def _ballots(
             if reason := refuse(vote, interaction):
                 excluded[reason] += vote["state"] == "vote"
                 continue
-            side = support.side_of(
+            side = voting.side_of(
                 vote["outcome"], vote["chosen"], interaction.models, interaction.texts, interaction.trial["challenger"]
             )
             ballots.append(Ballot(*ids, vote["arrived"], moment, side))
@@ -221,20 +224,20 @@ def _item(
 
     ballots, excluded = _ballots(votes, shown, "pick", refuse)
     in_time = [b for b in ballots if b.arrived >= test.start and (test.end is None or b.arrived < test.end)]
-    tally = support.count(in_time, rule)
+    tally = voting.count(in_time, rule)
     state = tally.state
     if state == "running" and test.ended_by is not None:
         # A decision stands, also where its voters have been forgotten since.
         state = test.decided or "held"
     choices, _ = _ballots(votes, shown, "choice", refuse)
-    apart = support.count(choices)
+    apart = voting.count(choices)
     alone = len(tally.by_rater) < rule.min_raters
     return {
         "challenger": test.challenger, "baseline": test.baseline, **_figures(tally),
-        "interval": support.anytime_interval(tally.wins, tally.losses),
-        "e_value": support.e_value(tally.wins, tally.losses),
-        "band": support.band(tally.wins, tally.losses, rule.min_picks), "raters": len(tally.by_rater),
-        "clustered_interval": support.clustered_interval(tally.by_rater), "k": test.k,
+        "interval": intervals.anytime_interval(tally.wins, tally.losses),
+        "e_value": e_value(tally.wins, tally.losses),
+        "band": band(tally.wins, tally.losses, rule.min_picks), "raters": len(tally.by_rater),
+        "clustered_interval": intervals.clustered_interval(tally.by_rater), "k": test.k,
         "needed": {"e": rule.needed_e, "n": rule.min_picks, "rate": rule.min_rate, "at_most": rule.max_picks},
         "state": state, "scope": "these_raters" if alone else "raters_like_these", "ended_by": test.ended_by,
         "sampling": json.loads(sampling) if sampling else None, "excluded": dict(sorted(excluded.items())),
@@ -243,7 +246,7 @@ def _item(
     }  # fmt: skip
 
 
-def _figures(tally: support.Tally) -> Row:
+def _figures(tally: Tally) -> Row:
     return {
         "wins": tally.wins, "losses": tally.losses, "ties": tally.ties, "none": tally.none, "n": tally.n,
         "rate": tally.rate,
@@ -269,12 +272,12 @@ def _comparisons(votes: list[Row], shown: Mapping[Any, Shown], trained: _Trained
             return _unfit(vote, interaction, *sides, trained)
 
         ballots, excluded = _ballots(own, shown, "pick", refuse)
-        tally = support.count(ballots)
+        tally = voting.count(ballots)
         if tally.n or tally.ties or tally.none:
             found.append({
                 "challenger": challenger, "baseline": baseline, **_figures(tally),
-                "interval": support.wilson(tally.wins, tally.n),
-                "band": support.band(tally.wins, tally.losses), "raters": len(tally.by_rater),
+                "interval": intervals.wilson(tally.wins, tally.n),
+                "band": band(tally.wins, tally.losses), "raters": len(tally.by_rater),
                 "sampling": json.loads(sampling), "excluded": dict(sorted(excluded.items())),
             })  # fmt: skip
     return found

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from contract.topics import EVENTS
-from processor.tables.arrow import checkpoints
+from processor.tables import checkpoints
 from processor.tables.checkpoints import FILE_SHARE, LEAST, MEMORY_SHARE, MOST, STEP, checkpoint_at
 from processor.tables.store import Store
 

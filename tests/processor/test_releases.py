@@ -20,7 +20,7 @@ from eventlog.log import Entry, Log, Record
 from eventlog.opening import open_log
 from processor.history.replay import open_store, rebuild, store_path, wanted_meta
 from processor.ingest.runner import store_records
-from processor.tables.arrow import store as storing
+from processor.tables import store as storing
 from processor.tables.digest import QUERIES, table_digests
 from processor.tables.store import Store
 from runtime.settings import Settings

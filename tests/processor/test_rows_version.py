@@ -20,7 +20,7 @@ from eventlog.opening import open_log
 from processor.history import replay
 from processor.history.replay import open_store, store_path
 from processor.ingest.runner import store_records
-from processor.tables.arrow import rows_version
+from processor.tables import rows_version
 from processor.tables.digest import table_digests
 from processor.tables.store import Store
 from runtime.settings import Settings

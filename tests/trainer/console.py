@@ -19,6 +19,7 @@ from contract.facts import RequestPromote, RequestRollBack, RequestTrain
 from contract.ids import uuid7
 from contract.topics import RUNS
 from eventlog.log import Log, append_all
+from trials.rule import Rule, Tally, decide
 
 KEY = "tw_svc_test"
 WISHES = {"train": RequestTrain, "promote": RequestPromote, "roll_back": RequestRollBack}
@@ -73,7 +74,7 @@ class Console:
         if path == "projects":
             return 200, {"items": [{"project": name, "events": 1} for name in self.projects], "next": None}
         if path == "support":
-            return 200, {"items": self.support, "next": None}
+            return 200, {"items": [decided(item) for item in self.support], "next": None}
         if path == "readiness":
             return 200, self.readiness
         if path == "datasets" and method == "POST":
@@ -127,3 +128,8 @@ def serving(console: Console) -> Iterator[Console]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def decided(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a support item with the state that the real rule gives its counts."""
+    return {"state": decide(Tally(item["wins"], item["losses"]), Rule(k=item["k"])), **item}

@@ -7,8 +7,8 @@ import math
 import pytest
 
 from contract.errors import ThumbwheelError
-from trainer import gate
 from trainer.estimate import cards, estimate, finer_gib, parse_size, picks_to_decide, rule_gib
+from trials import formulas
 
 
 def test_seven_billion_in_full_precision_take_104_gib_and_five_cards() -> None:
@@ -26,10 +26,10 @@ def test_what_trains_less_takes_less() -> None:
 @pytest.mark.parametrize("rate", [0.6, 0.7, 0.8, 0.3])
 def test_so_many_picks_cross_the_gate_and_one_fewer_does_not(rate: float) -> None:
     n = picks_to_decide(rate)
-    assert n is not None and n >= gate.MIN_PICKS
-    assert gate.log_e_value(round(rate * n), n - round(rate * n)) >= math.log(20)
-    if n > gate.MIN_PICKS:
-        assert gate.log_e_value(round(rate * (n - 1)), n - 1 - round(rate * (n - 1))) < math.log(20)
+    assert n is not None and n >= formulas.MIN_PICKS
+    assert formulas.log_e_value(round(rate * n), n - round(rate * n)) >= math.log(20)
+    if n > formulas.MIN_PICKS:
+        assert formulas.log_e_value(round(rate * (n - 1)), n - 1 - round(rate * (n - 1))) < math.log(20)
 
 
 def test_chance_is_never_decided() -> None:

@@ -23,11 +23,11 @@ from contract.errors import LogUnavailable, ThumbwheelError
 from contract.events import Event
 from eventlog.log import Log, append_all
 from runtime.settings import Settings
-from trainer import gate
 from trainer.data_api import ApiAway, DataApi
 from trainer.loop import jobs, registry, trigger, wishes
 from trainer.loop.jobs import Job, Record
 from trainer.loop.registry import Aliases, Registry
+from trainer.loop.verdict import read_verdict
 
 log = logging.getLogger("trainer")
 # A demo run of one epoch over more pairs takes longer than its turn may.
@@ -167,9 +167,7 @@ class Scheduler:
             sides = (item["challenger"], item["baseline"])
             if sides != (aliases.challenger, aliases.baseline or "base") or item.get("ended_by"):
                 continue
-            verdict = gate.decide(
-                gate.read_evidence(item), self._settings.promote_min_rate, self._settings.promote_min_picks
-            )
+            verdict = read_verdict(item)
             if verdict.decision == "running":
                 continue
             move = {"promote": registry.promote, "reject": registry.reject, "held": registry.hold}[verdict.decision]

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, g, redirect, render_template, request, url_for
 
 from processor.console.access import needs
-from processor.console.overview import timeline
+from processor.console.screens.overview import timeline
 from processor.console.services import datasets, project, reading, services
 from processor.console.wishes import append_wish
 from processor.queries.facts import list_adapters, list_requests

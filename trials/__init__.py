@@ -1,0 +1,1 @@
+"""Blind tests as arithmetic: pure, once; the processor counts with it, the command line estimates with it."""
