@@ -20,7 +20,6 @@ import pytest
 
 from collector.limits import MAX_IN_FLIGHT
 from eventlog.settings import Settings
-
 from tests.hostile import http2_posts_without_bodies
 
 from .conftest import Process, events, thumb
