@@ -41,7 +41,7 @@ def main() -> int:
     except SettingsError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    # A streamed answer holds its thread, so there are more threads than cores; over HTTP/2 one connection could take all.
+    # A streamed answer holds its thread, so there are more threads than cores; one HTTP/2 connection could take all.
     server = Granian(
         "app", address=settings.host, port=settings.port, interface=Interfaces.WSGI, http=HTTPModes.http1,
         workers=1, blocking_threads=24, websockets=False, log_access=False, log_level=LogLevels.error,
