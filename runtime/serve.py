@@ -99,7 +99,7 @@ def serve(
     SIGHUP replaces the workers while requests are served (`runtime.workers`), and that file says how it went.
     """
     from granian import Granian
-    from granian.constants import Interfaces
+    from granian.constants import HTTPModes, Interfaces
     from granian.http import HTTP1Settings
     from granian.log import LogLevels
 
@@ -108,7 +108,7 @@ def serve(
 
     lines = {"()": "runtime.logs.JsonLines", "service": service}
     server = Server(
-        bind, reloads, interface=Interfaces.WSGI, workers=workers,
+        bind, reloads, interface=Interfaces.WSGI, workers=workers, http=HTTPModes.http1,
         blocking_threads=threads, backlog=backlog, backpressure=connections(), websockets=False,
         http1_settings=HTTP1Settings(header_read_timeout=10_000, max_buffer_size=MAX_HEAD_BYTES),
         workers_kill_timeout=8,

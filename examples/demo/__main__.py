@@ -12,7 +12,7 @@ from multiprocessing import util
 
 from flask import Flask
 from granian import Granian
-from granian.constants import Interfaces
+from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from examples.demo.app import create_app
@@ -41,10 +41,11 @@ def main() -> int:
     except SettingsError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
-    # A streamed answer holds its thread, so there are more threads than cores.
+    # A streamed answer holds its thread, so there are more threads than cores; one HTTP/2 connection could take all.
     server = Granian(
-        "app", address=settings.host, port=settings.port, interface=Interfaces.WSGI, workers=1, blocking_threads=24,
-        websockets=False, log_access=False, log_level=LogLevels.error, workers_kill_timeout=5,
+        "app", address=settings.host, port=settings.port, interface=Interfaces.WSGI, http=HTTPModes.http1,
+        workers=1, blocking_threads=24, websockets=False, log_access=False, log_level=LogLevels.error,
+        workers_kill_timeout=5,
     )  # fmt: skip
     server.serve(target_loader=partial(load, settings), wrap_loader=False)
     return 0

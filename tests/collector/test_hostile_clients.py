@@ -20,6 +20,7 @@ import pytest
 
 from collector.limits import MAX_IN_FLIGHT
 from runtime.settings import Settings
+from tests.hostile import http2_posts_without_bodies
 
 from .conftest import Process, events, thumb
 from .test_process import HEAD, metric, post
@@ -67,6 +68,14 @@ def check_healthy(running: Process, seconds: float) -> None:
     assert post(running, [thumb()])[0] == 202
     assert running.get("/healthz")[0] == 200
     assert time.monotonic() - began < seconds
+
+
+@pytest.mark.slow
+def test_http2_heads_without_bodies_cost_the_others_nothing(start: Any) -> None:
+    with start() as running:
+        with http2_posts_without_bodies(running.port, "/v1/events"):
+            check_healthy(running, 5)
+        check_healthy(running, 5)
 
 
 LENGTH = f"Content-Length: {len(BODY)}"

@@ -19,6 +19,7 @@ import pytest
 from contract.errors import SettingsError
 from runtime.serve import check_port
 from runtime.settings import Bind
+from tests.hostile import http2_posts_without_bodies, status_of
 
 pytest.importorskip("granian")
 REPOSITORY = Path(__file__).parents[2]
@@ -32,6 +33,8 @@ def make(folder):
     open(f"{folder}/worker-{os.getpid()}", "w").close()
     at_worker_exit(lambda: open(f"{folder}/closed", "w").write(str(os.path.exists(f"{folder}/answered"))))
     def app(environ, start_response):
+        if environ["REQUEST_METHOD"] == "POST":
+            environ["wsgi.input"].read()
         if environ["PATH_INFO"] == "/slow":
             open(f"{folder}/arrived", "w").close()
             time.sleep(1.5)
@@ -47,6 +50,7 @@ if __name__ == "__main__":
 
 class Service:
     def __init__(self, port: int, folder: Path, workers: int) -> None:
+        self.port = port
         self.url, self.folder = f"http://127.0.0.1:{port}", folder
         program = folder / "service.py"
         program.write_text(SERVICE)
@@ -138,6 +142,13 @@ def test_a_signal_that_another_thread_took_is_heeded(start: Callable[..., Servic
     ctypes.CDLL(None).tgkill(pid, others[0], signal.SIGTERM)
     # Without its worker the server ends too, and says so.
     assert service.process.wait(5) == (0 if who == "server" else 1)
+
+
+def test_http2_heads_without_bodies_hold_no_thread(start: Callable[..., Service]) -> None:
+    service = start()
+    with http2_posts_without_bodies(service.port, "/"):
+        assert status_of(service.port, "/", seconds=5) == 200
+    assert status_of(service.port, "/", seconds=5) == 200
 
 
 def test_each_worker_makes_its_own_app(start: Callable[..., Service]) -> None:
