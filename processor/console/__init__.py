@@ -21,16 +21,14 @@ from contract.errors import ThumbwheelError
 from control_store.control import Control
 from control_store.engine import ControlUnavailable, control_away
 from eventlog.log import Log
-from processor.console import access, api, formats, health, language, writes
+from processor.console import access, data_api, formats, health, language
 from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
-    forgetting,
     interactions,
     overview,
     pairs,
-    partitions,
     rejected,
     runs,
 )
@@ -79,13 +77,11 @@ def create_app(
     language.install(app)
     access.install(app)
     formats.install(app)
-    partitions.install(app)
+    data_api.partitions.install(app)
     for screen in _SCREENS:
         app.register_blueprint(screen.blueprint)
-    app.register_blueprint(api.blueprint)
-    app.register_blueprint(writes.blueprint)
-    app.register_blueprint(forgetting.blueprint)
-    app.register_blueprint(campaigns.data)
+    for resource in data_api.BLUEPRINTS:
+        app.register_blueprint(resource)
     app.register_blueprint(health.blueprint)
     app.register_error_handler(ThumbwheelError, _our_error)
     app.register_error_handler(HTTPException, _http_error)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import duckdb
 from flask import current_app, g
 
+from control_store.campaigns import Campaigns
 from control_store.control import Control
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
@@ -50,3 +51,8 @@ def project() -> str:
     """Return the project this request speaks of."""
     name: str = g.project
     return name
+
+
+def campaigns() -> Campaigns:
+    """Return the campaigns of the control store."""
+    return Campaigns(services().control.engine)

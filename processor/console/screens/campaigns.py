@@ -1,28 +1,19 @@
-"""Campaigns: which feedback products are told to ask for; the list, the form, and the same over the data API."""
+"""In: the campaigns of the control store and a form. Out: the page that lists, makes and changes them."""
 
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from flask import Blueprint, Response, g, redirect, render_template, request, url_for
+from flask import Blueprint, g, redirect, render_template, request, url_for
 
 from contract.errors import ThumbwheelError
-from control_store.campaigns import Campaign, Campaigns, Rule, read_rule
+from control_store.campaigns import Campaign, Rule, read_rule
 from processor.console.access import needs
-from processor.console.api import answer, slice_page
-from processor.console.services import project, services
+from processor.console.services import campaigns, project
 
 blueprint = Blueprint("campaigns", __name__, url_prefix="/campaigns")
-data = Blueprint("campaigns_data", __name__, url_prefix="/api/v1/campaigns")
 HOUR_S = 3600
-
-
-def _campaigns() -> Campaigns:
-    return Campaigns(services().control.engine)
-
-
-# -- pages
 
 
 @blueprint.get("")
@@ -34,7 +25,7 @@ def index() -> Any:
 @blueprint.get("/<campaign_id>")
 def detail(campaign_id: str) -> Any:
     """Show one campaign's form."""
-    return _page(_campaigns().find(project(), campaign_id))
+    return _page(campaigns().find(project(), campaign_id))
 
 
 @blueprint.post("")
@@ -42,7 +33,7 @@ def detail(campaign_id: str) -> Any:
 def create() -> Any:
     """Make a campaign from the form; say beside the form what was wrong."""
     try:
-        _campaigns().create(project(), _rule_of_form(), g.user.name)
+        campaigns().create(project(), _rule_of_form(), g.user.name)
     except ThumbwheelError as error:
         return _page(problem=error), error.status
     return redirect(url_for(".index"), 303)
@@ -52,10 +43,10 @@ def create() -> Any:
 @needs("admin")
 def change(campaign_id: str) -> Any:
     """Replace a campaign's rule by the form's, or only pause or resume it."""
-    found = _campaigns().find(project(), campaign_id)
+    found = campaigns().find(project(), campaign_id)
     try:
         rule = _switched(found.rule) if "switch" in request.form else _rule_of_form()
-        _campaigns().change(project(), campaign_id, rule, g.user.name)
+        campaigns().change(project(), campaign_id, rule, g.user.name)
     except ThumbwheelError as error:
         return _page(found, error), error.status
     return redirect(url_for(".index"), 303)
@@ -63,7 +54,7 @@ def change(campaign_id: str) -> Any:
 
 def _page(chosen: Campaign | None = None, problem: ThumbwheelError | None = None) -> str:
     now = datetime.now(UTC)
-    items = [(one, one.state(now)) for one in reversed(_campaigns().listed(project()))]
+    items = [(one, one.state(now)) for one in reversed(campaigns().listed(project()))]
     given = request.form if problem else _form_of(chosen.rule) if chosen else {"surface": "chat", "rate": "100"}
     return render_template(
         "campaigns.html", items=items, chosen=chosen, given=given, problem=problem, may_edit=g.user.may("admin"),
@@ -116,37 +107,3 @@ def _day(text: str, field: str) -> datetime:
     except ValueError as error:
         raise ThumbwheelError("invalid_campaign", f"{text!r} is no day.", "For example 2026-01-31.", field) from error
     return datetime(day.year, day.month, day.day, tzinfo=UTC)
-
-
-# -- data API
-
-
-@data.get("")
-def get_campaigns() -> Response:
-    """All campaigns, newest first."""
-    now = datetime.now(UTC)
-    page = slice_page([one.as_dict(now) for one in reversed(_campaigns().listed(project()))], "campaign_id")
-    return answer({"items": page.items, "next": page.next})
-
-
-@data.get("/<campaign_id>")
-def get_campaign(campaign_id: str) -> Response:
-    """One campaign."""
-    return answer(_campaigns().find(project(), campaign_id).as_dict(datetime.now(UTC)))
-
-
-@data.post("")
-@needs("admin")
-def post_campaign() -> Response:
-    """Make a campaign: the fields of a rule."""
-    campaign_id = _campaigns().create(project(), read_rule(request.get_json(force=True, silent=True)), g.user.name)
-    return answer(_campaigns().find(project(), campaign_id).as_dict(datetime.now(UTC)), 201)
-
-
-@data.put("/<campaign_id>")
-@needs("admin")
-def put_campaign(campaign_id: str) -> Response:
-    """Replace a campaign's rule; its answers stay."""
-    rule = read_rule(request.get_json(force=True, silent=True))
-    _campaigns().change(project(), campaign_id, rule, g.user.name)
-    return get_campaign(campaign_id)

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from processor.console.api import blind, paging
+from processor.console.data_api.answers import blind, paging
 from processor.console.services import datasets, project, reading
 from processor.queries.interactions import SHOW, filter_values, find_interaction, list_interactions
 from processor.queries.lineage import lineage

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from processor.console.api import blind, paging
+from processor.console.data_api.answers import blind, paging
 from processor.console.services import project, reading
 from processor.queries.pairs import list_pairs, pair_counts, pair_models
 

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template, request, url_for
 
 from processor.console import charts
-from processor.console.api import paging
+from processor.console.data_api.answers import paging
 from processor.console.services import project, reading
 from processor.queries.rejected import list_rejected, rejected_counts
 

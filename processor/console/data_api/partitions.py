@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint, Flask, request
 
 from contract.errors import ThumbwheelError
-from processor.console.api import answer
+from processor.console.data_api.answers import answer
 from processor.console.services import Services, services
 
-blueprint = Blueprint("partitions", __name__, url_prefix="/api/v1")
+blueprint = Blueprint("api_partitions", __name__, url_prefix="/api/v1")
 
 
 class HoldsOwn(ThumbwheelError):
@@ -21,7 +21,6 @@ class HoldsOwn(ThumbwheelError):
 
 def install(app: Flask) -> None:
     """Tell templates what is behind; where only own partitions are held, answer for health and partitions alone."""
-    app.register_blueprint(blueprint)
     app.context_processor(lambda: {"behind": services().freshness.behind})
     found: Services = app.extensions["thumbwheel"]
     if found.settings.processor_holds == "own":
@@ -29,7 +28,7 @@ def install(app: Flask) -> None:
 
 
 def _refuse() -> None:
-    if request.blueprint not in ("health", "partitions") and request.endpoint != "static":
+    if request.blueprint not in ("health", "api_partitions") and request.endpoint != "static":
         raise HoldsOwn(
             "holds_own", "This processor holds its own partitions only.",
             "Open the console of a processor with THUMBWHEEL_PROCESSOR_HOLDS=all.",

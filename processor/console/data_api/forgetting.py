@@ -18,13 +18,12 @@ from contract.forgetting import NO_PERSONS, actor_digest
 from contract.ids import is_wire_id, uuid7
 from eventlog.log import Erasable, append_all
 from processor.console.access import Caller, needs
-from processor.console.api import answer, read
+from processor.console.data_api.answers import answer, json_body, read
 from processor.console.services import datasets, project, reading, services
-from processor.console.writes import json_body
 from processor.queries.datasets import Datasets
 from processor.queries.forgetting import holding, look_up, progress
 
-blueprint = Blueprint("forgetting", __name__, url_prefix="/api/v1/forget")
+blueprint = Blueprint("api_forgetting", __name__, url_prefix="/api/v1/forget")
 # Clocks of machines differ a little; what lies further ahead is a mistake.
 AHEAD = timedelta(minutes=1)
 

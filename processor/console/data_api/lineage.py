@@ -1,0 +1,17 @@
+"""In: `GET /api/v1/lineage/ID`. Out: what came from it, or led to it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response
+
+from processor.console.data_api.answers import read
+from processor.console.services import datasets, project
+from processor.queries.lineage import lineage
+
+blueprint = Blueprint("api_lineage", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/lineage/<path:subject>")
+def get_lineage(subject: str) -> Response:
+    """What came from, or led to, an event, interaction, dataset, run or adapter."""
+    return read(lambda cursor: lineage(cursor, project(), datasets(), subject))

@@ -1,0 +1,35 @@
+"""In: `GET /api/v1/overview`, `/projects`, `/readiness`. Out: what the overview page shows; what training waits for."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from control_store.keys import EVERY_PROJECT
+from processor.console.access import known_projects
+from processor.console.data_api.answers import answer, read, refuse_while_behind
+from processor.console.services import datasets, project, services
+from processor.queries import overview
+
+blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
+
+
+@blueprint.get("/overview")
+def get_overview() -> Response:
+    """Everything the overview page shows."""
+    return read(lambda cursor: overview.overview(cursor, project(), services().settings, datasets()))
+
+
+@blueprint.get("/projects")
+def get_projects() -> Response:
+    """Every project with a key or with data, and its number of events; a key of one project sees that one."""
+    key = g.user.key
+    own = key is not None and key.project != EVERY_PROJECT
+    items = [{"project": name, "events": n} for name, n in known_projects().items() if not own or name == project()]
+    return answer({"items": items, "next": None})
+
+
+@blueprint.get("/readiness")
+def get_readiness() -> Response:
+    """What is new since the last finished run."""
+    refuse_while_behind()
+    return read(lambda cursor: overview.readiness(cursor, project(), services().settings, datasets()))
