@@ -15,6 +15,7 @@ from typing import Any
 
 from contract.errors import ThumbwheelError
 from control_store.control import Control
+from runtime.files import write_whole
 from runtime.settings import Settings
 
 DEV_FILE = "dev.toml"
@@ -96,11 +97,7 @@ def _write(path: Path, keys: DevKeys) -> None:
         f'[demo]\npublic = "{keys.demo_public}"\nsecret = "{keys.demo_secret}"\n\n'
         f'[console]\nuser = "{keys.user}"\npassword = "{keys.password}"\n'
     )
-    made = path.with_suffix(".new")
-    with os.fdopen(os.open(made, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-    os.chmod(made, 0o600)
-    os.replace(made, path)
+    write_whole(path, text.encode(), mode=0o600)
 
 
 def _running_file(home: Path) -> Path:
@@ -133,10 +130,7 @@ def announce(settings: Settings, pids: dict[str, int]) -> None:
         "collector": settings.collector_bind.url, "console": settings.console_bind.url,
         "gateway": settings.gateway_bind.url, "demo": settings.demo_bind.url, "pid": os.getpid(), "pids": pids,
     }  # fmt: skip
-    file = _running_file(settings.home)
-    made = file.with_suffix(".new")
-    made.write_text(json.dumps(body, indent=1), "utf-8")
-    os.replace(made, file)
+    write_whole(_running_file(settings.home), json.dumps(body, indent=1).encode())
 
 
 def find_running(home: Path) -> dict[str, Any] | None:

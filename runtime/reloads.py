@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import fcntl
-import os
 from pathlib import Path
 from typing import IO
 
 import msgspec
+
+from runtime.files import write_whole
 
 
 class Reloads(msgspec.Struct):
@@ -46,6 +47,4 @@ def read_reloads(file: Path) -> Reloads | None:
 
 def tell(file: Path, reloads: Reloads) -> None:
     """Write it, whole."""
-    made = file.with_suffix(".new")
-    made.write_bytes(msgspec.json.encode(reloads))
-    os.replace(made, file)
+    write_whole(file, msgspec.json.encode(reloads))

@@ -68,8 +68,8 @@ class Services:
     """Where the demo's services are and how it talks to them."""
 
     def __init__(self, settings: Settings, addresses: dict[str, Any]) -> None:
-        from cli.api import Api
         from cli.home import DEMO_PROJECT, read_dev_keys
+        from runtime.data_api import Api
 
         keys = read_dev_keys(settings.home)
         if keys is None:
@@ -78,7 +78,9 @@ class Services:
         self._collector = addresses["collector"]
         self._path = settings.collector_path
         self._gateway = Api(addresses["gateway"], keys.demo_secret, DEMO_PROJECT)
-        self._data = Api(addresses["console"], settings.service_key or keys.service, DEMO_PROJECT, RESTART_SECONDS)
+        self._data = Api(
+            addresses["console"], settings.service_key or keys.service, DEMO_PROJECT, patience_s=RESTART_SECONDS
+        )
 
     @contextmanager
     def desk(self, rater: Any, name: str, max_tokens: int) -> Iterator[Any]:

@@ -8,10 +8,11 @@ from typing import Any
 
 import click
 
-from cli.api import Api, data_api
+from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
 from contract.ids import is_wire_id
+from runtime.data_api import Api
 
 WAIT_S = 300.0
 LOOK_S = 0.2

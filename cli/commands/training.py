@@ -10,9 +10,10 @@ from typing import Any
 import click
 from rich.progress import Progress
 
-from cli.api import Api, data_api
+from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
+from runtime.data_api import Api
 
 POLL_S = 1.0
 # The trainer polls every few seconds; a wish without a run after this long has nobody listening.

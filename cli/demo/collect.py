@@ -11,9 +11,9 @@ from typing import Any
 
 import thumbwheel
 
-from cli.api import Api
 from cli.demo.raters import Rater, checked
 from contract.errors import ThumbwheelError
+from runtime.data_api import Api
 
 IN_FLIGHT = 8
 REPLIES = 4

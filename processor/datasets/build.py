@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contract.dataset_folder import CARD, LINEAGE, MANIFEST, is_dataset, read_manifest
 from contract.envelope import Actor
 from contract.errors import ThumbwheelError
 from contract.events import stamp
@@ -22,8 +23,8 @@ from eventlog.log import Log, append_all
 from processor.datasets.caps import cap
 from processor.datasets.card import render, shortcuts
 from processor.datasets.filters import Filters, parse_filters
-from processor.datasets.folder import CARD, MANIFEST, project_folder, read_manifest
-from processor.datasets.parquet import LINEAGE, write_files
+from processor.datasets.folder import project_folder
+from processor.datasets.parquet import write_files
 from processor.datasets.rows import Candidates, DataRow, select_rows
 from processor.datasets.splits import check_leaks, split_rows
 from processor.history.replay import wanted_meta
@@ -137,7 +138,7 @@ def _publish(building: Path, target: Path) -> dict[str, Any]:
     try:
         os.rename(building, target)
     except OSError:
-        if not (target / MANIFEST).is_file():
+        if not is_dataset(target):
             raise
     return read_manifest(target)
 

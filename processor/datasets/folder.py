@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 
+from contract.dataset_folder import LINEAGE, is_dataset, read_manifest
 from contract.errors import ThumbwheelError
-from processor.datasets.parquet import LINEAGE
 from runtime.settings import Settings
 
-MANIFEST = "manifest.json"
-CARD = "README.md"
 _DATASET_ID = re.compile(r"ds-[0-9a-f]{12}\Z")
 _PROJECT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 
@@ -29,17 +26,11 @@ def project_folder(settings: Settings, project: str) -> Path:
 def dataset_folder(settings: Settings, project: str, dataset_id: str) -> Path:
     """Return the folder of one dataset; raise ThumbwheelError (404) when there is none."""
     folder = project_folder(settings, project) / dataset_id
-    if not _DATASET_ID.match(dataset_id) or not (folder / MANIFEST).is_file():
+    if not _DATASET_ID.match(dataset_id) or not is_dataset(folder):
         raise ThumbwheelError(
             "unknown_dataset", f"Project {project} has no dataset {dataset_id!r}.", "List them first.", status=404
         )
     return folder
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return a folder's manifest."""
-    found: dict[str, Any] = json.loads((folder / MANIFEST).read_text("utf-8"))
-    return found
 
 
 def show_dataset(settings: Settings, project: str, dataset_id: str) -> dict[str, Any]:

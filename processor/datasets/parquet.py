@@ -11,11 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from processor.datasets.filters import CONFIGS
+from contract.dataset_folder import CONFIGS, LINEAGE, SPLITS, shard_name
 from processor.datasets.rows import DataRow
-from processor.datasets.splits import SPLITS
 
-LINEAGE = "lineage.parquet"
 _CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
 _SOURCE = [("event_id", pa.string()), ("interaction_id", pa.string()), ("conversation_id", pa.string())]
 SCHEMAS = {
@@ -48,9 +46,8 @@ def write_files(rows: Iterable[DataRow], folder: Path) -> list[dict[str, Any]]:
     for config in CONFIGS:
         for split in SPLITS:
             if found := parts.get((config, split)):
-                name = f"data/{config}/{split}-00000-of-00001.parquet"
                 values = [_VALUES[config](row) for row in found]
-                files.append(_write(folder, name, pa.Table.from_pylist(values, SCHEMAS[config])))
+                files.append(_write(folder, shard_name(config, split), pa.Table.from_pylist(values, SCHEMAS[config])))
     lineage = [
         {
             "id": row.id, "event_id": row.event_id, "interaction_id": row.interaction_id, "config": row.config,

@@ -18,7 +18,6 @@ from processor.datasets.rows import DataRow
 from processor.similarity.verifier import disagreement
 from processor.steps.normalise import normalise
 
-SPLITS = ("train", "validation", "test")
 PERMUTATIONS = 128
 BANDS = 32
 MIN_JACCARD = 0.8

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from contract.errors import ThumbwheelError
 from processor.exporters.shapes import DATASET_INFO, WRITERS, Refused
+from runtime.files import write_whole
 
 
 @dataclass
@@ -56,7 +57,7 @@ def export_dataset(folder: Path, format: str, out: Path) -> ExportReport:
             report.files.append(name)
             about[f"{config}_{split}"] = {"file_name": name, **DATASET_INFO[config]}
     if format == "sharegpt":
-        (out / "dataset_info.json").write_text(json.dumps(about, indent=1) + "\n", "utf-8")
+        write_whole(out / "dataset_info.json", (json.dumps(about, indent=1) + "\n").encode())
         report.files.append("dataset_info.json")
     return report
 

@@ -14,6 +14,7 @@ import os
 from collections import deque
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import fsspec
 import msgspec
@@ -24,6 +25,7 @@ from fsspec.implementations.local import LocalFileSystem
 from contract.errors import ThumbwheelError
 from eventlog.log import Entry, Log, Position, Reader, Record, offset_not_in_log
 from eventlog.membership import Member
+from runtime.files import write_whole
 
 MANIFEST = "manifest.json"
 VERSION = 1
@@ -126,18 +128,8 @@ class Archive:
         if not isinstance(self._files, LocalFileSystem):
             self._files.pipe_file(path, raw)
             return
-        folder = os.path.dirname(path)
-        os.makedirs(folder, exist_ok=True)
-        with os.fdopen(os.open(f"{path}.new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(raw)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(f"{path}.new", path)
-        opened = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(opened)
-        finally:
-            os.close(opened)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        write_whole(Path(path), raw, durable=True, mode=0o600)
 
     def _path(self, name: str) -> str:
         return f"{self._root.rstrip('/')}/{name}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,9 @@ from typing import Any
 
 import duckdb
 
+from contract.dataset_folder import CARD, LINEAGE, MANIFEST, is_dataset, read_manifest
 from processor.queries.reading import NotFound, Row, rows
 
-MANIFEST = "manifest.json"
-CARD = "README.md"
-LINEAGE = "lineage.parquet"
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _USES_OF_EVENTS = """
 SELECT filename, count(*) AS n FROM read_parquet($paths, filename = true)
@@ -42,17 +39,17 @@ class Datasets:
         """Return one folder; raise NotFound."""
         if self._root is not None and _NAME.match(dataset_id) and dataset_id not in (".", ".."):
             folder = self._root / dataset_id
-            if (folder / MANIFEST).is_file():
+            if is_dataset(folder):
                 return folder
         raise NotFound("unknown_dataset", f"No dataset {dataset_id!r}.", "See the list of datasets.")
 
     def manifest(self, dataset_id: str) -> Row:
         """Return the manifest of one dataset; raise NotFound."""
-        return _manifest(self.folder(dataset_id))
+        return read_manifest(self.folder(dataset_id))
 
     def manifests(self) -> list[Row]:
         """Return every manifest, newest first, without its long lists."""
-        found = [(folder.stat().st_mtime_ns, _manifest(folder)) for folder in self.folders()]
+        found = [(folder.stat().st_mtime_ns, read_manifest(folder)) for folder in self.folders()]
         found.sort(key=lambda item: (item[0], item[1]["dataset_id"]), reverse=True)
         return [
             {**{k: v for k, v in manifest.items() if k != "prompt_groups"}, "rows": row_counts(manifest)}
@@ -68,7 +65,7 @@ class Datasets:
     def file(self, dataset_id: str, name: str) -> Path:
         """Return the path of a file the manifest lists, of the manifest, or of the card; raise NotFound."""
         folder = self.folder(dataset_id)
-        known = {entry["name"] for entry in _manifest(folder).get("files", [])} | {MANIFEST, CARD, LINEAGE}
+        known = {entry["name"] for entry in read_manifest(folder).get("files", [])} | {MANIFEST, CARD, LINEAGE}
         path = (folder / name).resolve()
         if name not in known or not path.is_relative_to(folder.resolve()) or not path.is_file():
             raise NotFound("unknown_file", f"{dataset_id} has no file {name!r}.", "See `files` of the manifest.")
@@ -104,8 +101,3 @@ def row_counts(manifest: Row) -> int:
     """Return how many rows a dataset has over all configurations and splits."""
     counts: dict[str, Any] = manifest.get("counts", {})
     return sum(n for splits in counts.values() if isinstance(splits, dict) for n in splits.values())
-
-
-def _manifest(folder: Path) -> Row:
-    found: Row = json.loads((folder / MANIFEST).read_text("utf-8"))
-    return found

@@ -9,9 +9,10 @@ from typing import Any
 import duckdb
 import pyarrow.parquet as pq
 
+from contract.dataset_folder import LINEAGE
 from contract.forgetting import actor_digest
 from contract.ids import key_bytes
-from processor.queries.datasets import LINEAGE, Datasets
+from processor.queries.datasets import Datasets
 from processor.queries.facts import list_adapters, list_runs
 from processor.queries.lineage import downwards
 from processor.queries.reading import NotFound, Row, one, rows

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 from usearch.index import Index
 
+from runtime.files import write_whole
+
 NEIGHBOURS = 5
 
 
@@ -43,8 +45,8 @@ class Neighbours:
         temporary = path.with_suffix(".tmp")
         self._index.save(str(temporary))
         os.replace(temporary, path)
-        stamp = path.with_suffix(".json")
-        stamp.write_text(json.dumps({"model": model, "project": project, "vectors": len(self._index)}))
+        stamp = {"model": model, "project": project, "vectors": len(self._index)}
+        write_whole(path.with_suffix(".json"), json.dumps(stamp).encode())
 
     @classmethod
     def load(cls, folder: Path, project: str, model: str, vectors: int, dimensions: int) -> Neighbours | None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from cli.api import Api
 from cli.commands import training
 from cli.commands.training import follow_run, wait_for_run
 from contract.errors import ThumbwheelError
+from runtime.data_api import Api
 
 
 class Answers:

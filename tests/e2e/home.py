@@ -18,8 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from cli.api import Api
 from control_store.control import Control
+from runtime.data_api import Api
 from runtime.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[2]

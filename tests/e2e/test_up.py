@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import thumbwheel
 
-from cli.api import Api
+from runtime.data_api import Api
 from tests.stack import NAMES, Up, running
 
 pytestmark = pytest.mark.slow

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import duckdb
 
-from cli.api import Api
 from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
+from runtime.data_api import Api
 from runtime.settings import Settings
 from tests.collector.conftest import Process
 from tests.collector.conftest import wait_ready as wait_collector

@@ -15,8 +15,8 @@ import duckdb
 import pytest
 import thumbwheel
 
-from cli.api import Api
 from contract.errors import ThumbwheelError
+from runtime.data_api import Api
 from tests.faults.counts import tell
 from tests.stack import Up, running
 

@@ -16,9 +16,9 @@ import duckdb
 import pytest
 from safetensors import safe_open
 
-from cli.api import Api
 from contract.errors import ThumbwheelError
 from control_store.control import Control
+from runtime.data_api import Api
 from tests.faults.conftest import EVENTS, ROUNDS
 from tests.faults.counts import tell
 from tests.faults.kill_points import TRAINER_POINTS

@@ -6,12 +6,11 @@ from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 
+from contract.dataset_folder import CONFIGS, LINEAGE
 from contract.errors import ThumbwheelError
 from processor.console.access import needs
 from processor.console.services import datasets, project, reading, services
 from processor.datasets import build_dataset
-from processor.datasets.filters import CONFIGS
-from processor.queries.datasets import LINEAGE
 from processor.queries.facts import list_adapters, list_runs
 
 blueprint = Blueprint("datasets", __name__, url_prefix="/datasets")

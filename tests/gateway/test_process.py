@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.serving.conftest import CHALLENGER, CHAMPION
 
 from contract.events import Interaction, decode_stored
 from contract.topics import EVENTS
@@ -25,7 +26,6 @@ from control_store.control import Control
 from eventlog.opening import open_log
 from gateway.wire import MAX_BODY_BYTES
 from tests.kafka_broker import free_port as find_free_port
-from tests.serving.conftest import CHALLENGER, CHAMPION
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
 READY_SECONDS = 90

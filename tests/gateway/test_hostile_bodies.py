@@ -7,10 +7,10 @@ from random import Random
 from typing import Any
 
 import pytest
-
-from tests.collector.mutations import damaged
 from tests.serving.conftest import Gateway
 from tests.serving.test_refusals import CANDIDATES, CHAT, HELLO, send
+
+from tests.collector.mutations import damaged
 
 SEED = 20_261_126
 BODIES = 150
