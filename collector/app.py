@@ -12,15 +12,16 @@ import msgspec
 from flask import Flask, Response, request
 from werkzeug.exceptions import HTTPException
 
-from collector import campaigns, metrics, sdk_files
+from collector import metrics
 from collector.cors import Cors
 from collector.deadline import Deadline, cut_connections
 from collector.errors import Refused
 from collector.events import EventsRoute
 from collector.intake import Intake
 from collector.limits import Slots, open_rates
-from collector.openapi import document
 from collector.requests import REFUSED, Requests
+from collector.resources import campaigns, sdk_files
+from collector.resources.openapi import document
 from contract.errors import LogUnavailable
 from control_store.control import Control
 from eventlog.log import Log

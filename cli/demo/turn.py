@@ -8,9 +8,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from cli.commands.training import follow_run, wait_for_run
 from cli.demo.collect import Collected, Desk
 from cli.demo.prompts import Prompts
+from cli.runs import follow_run, wait_for_run
 from contract.errors import ThumbwheelError
 
 MIN_DECISIVE = 48

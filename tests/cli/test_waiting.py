@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from cli.commands import training
-from cli.commands.training import follow_run, wait_for_run
+from cli import runs as waiting
+from cli.runs import follow_run, wait_for_run
 from contract.errors import ThumbwheelError
 from runtime.data_api import Api
 
@@ -72,9 +72,9 @@ def console(free_port: Callable[[], int]) -> Iterator[Callable[[Answers], str]]:
 
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training, "POLL_S", 0.02)
-    monkeypatch.setattr(training, "START_SECONDS", 0.5)
-    monkeypatch.setattr(training, "AWAY_SECONDS", 0.5)
+    monkeypatch.setattr(waiting, "POLL_S", 0.02)
+    monkeypatch.setattr(waiting, "START_SECONDS", 0.5)
+    monkeypatch.setattr(waiting, "AWAY_SECONDS", 0.5)
 
 
 def runs(*items: dict[str, Any]) -> dict[str, Any]:

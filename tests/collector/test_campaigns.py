@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from collector.campaigns import OpenCampaigns
+from collector.resources.campaigns import OpenCampaigns
 from control_store.campaigns import Campaigns, read_rule
 from runtime.settings import Settings
 

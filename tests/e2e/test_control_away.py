@@ -63,7 +63,7 @@ def services(postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyP
     """Every question about a key asks the store again."""
     monkeypatch.setattr(control_module, "CACHE_SECONDS", -1.0)
     monkeypatch.setattr(control_module, "UNKNOWN_SECONDS", -1.0)
-    monkeypatch.setattr("collector.campaigns.CACHE_SECONDS", -1.0)
+    monkeypatch.setattr("collector.resources.campaigns.CACHE_SECONDS", -1.0)
     settings = Settings(home=tmp_path, control=postgresql.database())
     log, control = open_log(settings.log_url), Control.open(settings.control_url)
     control.create_user("ann", "correct horse")

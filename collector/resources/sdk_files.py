@@ -8,7 +8,7 @@ from flask import Blueprint, Response, request
 
 from collector.errors import Refused
 
-FOLDER = Path(__file__).resolve().parent.parent / "sdk" / "js" / "dist"
+FOLDER = Path(__file__).resolve().parents[2] / "sdk" / "js" / "dist"
 # A script tag takes the first; modules import the others.
 FILES = {
     "thumbwheel.js": "thumbwheel.iife.js",
