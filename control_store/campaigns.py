@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec import Meta, Struct
 
 from contract.errors import ThumbwheelError
-from control_store.engine import make_tables
+from control_store.migrating import migrate
 
 _metadata = sa.MetaData()
 _campaigns = sa.Table(
@@ -88,7 +88,7 @@ class Campaign(Struct, frozen=True, kw_only=True):
             return "full"
         return "waiting" if rule.starts_at is not None and now < rule.starts_at else "open"
 
-    def as_told(self) -> dict[str, Any]:
+    def public_view(self) -> dict[str, Any]:
         """Return what an SDK needs to decide: nothing about quota, answers or names."""
         rule = self.rule
         told = {
@@ -133,7 +133,7 @@ class Campaigns:
 
     def _connection(self) -> sa.Connection:
         if not self._made:
-            make_tables(self._engine, _metadata)
+            migrate(self._engine)
             self._made = True
         return self._engine.connect()
 

@@ -20,9 +20,10 @@ import sqlalchemy as sa
 
 from contract.errors import ThumbwheelError
 from control_store import key_store
-from control_store.engine import control_away, make_tables, open_engine
+from control_store.engine import control_away, open_engine
 from control_store.key_store import CreatedKey, KeyChange, digest
 from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
+from control_store.migrating import migrate
 
 __all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "User", "hash_password"]
 
@@ -225,8 +226,7 @@ class Control:
         """Read all keys again; raises sqlalchemy's errors, and what is known stays."""
         with self._lock:
             if not self._tables_made:
-                for metadata in (key_store.metadata, _metadata):
-                    make_tables(self._engine, metadata)
+                migrate(self._engine)
                 self._tables_made = True
             self._stored = key_store.read_keys(self._engine)
             if self._away:

@@ -1,4 +1,4 @@
-"""The control store's engine and tables: SQLite under the home, or PostgreSQL (extra `postgresql`).
+"""In: the address of a control store. Out: its engine: SQLite under the home, or PostgreSQL (extra `postgresql`).
 
 A PostgreSQL that is away, unreachable or slow costs a caller seconds and not minutes. Options in the address
 (`?connect_timeout=10`, `?sslmode=verify-full`; libpq's names) win over the limits here.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import sqlalchemy as sa
 
@@ -23,9 +22,6 @@ _POSTGRESQL_LIMITS: dict[str, Any] = {
     "options": "-c statement_timeout=10000 -c lock_timeout=10000",
     "application_name": "thumbwheel",
 }
-# Any number will do; the same in every process.
-_TABLES_LOCK = crc32(b"thumbwheel tables")
-_TABLES_TRIES = 20
 
 
 class ControlUnavailable(ThumbwheelError):
@@ -69,31 +65,3 @@ def open_engine(url: str) -> sa.Engine:
 
 def _wrong(why: str, hint: str) -> SettingsError:
     return SettingsError("control_store", f"THUMBWHEEL_CONTROL {why}.", hint, "THUMBWHEEL_CONTROL")
-
-
-def make_tables(engine: sa.Engine, metadata: sa.MetaData) -> None:
-    """Create the tables, and the columns that later releases added to them, where missing.
-
-    Any number of processes may do so at once. Raises sqlalchemy's errors.
-    """
-    for attempt in range(_TABLES_TRIES):
-        try:
-            with engine.begin() as connection:
-                if engine.dialect.name == "postgresql":
-                    connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_TABLES_LOCK)))
-                metadata.create_all(connection)
-                _add_columns(connection, metadata)
-            return
-        except sa.exc.OperationalError as error:
-            # SQLite: another process made one between the look and the making; the rest may still be missing.
-            made = "already exists" in str(error) or "duplicate column" in str(error)
-            if not made or attempt == _TABLES_TRIES - 1:
-                raise
-
-
-def _add_columns(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    for table in metadata.tables.values():
-        there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
-        for column in (column for column in table.columns if column.name not in there):
-            kind = column.type.compile(connection.dialect)
-            connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))

@@ -66,7 +66,7 @@ class OpenCampaigns:
 
     def _read(self, project: str) -> bytes:
         now = datetime.now(UTC)
-        return _encode([one.as_told() for one in self._campaigns.listed(project) if one.state(now) == "open"])
+        return _encode([one.public_view() for one in self._campaigns.listed(project) if one.state(now) == "open"])
 
 
 def _encode(told: list[dict[str, object]]) -> bytes:

@@ -64,7 +64,7 @@ def build_dataset(
         manifest = _publish(building, parent_folder / manifest["dataset_id"])
     finally:
         shutil.rmtree(building, ignore_errors=True)
-    _tell(log, project, manifest)
+    _append_fact(log, project, manifest)
     return manifest
 
 
@@ -143,7 +143,7 @@ def _publish(building: Path, target: Path) -> dict[str, Any]:
     return read_manifest(target)
 
 
-def _tell(log: Log, project: str, manifest: dict[str, Any]) -> None:
+def _append_fact(log: Log, project: str, manifest: dict[str, Any]) -> None:
     dataset_id = manifest["dataset_id"]
     fact = DatasetBuilt(
         event_id=str(derived_id(project, dataset_id, "dataset.built")), occurred_at=datetime.now(UTC),

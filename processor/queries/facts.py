@@ -79,7 +79,7 @@ def list_runs(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Row]:
     """Return the training runs, newest first, each with its state and how far it has come."""
     found: dict[str, Row] = {}
     for fact in rows(cursor, _RUN_FACTS, {"project": project, "run": None, "progress": False}):
-        _tell(found, fact)
+        _apply_fact(found, fact)
     for progress in rows(cursor, _LAST_PROGRESS, {"project": project}):
         if run := found.get(progress.pop("run_id")):
             run.update(progress)
@@ -98,7 +98,7 @@ def find_run(cursor: duckdb.DuckDBPyConnection, project: str, run_id: str) -> Ro
                 step=int(body["step"]), total_steps=int(body["total_steps"]), last_at=fact["received_at"]
             )
         else:
-            _tell(found, fact)
+            _apply_fact(found, fact)
     if run_id not in found:
         raise NotFound("unknown_run", f"No run {run_id!r} in project {project!r}.", "See the list of runs.")
     return {**found[run_id], "series": [series[step] for step in sorted(series)]}
@@ -117,7 +117,7 @@ def _blank(run_id: str) -> Row:
     }  # fmt: skip
 
 
-def _tell(found: dict[str, Row], fact: Row) -> None:
+def _apply_fact(found: dict[str, Row], fact: Row) -> None:
     body = parse_json(fact["body"])
     run = found.setdefault(body["run_id"], _blank(body["run_id"]))
     if fact["type"] == "run.started":

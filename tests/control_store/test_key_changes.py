@@ -160,6 +160,7 @@ def test_a_store_made_before_keys_could_expire_is_taken_over(control_url: str, c
     with control.engine.begin() as stored:
         stored.execute(sa.text("ALTER TABLE keys DROP COLUMN expires_at"))
         stored.execute(sa.text("DROP TABLE key_changes"))
+        stored.execute(sa.text("DROP TABLE alembic_version"))
     opened = Control.open(control_url)
     assert opened.find_key(made.key) is not None
     assert opened.rotate_key(made.key_id, DAY)[0].key
