@@ -35,9 +35,9 @@ from contract.ids import uuid7
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Log, append_all
 from eventlog.opening import open_log
+from processor.ingest.batch import Batch
 from processor.ingest.runner import BATCH_RECORDS, Runner, store_batch, tune_interpreter
 from processor.steps import decode
-from processor.steps.batch import Batch
 from processor.tables.arrow import COLUMNS
 from processor.tables.store import Store, insert
 from tests.kafka_broker import Broker, apache_kafka
@@ -130,7 +130,7 @@ def batches(log: Log) -> Iterator[Batch]:
     """Yield the log's batches decoded, of the processor's commit size."""
     reader = log.reader({(EVENTS, p): 0 for p in range(log.partitions(EVENTS))})
     while found := reader.poll(BATCH_RECORDS, 0.1):
-        yield decode(found)
+        yield Batch(decode(found))
     reader.close()
 
 

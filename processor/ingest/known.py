@@ -1,4 +1,4 @@
-"""Loads what is known already of the interactions and facts a batch touches.
+"""In: a decoded batch, the tables, and the batches before it. Out: what is known already of what it touches.
 
 Known is what the tables hold, and what batches before it will have written by then: `unwritten`, oldest first. Of one
 interaction the last of them that touched it knows all.
@@ -15,10 +15,13 @@ import pyarrow as pa
 from contract.events import decode_stored
 from contract.ids import key_bytes
 from contract.topics import EVENTS
-from processor.privacy.forgetting import fact_row, load_forgotten
-from processor.steps.batch import Batch, Key, Known
+from processor.ingest.batch import Made
+from processor.privacy.forgetting import load_forgotten
+from processor.steps.batch import Decoded, Forgets, Held, Key, Known, Remaining
 from processor.steps.decode import copy_of, fact_rank
 from processor.tables.arrow import uuid_array
+from processor.tables.rows import FactRow
+from processor.tables.selecting import rows_from, selected
 
 _KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"
 # Which rows, then their bodies: asked for in one step, DuckDB would decompress the bodies of every 2,048 rows among
@@ -30,56 +33,58 @@ WHERE rowid IN (SELECT rowid FROM events WHERE interaction_key IN (SELECT key FR
 UNION ALL
 SELECT body, 0, false FROM conflicts WHERE kind = 'event' AND interaction_key IN (SELECT key FROM touched)
 """
-_KNOWN_FACTS = """
-SELECT project, event_key, event_id, type, subject, epoch_us(occurred_at), epoch_us(received_at), body, digest,
-    "partition", "offset"
-FROM facts WHERE rowid IN (SELECT rowid FROM facts WHERE event_key IN (SELECT key FROM touched))
+_KNOWN_FACTS = f"""
+SELECT {selected(FactRow, "f")} FROM facts f
+WHERE rowid IN (SELECT rowid FROM facts WHERE event_key IN (SELECT key FROM touched))
 """
 
 
-def load_known(cursor: duckdb.DuckDBPyConnection, batch: Batch, unwritten: Sequence[Batch] = ()) -> None:
-    """Fill `known`, `known_facts` and `known_forgotten` of the batch."""
-    interactions, facts = list(batch.arrived), list(batch.facts)
+def load_held(
+    cursor: duckdb.DuckDBPyConnection, decoded: Decoded, forgets: Forgets, unwritten: Sequence[Made] = ()
+) -> Held:
+    """Return what is known of a batch's interactions, facts and forgotten events; `forgets` says who is forgotten."""
+    held = Held(forgets)
+    interactions, facts = list(decoded.arrived), list(decoded.facts)
     for earlier in reversed(unwritten):
-        interactions = _take_folded(batch, earlier, interactions)
-        facts = _take_facts(batch, earlier, facts)
+        interactions = _take_interactions(held, earlier, interactions)
+        facts = _take_facts(held, earlier.remaining, facts)
     if interactions:
-        _read_interactions(cursor, batch, interactions)
+        held.known |= _read_interactions(cursor, interactions)
     if facts:
-        for row in _among(cursor, facts, _KNOWN_FACTS):
-            batch.known_facts[row[1].bytes] = fact_row(row)
-    load_forgotten(cursor, batch)
+        held.facts |= {row.event_key: row for row in rows_from(FactRow, _among(cursor, facts, _KNOWN_FACTS))}
+    held.forgotten = load_forgotten(cursor, decoded, held)
     for earlier in unwritten:
-        batch.known_forgotten |= earlier.forgotten
+        held.forgotten |= earlier.remaining.forgotten
+    return held
 
 
-def _take_folded(batch: Batch, earlier: Batch, keys: list[Key]) -> list[Key]:
+def _take_interactions(held: Held, earlier: Made, keys: list[Key]) -> list[Key]:
     """Take over what an earlier batch made of these interactions; return those it did not touch."""
     rest = []
     for key in keys:
-        folded = earlier.folded.get(key)
+        folded = earlier.interactions.get(key)
         if folded is None:
             rest.append(key)
         elif folded[1].kept:
-            batch.known[key] = folded[1]
+            held.known[key] = folded[1]
     return rest
 
 
-def _take_facts(batch: Batch, earlier: Batch, keys: list[Key]) -> list[Key]:
+def _take_facts(held: Held, earlier: Remaining, keys: list[Key]) -> list[Key]:
     rest = []
     for key in keys:
-        row, held = earlier.facts.get(key), earlier.known_facts.get(key)
+        row, before = earlier.facts.get(key), earlier.held_facts.get(key)
         if row is None:
             rest.append(key)
         else:
-            batch.known_facts[key] = row if held is None else min(held, row, key=fact_rank)
+            held.facts[key] = row if before is None else min(before, row, key=fact_rank)
     return rest
 
 
-def _read_interactions(cursor: duckdb.DuckDBPyConnection, batch: Batch, keys: Sequence[Key]) -> None:
-    held = [row[0].bytes for row in _among(cursor, keys, _KNOWN_INTERACTIONS)]
+def _read_interactions(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key]) -> dict[Key, Known]:
+    held = [key.bytes for (key,) in _among(cursor, keys, _KNOWN_INTERACTIONS)]
     if not held:
-        return
+        return {}
     found = {key: Known() for key in held}
     for body, partition, kept in _among(cursor, held, _KNOWN_EVENTS):
         raw = body.encode()
@@ -90,7 +95,7 @@ def _read_interactions(cursor: duckdb.DuckDBPyConnection, batch: Batch, keys: Se
         (known.kept if kept else known.lost).append(copy)
     for known in found.values():
         known.kept.sort(key=lambda copy: copy.key)
-    batch.known.update(found)
+    return found
 
 
 def _among(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key], query: str) -> list[tuple[Any, ...]]:

@@ -22,14 +22,15 @@ from contract.errors import LogUnavailable
 from contract.topics import REJECTED, TOPICS
 from eventlog.log import Log, Reader, Record
 from processor import metrics
-from processor.ingest.ahead import POISON, Ahead, make_rows
+from processor.ingest.ahead import POISON, Ahead
+from processor.ingest.batch import Batch, Made, make_rows
 from processor.ingest.beginning import check_beginning
 from processor.ingest.freshness import Freshness
-from processor.ingest.known import load_known
+from processor.ingest.known import load_held
 from processor.parts.contents import note_changes
 from processor.privacy.forgetting import brings_forget, load_forgets, note_erasures, take_out
 from processor.steps import decode
-from processor.steps.batch import Batch, Forgets
+from processor.steps.batch import Decoded, Forgets
 from processor.steps.decode import refusal
 from processor.tables.arrow import REPLACED_BY
 from processor.tables.store import Position, Store, StoreMemory, delete_keys, insert
@@ -165,7 +166,7 @@ class Runner:
             if item is None:
                 return
             records, batch = item
-            whole = store_records(self._store, records, batch if batch.prepared else None)
+            whole = store_records(self._store, records, batch if batch.made else None)
             self._ahead.written(batch, whole)
 
     def _watch(self) -> None:
@@ -202,13 +203,13 @@ def records_behind(log: Log, positions: Mapping[Position, int]) -> dict[Position
 def store_records(store: Store, records: Sequence[Record], batch: Batch | None = None) -> bool:
     """Store records in one transaction; one that cannot be stored becomes a row of `rejected`.
 
-    `batch` is what `decode` made of them. Returns False when they were not stored as they are. Raises StoreMemory when
-    not even one at a time goes through.
+    `batch` holds the rows made of them ahead. Returns False when they were not stored as they are. Raises StoreMemory
+    when not even one at a time goes through.
     """
     started = time.perf_counter()
     whole = True
     try:
-        store_batch(store, batch or decode(records))
+        store_batch(store, batch or Batch(decode(records)))
     except (*POISON, StoreMemory) as error:
         whole = False
         if isinstance(error, StoreMemory):
@@ -227,45 +228,46 @@ def store_records(store: Store, records: Sequence[Record], batch: Batch | None =
 
 
 def store_batch(store: Store, batch: Batch) -> None:
-    """Run the steps on a decoded batch, unless that is done, and commit its rows with its offsets."""
-    new = Forgets()
+    """Run the steps on a batch, unless that is done, and commit its rows with its offsets."""
+    decoded, new = batch.decoded, Forgets()
     # Marks are numbered anew when somebody is forgotten: not while the follower adds some.
-    with store.marking if brings_forget(batch) else nullcontext(), store.transaction() as cursor:
-        if batch.prepared:
-            write_rows(cursor, batch)
+    with store.marking if brings_forget(decoded) else nullcontext(), store.transaction() as cursor:
+        if batch.made:
+            made = batch.made
+            write_rows(cursor, made)
         else:
-            new = load_forgets(cursor, store, batch)
-            _carry_out(cursor, batch)
-        store.advance(cursor, batch.positions)
+            forgets, new = load_forgets(cursor, store, decoded)
+            made = _carry_out(cursor, decoded, forgets)
+        store.advance(cursor, decoded.positions)
         if store.publishes:
-            note_changes(cursor, batch, whole=bool(new))
+            note_changes(cursor, decoded, whole=bool(new))
         if new:
-            take_out(cursor, new, batch.forgets, _carry_out)
+            take_out(cursor, new, forgets, _carry_out)
             store.marks_version += 1
-        note_erasures(cursor, batch.erased)
-    if new or batch.erased:
-        metrics.FORGOTTEN.inc(len(batch.erased))
+        erased = made.remaining.erased
+        note_erasures(cursor, erased)
+    if new or erased:
+        metrics.FORGOTTEN.inc(len(erased))
         store.to_erase.set()
 
 
-def _carry_out(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    load_known(cursor, batch)
-    make_rows(batch)
-    write_rows(cursor, batch)
+def _carry_out(cursor: duckdb.DuckDBPyConnection, decoded: Decoded, forgets: Forgets) -> Made:
+    made = make_rows(decoded, load_held(cursor, decoded, forgets))
+    write_rows(cursor, made)
+    return made
 
 
-def write_rows(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Replace and add the batch's rows, a table at a time."""
-    for table, keys in batch.gone.items():
+def write_rows(cursor: duckdb.DuckDBPyConnection, made: Made) -> None:
+    """Replace and add a batch's rows, a table at a time."""
+    for table, keys in made.gone.items():
         delete_keys(cursor, table, REPLACED_BY[table], keys)
-    for table, rows in batch.tables.items():
+    for table, rows in made.added.items():
         insert(cursor, table, rows)
         metrics.ROWS.labels(table).inc(rows.num_rows)
 
 
 def _reject(store: Store, record: Record, error: BaseException) -> None:
-    batch = Batch()
-    batch.positions[record.topic, record.partition] = record.offset + 1
     reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-    batch.added["rejected"].append(refusal(record, "store_refused", f"{type(error).__name__}: {reason}"))
-    store_batch(store, batch)
+    row = refusal(record, "store_refused", f"{type(error).__name__}: {reason}")
+    after = {(record.topic, record.partition): record.offset + 1}
+    store_batch(store, Batch(Decoded(rejected=[row], positions=after, records=1)))

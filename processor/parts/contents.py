@@ -13,14 +13,11 @@ import pyarrow as pa
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS, REJECTED
 from processor.parts.folder import Part, Reached
-from processor.steps.batch import Batch
+from processor.steps.batch import Decoded
 from processor.tables.arrow import uuid_array
+from processor.tables.rows import OF_INTERACTIONS
 from processor.tables.store import Store, insert
 
-# Tables whose rows belong to an interaction, and so to its partition.
-TABLES = (
-    "events", "interactions", "candidates", "feedback", "pairs", "demonstrations", "unpaired", "conflicts", "forgotten",
-)  # fmt: skip
 # Those with a primary key.
 WITH_STABLE_ROW_IDS = ("events", "interactions")
 _CHANGED = """
@@ -93,7 +90,7 @@ def write_part(cursor: duckdb.DuckDBPyConnection, part: Part, file: Path) -> Non
     """Write a part from the state that the cursor sees; `file` lies in a folder of its own."""
     keys = {"partition": part.partition}
     cursor.execute(_WHOLE, keys) if part.base else cursor.execute(_CHANGED, keys | {"upto": part.stop.events})
-    queries = {table: _ROWS.format(table=table) for table in TABLES}
+    queries = {table: _ROWS.format(table=table) for table in OF_INTERACTIONS}
     if not part.base:
         queries |= {table: _FEW_ROWS.format(table=table) for table in WITH_STABLE_ROW_IDS}
     queries["keys"] = "FROM part_keys"
@@ -117,11 +114,11 @@ def note_published(cursor: duckdb.DuckDBPyConnection, part: Part) -> None:
     )
 
 
-def note_changes(cursor: duckdb.DuckDBPyConnection, batch: Batch, whole: bool) -> None:
+def note_changes(cursor: duckdb.DuckDBPyConnection, decoded: Decoded, whole: bool) -> None:
     """Note which interactions other processors are to hear of; `whole` partitions, once somebody was forgotten."""
-    upto = {partition: offset for (topic, partition), offset in batch.positions.items() if topic == EVENTS}
+    upto = {partition: offset for (topic, partition), offset in decoded.positions.items() if topic == EVENTS}
     changed = [
-        (copies[0].partition if copies else batch.buried[key], key) for key, copies in batch.arrived.items()
+        (copies[0].partition if copies else decoded.buried[key], key) for key, copies in decoded.arrived.items()
     ]  # fmt: skip
     if changed:
         partitions, keys = zip(*changed, strict=True)
@@ -142,7 +139,7 @@ def take_in(store: Store, part: Part, file: Path) -> bool:
             return False
         about = {"partition": part.partition, "base": part.base}
         cursor.execute(_REPLACED, about | {"file": str(members / "keys.parquet")})
-        for table in TABLES:
+        for table in OF_INTERACTIONS:
             cursor.execute(f"DELETE FROM {table} WHERE interaction_key IN (FROM part_keys)")
             cursor.execute(
                 f"INSERT INTO {table} BY NAME SELECT * FROM read_parquet(?)", [str(members / f"{table}.parquet")]

@@ -19,7 +19,7 @@ from contract.errors import ThumbwheelError
 from eventlog.log import Erasable, Log, Record
 from processor.privacy.forgetting import load_forgotten, overwritten
 from processor.steps import decode
-from processor.steps.batch import Forgets
+from processor.steps.batch import Forgets, Held
 from processor.tables.store import Store
 
 log_lines = logging.getLogger("processor.privacy.erasing")
@@ -112,10 +112,9 @@ class Eraser:
 
     def _to_overwrite(self, records: list[Record], forgets: Forgets) -> dict[int, tuple[str, bytes]]:
         together = decode(records)
-        together.forgets = forgets
         with self._store.read() as cursor:
-            load_forgotten(cursor, together)
-        marks = {(row[1], row[3]) for row in together.known_forgotten}
+            forgotten = load_forgotten(cursor, together, Held(forgets))
+        marks = {(row.event_key, row.actor_digest) for row in forgotten}
         return overwritten(records, forgets, marks)
 
 

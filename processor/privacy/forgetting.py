@@ -17,15 +17,17 @@ from contract.forgetting import actor_digest, blank
 from contract.topics import RUNS
 from eventlog.log import Record
 from processor.steps import decode, forget
-from processor.steps.batch import Batch, Forgets, Row, microseconds
+from processor.steps.batch import Decoded, Forgets, Held, microseconds
 from processor.steps.forget import refusal_is_forgotten
 from processor.tables.arrow import arrow_table, uuid_array
+from processor.tables.rows import ErasingRow, FactRow, ForgottenRow, RejectedRow
+from processor.tables.selecting import rows_from, selected
 from processor.tables.store import Store, insert
 
 CHUNK = 5000
 # Events known to be forgotten: their keys, and whose they were.
 Marks = set[tuple[bytes, str]]
-Carry = Callable[[duckdb.DuckDBPyConnection, Batch], None]
+Carry = Callable[[duckdb.DuckDBPyConnection, Decoded, Forgets], object]
 
 _FORGETS = 'SELECT project, actor_digest, epoch_us("before") FROM forgets'
 _SET_FORGET = """
@@ -43,12 +45,10 @@ WHERE t.kind = 'event'
 ORDER BY 1
 """
 _FACTS = f"""
-SELECT t.project, t.event_key, t.event_id, t.type, t.subject, epoch_us(t.occurred_at), epoch_us(t.received_at), t.body,
-    t.digest, t."partition", t."offset"
-FROM facts t JOIN leaving l ON t.project = l.project AND {_BODY_DIGEST} = l.actor_digest
+SELECT {selected(FactRow, "t")} FROM facts t JOIN leaving l ON t.project = l.project AND {_BODY_DIGEST} = l.actor_digest
 """
-_REJECTED = """
-SELECT project, topic, "partition", "offset", epoch_us(received_at), key_id, code, message, event_id, raw FROM rejected
+_REJECTED = f"""
+SELECT {selected(RejectedRow, "rejected")} FROM rejected
 WHERE project IS NULL OR project IN (SELECT project FROM leaving)
 """
 _DELETE_REJECTED = 'DELETE FROM rejected WHERE topic = ? AND "partition" = ? AND "offset" = ?'
@@ -56,8 +56,8 @@ _ERASE_ALL = """
 INSERT INTO erasing BY NAME
 SELECT topic, "partition", 0 AS start, next_offset AS stop FROM offsets UNION ALL SELECT '', 0, 0, 0
 """
-_FORGOTTEN = """
-SELECT project, event_key, interaction_key, actor_digest, described FROM forgotten
+_FORGOTTEN = f"""
+SELECT {selected(ForgottenRow, "forgotten")} FROM forgotten
 WHERE event_key IN (SELECT key FROM touched)
 """
 # Prompts that are gone lose their embedding and marks; one that others asked too goes on under theirs. Positions are
@@ -88,70 +88,68 @@ def forgets_of(cursor: duckdb.DuckDBPyConnection, store: Store) -> Forgets:
     return store.forgets
 
 
-def load_forgets(cursor: duckdb.DuckDBPyConnection, store: Store, batch: Batch) -> Forgets:
-    """Tell the batch who is forgotten, and return and store what is new in it."""
-    batch.forgets = held = forgets_of(cursor, store)
+def load_forgets(cursor: duckdb.DuckDBPyConnection, store: Store, decoded: Decoded) -> tuple[Forgets, Forgets]:
+    """Return who is forgotten, with the batch's own facts, and of that, stored now, what is new in it."""
+    forgets = forgets_of(cursor, store)
     new = Forgets()
-    for row in batch.facts.values():
-        if row[3] != "forget":
+    for row in decoded.facts.values():
+        if row.type != "forget":
             continue
-        fact: Any = decode_stored(row[7].encode())
+        fact: Any = decode_stored(row.body.encode())
         before = microseconds(fact.before)
         if not new:
-            batch.forgets = held.copy()
-        if batch.forgets.add(row[0], fact.actor_digest, before):
-            new.add(row[0], fact.actor_digest, before)
+            forgets = forgets.copy()
+        if forgets.add(row.project, fact.actor_digest, before):
+            new.add(row.project, fact.actor_digest, before)
     if new:
         store.forgets = None
         for project, digest, before in new.rows():
             cursor.execute(_SET_FORGET, [project, digest, before])
-    return new
+    return forgets, new
 
 
-def brings_forget(batch: Batch) -> bool:
+def brings_forget(decoded: Decoded) -> bool:
     """Say whether the batch holds a `forget` fact."""
-    return any(row[3] == "forget" for row in batch.facts.values())
+    return any(row.type == "forget" for row in decoded.facts.values())
 
 
-def load_forgotten(cursor: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Load which events of forgotten actors the batch touches are known to be forgotten."""
-    keys = {row[1] for row in batch.forgotten}
-    if batch.forgets:
-        copies = [copy for arrived in batch.arrived.values() for copy in arrived]
-        copies += [copy for known in batch.known.values() for copy in (*known.kept, *known.lost)]
+def load_forgotten(cursor: duckdb.DuckDBPyConnection, decoded: Decoded, held: Held) -> set[ForgottenRow]:
+    """Return which events of forgotten actors the batch touches are known to be forgotten."""
+    keys = {row.event_key for row in decoded.forgotten}
+    if held.forgets:
+        copies = [copy for arrived in decoded.arrived.values() for copy in arrived]
+        copies += [copy for known in held.known.values() for copy in (*known.kept, *known.lost)]
         for copy in copies:
             event: Any = copy.event
-            if batch.forgets.before(event.project, event.actor.id) is not None:
+            if held.forgets.before(event.project, event.actor.id) is not None:
                 keys.add(copy.key)
-    if keys:
-        cursor.register("touched", pa.table({"key": uuid_array(sorted(keys))}))
-        found = cursor.execute(_FORGOTTEN).fetchall()
-        cursor.unregister("touched")
-        batch.known_forgotten = {(row[0], row[1].bytes, row[2].bytes, *row[3:]) for row in found}
+    if not keys:
+        return set()
+    cursor.register("touched", pa.table({"key": uuid_array(sorted(keys))}))
+    found = rows_from(ForgottenRow, cursor.execute(_FORGOTTEN).fetchall())
+    cursor.unregister("touched")
+    return set(found)
 
 
 def take_out(cursor: duckdb.DuckDBPyConnection, new: Forgets, forgets: Forgets, carry: Carry) -> None:
     """Take the newly forgotten out of what is stored, some thousand interactions at a time."""
     projects, digests, _ = zip(*new.rows(), strict=True)
     cursor.register("leaving", pa.table({"project": projects, "actor_digest": digests}))
-    touched = [row[0].bytes for row in cursor.execute(_INTERACTIONS).fetchall()]
-    facts = [fact_row(values) for values in cursor.execute(_FACTS).fetchall()]
-    refused: list[tuple[Any, ...]] = []
+    touched = [key.bytes for (key,) in cursor.execute(_INTERACTIONS).fetchall()]
+    facts = rows_from(FactRow, cursor.execute(_FACTS).fetchall())
+    refused: list[tuple[str, int, int]] = []
     cursor.execute(_REJECTED)
     while found := cursor.fetchmany(CHUNK):
-        refused += [row[1:4] for row in found if refusal_is_forgotten(row, forgets)]
+        refused += [
+            (row.topic, row.partition, row.offset)
+            for row in rows_from(RejectedRow, found) if refusal_is_forgotten(row, forgets)
+        ]  # fmt: skip
     cursor.unregister("leaving")
     for position in refused:
         cursor.execute(_DELETE_REJECTED, list(position))
     for start in range(0, len(touched), CHUNK):
-        part = Batch()
-        part.forgets = forgets
-        part.arrived = {key: [] for key in touched[start : start + CHUNK]}
-        carry(cursor, part)
-    part = Batch()
-    part.forgets = forgets
-    part.facts = {row[1]: row for row in facts}
-    carry(cursor, part)
+        carry(cursor, Decoded(arrived={key: [] for key in touched[start : start + CHUNK]}), forgets)
+    carry(cursor, Decoded(facts={row.event_key: row for row in facts}), forgets)
     cursor.execute(_MARKS)
     cursor.execute(_ERASE_ALL)
 
@@ -165,31 +163,26 @@ def overwritten(records: Sequence[Record], forgets: Forgets, marks: Marks) -> di
     if not forgets:
         return found
     for record in records:
-        batch = decode([record])
-        batch.forgets = forgets
-        batch.known_forgotten = {("", key, b"", digest, False) for key, digest in _marked(batch, marks)}
-        for made in forget(batch).erased.values():
+        decoded = decode([record])
+        known = {ForgottenRow("", key, b"", digest, described=False) for key, digest in _marked(decoded, marks)}
+        remaining = forget(decoded, Held(forgets, forgotten=known))
+        for made in remaining.erased.values():
             if made != record.value:
                 key = record.key if record.topic == RUNS else "-" * len(record.key.encode())
                 found[record.offset] = (key, made or blank(record.value))
-        marks.update((row[1], row[3]) for row in batch.forgotten)
+        marks.update((row.event_key, row.actor_digest) for row in remaining.forgotten)
     return found
 
 
-def _marked(batch: Batch, marks: Marks) -> list[tuple[bytes, str]]:
+def _marked(decoded: Decoded, marks: Marks) -> list[tuple[bytes, str]]:
     """Return which of the batch's events are marked; a batch of one record has one at most."""
-    events: list[Any] = [copy for copies in batch.arrived.values() for copy in copies]
+    events: list[Any] = [copy for copies in decoded.arrived.values() for copy in copies]
     named = [(copy.key, actor_digest(copy.event.project, copy.event.actor.id)) for copy in events]
     return [mark for mark in named if mark in marks]
 
 
-def fact_row(values: tuple[Any, ...]) -> Row:
-    """Return a row of `facts` as the steps have it, from what a query returned."""
-    return (values[0], values[1].bytes, *values[2:8], values[8].bytes, *values[9:])
-
-
 def note_erasures(cursor: duckdb.DuckDBPyConnection, positions: Iterable[tuple[str, int, int]]) -> None:
     """Note records that came too late: the log holds them."""
-    rows = [(topic, partition, offset, offset + 1) for topic, partition, offset in sorted(positions)]
+    rows = [ErasingRow(topic, partition, offset, offset + 1) for topic, partition, offset in sorted(positions)]
     if rows:
         insert(cursor, "erasing", arrow_table("erasing", rows))

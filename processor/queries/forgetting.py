@@ -18,6 +18,8 @@ from processor.queries.lineage import downwards
 from processor.queries.reading import NotFound, Row, one, rows
 from processor.steps.batch import Forgets, microseconds
 from processor.steps.forget import refusal_is_forgotten
+from processor.tables.rows import RejectedRow
+from processor.tables.selecting import rows_from, selected
 
 # Events of the actor from before, and the interactions whose description leaves with them.
 _LEAVING = """
@@ -51,8 +53,8 @@ SELECT event_key, interaction_key, interaction_key IN (FROM undescribed) AS desc
 UNION ALL SELECT event_key, interaction_key, described FROM forgotten
 WHERE project = $project AND actor_digest = $digest
 """
-_REJECTED = """
-SELECT project, topic, "partition", "offset", epoch_us(received_at), key_id, code, message, event_id, raw FROM rejected
+_REJECTED = f"""
+SELECT {selected(RejectedRow, "rejected")} FROM rejected
 WHERE project = $project OR project IS NULL
 """
 _FACT = """
@@ -81,7 +83,7 @@ def look_up(cursor: duckdb.DuckDBPyConnection, project: str, actor: str, before:
     refused = 0
     cursor.execute(_REJECTED, {"project": project})
     while found := cursor.fetchmany(CHUNK):
-        refused += sum(refusal_is_forgotten(row, forgets) for row in found)
+        refused += sum(refusal_is_forgotten(row, forgets) for row in rows_from(RejectedRow, found))
     return {**counts, "rejected": refused}
 
 

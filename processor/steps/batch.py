@@ -1,19 +1,19 @@
-"""What travels through the steps: copies of events, and the rows a batch adds and takes away."""
+"""In: nothing. Out: what travels from step to step, one class for what each of them adds."""
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from contract.events import FeedbackEvent, Interaction
 from contract.forgetting import actor_digest
+from processor.tables.rows import FactRow, ForgottenRow, RejectedRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-Row = tuple[Any, ...]
 Key = bytes
 
 
@@ -76,7 +76,6 @@ class Copy(msgspec.Struct, eq=False, gc=False):
     topic: str
     partition: int
     offset: int = -1
-    forgotten: bool = False
 
     @property
     def rank(self) -> tuple[int, bytes]:
@@ -99,45 +98,68 @@ class Known:
         self.lost: list[Copy] = []
 
 
-class Batch:
-    """One batch: what arrived, what the store already holds of it, and the rows to write.
+@dataclass(slots=True)
+class Decoded:
+    """What `decode` makes of records. `arrived` is by interaction key, `facts` by event key, the copies that count.
 
-    `arrived` and `known` are by interaction key; where nothing but tombstones arrived `buried` has its partition.
-    `added` maps a table to its new rows, `gone` a table to the keys (event keys for `events` and `facts`, else
-    interaction keys) whose rows are replaced. `forgets` says who is forgotten, `forgotten` and `known_forgotten` hold
-    rows that say which of their events were; `erased` holds what takes the place of their records in the log, by
-    position (nothing: blanks). `tables` holds `added` as Arrow once all steps have run; `prepared` says that this was
-    done before the batch's transaction.
+    Where nothing but tombstones arrived of an interaction `buried` has its partition; `forgotten` says of which events
+    they speak. `positions` are those after the records.
     """
 
-    def __init__(self) -> None:
-        self.arrived: dict[Key, list[Copy]] = {}
-        self.known: dict[Key, Known] = {}
-        self.facts: dict[Key, Row] = {}
-        self.known_facts: dict[Key, Row] = {}
-        self.added: defaultdict[str, list[Row]] = defaultdict(list)
-        self.gone: defaultdict[str, list[Key]] = defaultdict(list)
-        self.folded: dict[Key, tuple[Known | None, Known]] = {}
-        self.positions: dict[tuple[str, int], int] = {}
-        self.forgets = NOBODY
-        self.buried: dict[Key, int] = {}
-        self.forgotten: set[Row] = set()
-        self.known_forgotten: set[Row] = set()
-        self.erased: dict[tuple[str, int, int], bytes] = {}
-        self.records = 0
-        self.tables: dict[str, Any] = {}
-        self.prepared = False
+    arrived: dict[Key, list[Copy]] = field(default_factory=dict)
+    facts: dict[Key, FactRow] = field(default_factory=dict)
+    rejected: list[RejectedRow] = field(default_factory=list)
+    forgotten: set[ForgottenRow] = field(default_factory=set)
+    buried: dict[Key, int] = field(default_factory=dict)
+    positions: dict[tuple[str, int], int] = field(default_factory=dict)
+    records: int = 0
 
 
-def parts(batch: Batch, interactions: int) -> Iterator[Batch]:
-    """Yield the batch as batches of so many interactions; the first has its facts and the rows there are already."""
-    keys = list(batch.arrived)
-    for start in range(0, len(keys) or 1, interactions):
-        part = Batch()
-        if start == 0:
-            part.facts, part.known_facts, part.added = batch.facts, batch.known_facts, batch.added
-        for key in keys[start : start + interactions]:
-            part.arrived[key] = batch.arrived[key]
-            if key in batch.known:
-                part.known[key] = batch.known[key]
-        yield part
+@dataclass(slots=True)
+class Held:
+    """What the store holds already of what arrived, and who is forgotten; loaded between the steps, never by one."""
+
+    forgets: Forgets = NOBODY
+    known: dict[Key, Known] = field(default_factory=dict)
+    facts: dict[Key, FactRow] = field(default_factory=dict)
+    forgotten: set[ForgottenRow] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class Remaining:
+    """What `forget` leaves of it: copies that are `leaving`, facts without who is forgotten, refusals that stay.
+
+    `held_facts` are the stored ones that may stay, `stale_facts` the keys of those that may not. `forgotten` says which
+    events are forgotten, `newly` what the store does not say yet; `erased` holds what takes the place of their records
+    in the log, by position (nothing: blanks).
+    """
+
+    facts: dict[Key, FactRow]
+    held_facts: dict[Key, FactRow]
+    rejected: list[RejectedRow]
+    forgotten: set[ForgottenRow]
+    newly: list[ForgottenRow]
+    leaving: set[Copy] = field(default_factory=set)
+    stale_facts: list[Key] = field(default_factory=list)
+    erased: dict[tuple[str, int, int], bytes] = field(default_factory=dict)
+
+
+class Changes(NamedTuple):
+    """By table: rows to add, and before that keys whose rows go (`REPLACED_BY` says by which column)."""
+
+    added: dict[str, list[Any]]
+    gone: dict[str, list[Key]]
+
+
+class Folded(NamedTuple):
+    """What `fold` makes: each interaction before (None: unknown) and after, and what changes in `events`."""
+
+    interactions: dict[Key, tuple[Known | None, Known]]
+    events: Changes
+
+
+class Slice(NamedTuple):
+    """Some interactions of a batch as they went through the steps, and every change of tables this brings."""
+
+    interactions: dict[Key, tuple[Known | None, Known]]
+    changes: tuple[Changes, ...]

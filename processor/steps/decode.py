@@ -1,4 +1,4 @@
-"""First step: records of the log become copies of events, facts, or rows of `rejected`. Nothing is dropped."""
+"""First step. In: records of the log. Out: copies of events, facts, or rows of `rejected`; nothing is dropped."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import binascii
 import hashlib
 from collections.abc import Iterable
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import msgspec
@@ -18,25 +19,28 @@ from contract.forgetting import FORGOTTEN, tombstone_of
 from contract.ids import digest128, key_bytes
 from contract.topics import REJECTED, RUNS, topic_for
 from eventlog.log import Record
-from processor.steps.batch import Batch, Copy, Key, Row, microseconds
+from processor.steps.batch import Copy, Decoded, Key, microseconds
+from processor.tables.rows import FactRow, ForgottenRow, RejectedRow
 
 MAX_RAW = 256 * 1024
 _SUBJECTS = ("run_id", "adapter_id", "dataset_id")
+fact_rank = attrgetter("rank")
 
 
-def decode(records: Iterable[Record]) -> Batch:
-    """Read the records into a new batch, with the position after them."""
-    batch = Batch()
+def decode(records: Iterable[Record]) -> Decoded:
+    """Read the records, and note the position after them."""
+    decoded = Decoded()
+    arrived = decoded.arrived
     # Keys of interactions: most are spoken of again within the batch.
     keys: dict[tuple[str, str], Key] = {}
     for record in records:
         topic, partition, offset, _, value, _ = record
-        batch.records += 1
-        batch.positions[topic, partition] = offset + 1
-        if value.startswith(FORGOTTEN) and _keep_tombstone(batch, record):
+        decoded.records += 1
+        decoded.positions[topic, partition] = offset + 1
+        if value.startswith(FORGOTTEN) and _keep_tombstone(decoded, record):
             continue
         if topic == REJECTED:
-            batch.added["rejected"].append(_refused_by_collector(record))
+            decoded.rejected.append(_refused_by_collector(record))
             continue
         try:
             event: Any = decode_stored(value)
@@ -44,18 +48,18 @@ def decode(records: Iterable[Record]) -> Batch:
             if not value.isascii():
                 value.decode()
         except (EventError, UnicodeDecodeError) as error:
-            batch.added["rejected"].append(refusal(record, getattr(error, "code", "invalid_event"), str(error)))
+            decoded.rejected.append(refusal(record, getattr(error, "code", "invalid_event"), str(error)))
             continue
         if topic_for(event.type) == RUNS:
-            _keep_fact(batch, record, event)
+            _keep_fact(decoded, fact_row(record, event))
             continue
         named = event.project, event.interaction_id
         if (interaction_key := keys.get(named)) is None:
             interaction_key = keys[named] = key_bytes(*named)
-            if interaction_key not in batch.arrived:
-                batch.arrived[interaction_key] = []
-        batch.arrived[interaction_key].append(copy_of(event, interaction_key, value, topic, partition, offset))
-    return batch
+            if interaction_key not in arrived:
+                arrived[interaction_key] = []
+        arrived[interaction_key].append(copy_of(event, interaction_key, value, topic, partition, offset))
+    return decoded
 
 
 def copy_of(event: Any, interaction_key: Key, body: bytes, topic: str, partition: int, offset: int = -1) -> Copy:
@@ -66,21 +70,22 @@ def copy_of(event: Any, interaction_key: Key, body: bytes, topic: str, partition
     )  # fmt: skip
 
 
-def _keep_tombstone(batch: Batch, record: Record) -> bool:
+def _keep_tombstone(decoded: Decoded, record: Record) -> bool:
     """Note what was forgotten; say whether the record is what forgetting leaves."""
     tombstone = tombstone_of(record.value)
     if tombstone is None:
         return record.value.isspace()
     event_key, interaction_key = bytes.fromhex(tombstone.event_key), bytes.fromhex(tombstone.interaction_key)
-    row = (tombstone.project, event_key, interaction_key, tombstone.actor_digest, tombstone.described)
-    batch.forgotten.add(row)
+    decoded.forgotten.add(
+        ForgottenRow(tombstone.project, event_key, interaction_key, tombstone.actor_digest, tombstone.described)
+    )
     # Another copy of the event may be in the tables.
-    batch.arrived.setdefault(interaction_key, [])
-    batch.buried[interaction_key] = record.partition
+    decoded.arrived.setdefault(interaction_key, [])
+    decoded.buried[interaction_key] = record.partition
     return True
 
 
-def refusal(record: Record, code: str, message: str) -> Row:
+def refusal(record: Record, code: str, message: str) -> RejectedRow:
     """Return the row of `rejected` for a record that cannot be interpreted, its first bytes kept as evidence."""
     value = record.value
     project, key_id, event_id = None, None, None
@@ -90,7 +95,7 @@ def refusal(record: Record, code: str, message: str) -> Row:
         body = None
     if isinstance(body, dict):
         project, key_id, event_id = (_text(body.get(name)) for name in ("project", "key_id", "event_id"))
-    return (
+    return RejectedRow(
         project, record.topic, record.partition, record.offset, record.timestamp_ms * 1000, key_id, code,
         message[:2000], event_id, value[:MAX_RAW], len(value), hashlib.sha256(value).hexdigest(),
     )  # fmt: skip
@@ -102,26 +107,24 @@ def _check_stamped(event: Event) -> None:
         raise EventError("not_stamped", f"The record has no {name}.", "Append through eventlog only.", name)
 
 
-def _keep_fact(batch: Batch, record: Record, event: Any) -> None:
+def fact_row(record: Record, event: Any) -> FactRow:
+    """Return the row of `facts`."""
     subject = next((getattr(event, name) for name in _SUBJECTS if getattr(event, name, None)), None)
     if event.type.startswith("request."):
         subject = event.event_id
-    key = key_bytes(event.project, event.event_id)
-    row = (
-        event.project, key, event.event_id, event.type, subject, microseconds(event.occurred_at),
-        microseconds(event.received_at), record.value.decode(), digest128(record.value), record.partition,
-        record.offset,
+    return FactRow(
+        event.project, key_bytes(event.project, event.event_id), event.event_id, event.type, subject,
+        microseconds(event.occurred_at), microseconds(event.received_at), record.value.decode(),
+        digest128(record.value), record.partition, record.offset,
     )  # fmt: skip
-    kept = batch.facts.get(key)
-    batch.facts[key] = row if kept is None else min(kept, row, key=fact_rank)
 
 
-def fact_rank(row: Row) -> tuple[int, bytes, int]:
-    """Order copies of one fact: received first, smallest digest, first position."""
-    return row[6], row[8], row[10]
+def _keep_fact(decoded: Decoded, row: FactRow) -> None:
+    kept = decoded.facts.get(row.event_key)
+    decoded.facts[row.event_key] = row if kept is None else min(kept, row, key=fact_rank)
 
 
-def _refused_by_collector(record: Record) -> Row:
+def _refused_by_collector(record: Record) -> RejectedRow:
     """Read what the collector wrote about an event it rejected; its bytes arrive base64-encoded under `raw`."""
     try:
         body = msgspec.json.decode(record.value)
@@ -131,7 +134,7 @@ def _refused_by_collector(record: Record) -> Row:
         return refusal(record, "invalid_event", "Not a rejection as the collector writes them.")
     raw = _raw(body.get("raw"))
     length = body.get("length")
-    return (
+    return RejectedRow(
         _text(body.get("project")), record.topic, record.partition, record.offset,
         _moment(body.get("received_at"), record), _text(body.get("key_id")), _text(body.get("code")) or "rejected",
         _text(body.get("message")) or "", _text(body.get("event_id")), raw[:MAX_RAW],

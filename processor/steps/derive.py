@@ -1,43 +1,70 @@
-"""Fourth step: everything that follows from the events of one interaction, derived anew whenever they change.
+"""Fourth step. In: folded interactions. Out: the changes of all that is derived from their events.
 
 Because rows are a pure function of the kept events, the order and the doubles of the log change nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
 import msgspec
 
 from contract.events import STAMPED_FIELDS
-from processor.steps.batch import Batch, Copy, Known, Row
+from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.describe import candidate_rows, describe, interaction_row
 from processor.steps.rows import Evidence
 from processor.steps.votes import feedback_row, settle_votes
+from processor.tables.rows import (
+    CandidateRow,
+    ConflictRow,
+    DemonstrationRow,
+    FeedbackRow,
+    InteractionRow,
+    PairRow,
+    UnpairedRow,
+)  # fmt: skip
 
-DERIVED = ("interactions", "candidates", "feedback", "pairs", "demonstrations", "unpaired", "conflicts")
+
+class Derived(NamedTuple):
+    """The rows of one interaction, a field a table; made by the function in the comment."""
+
+    interactions: Sequence[InteractionRow]  # describe.interaction_row
+    candidates: Sequence[CandidateRow]  # describe.candidate_rows
+    feedback: Sequence[FeedbackRow]  # votes.feedback_row
+    pairs: Sequence[PairRow]  # rows.Evidence
+    demonstrations: Sequence[DemonstrationRow]  # rows.Evidence
+    unpaired: Sequence[UnpairedRow]  # rows.Evidence
+    conflicts: Sequence[ConflictRow]  # conflict_rows
 
 
-def derive(batch: Batch) -> Batch:
-    """Write the rows of every touched interaction that changed."""
-    added = [batch.added[table] for table in DERIVED]
-    for interaction_key, (before, after) in batch.folded.items():
+_NONE = Derived([], [], [], [], [], [], [])
+
+
+def derive(interactions: Mapping[Key, tuple[Known | None, Known]]) -> Changes:
+    """Return the changes of every folded interaction, by table."""
+    added: dict[str, list[Any]] = {table: [] for table in Derived._fields}
+    gone: dict[str, list[Key]] = {table: [] for table in Derived._fields}
+    whole = list(added.values())
+    for interaction_key, (before, after) in interactions.items():
         new = rows_of(after)
         if before is None:
-            for whole, rows in zip(added, new, strict=True):
+            for found, rows in zip(whole, new, strict=True):
                 if rows:
-                    whole.extend(rows)
+                    found.extend(rows)
             continue
-        for table, rows, old in zip(DERIVED, new, rows_of(before), strict=True):
+        for table, rows, old in zip(Derived._fields, new, rows_of(before), strict=True):
             if rows != old:
                 if old:
-                    batch.gone[table].append(interaction_key)
-                batch.added[table].extend(rows)
-    return batch
+                    gone[table].append(interaction_key)
+                added[table].extend(rows)
+    return Changes(added, gone)
 
 
-def rows_of(known: Known) -> tuple[list[Row], ...]:
-    """Return one interaction's rows, by table in the order of DERIVED; none when all of it is forgotten."""
+def rows_of(known: Known) -> Derived:
+    """Return one interaction's rows; none when all of it is forgotten."""
     if not known.kept:
-        return tuple([] for _ in DERIVED)
+        return _NONE
     description, others = describe(known.kept)
     votes = settle_votes(known.kept, description)
     evidence = Evidence()
@@ -46,32 +73,33 @@ def rows_of(known: Known) -> tuple[list[Row], ...]:
             if state in ("vote", "untrusted"):
                 evidence.read(copy, description)
     described = description is not None
-    return (
+    return Derived(
         [interaction_row(known.kept, description)],
         candidate_rows(description) if description else [],
         [feedback_row(copy, state, described) for copy, state in votes],
         evidence.pairs,
         evidence.demonstrations,
         evidence.unpaired,
-        _conflicts(known, description.copy.event.event_id if description else "", others),
+        conflict_rows(known, description.copy.event.event_id if description else "", others),
     )
 
 
-def _conflicts(known: Known, described_by: str, others: list[Copy]) -> list[Row]:
-    rows: list[Row] = []
+def conflict_rows(known: Known, described_by: str, others: list[Copy]) -> list[ConflictRow]:
+    """Return the rows of `conflicts`: descriptions, and contents of an event, that do not count."""
+    rows: list[ConflictRow] = []
     if not others and not known.lost:
         return rows
     for copy in sorted(others, key=lambda other: other.order):
-        event = copy.event
+        event: Any = copy.event
         detail = f"{event.type} via {event.via} described it too"
-        rows.append((
+        rows.append(ConflictRow(
             event.project, copy.interaction_key, event.interaction_id, "description", event.event_id, described_by,
             detail, None,
         ))  # fmt: skip
     kept = {copy.key: copy for copy in known.kept}
     for copy in sorted(known.lost, key=lambda other: (other.key, other.rank)):
         event = copy.event
-        rows.append((
+        rows.append(ConflictRow(
             event.project, copy.interaction_key, event.interaction_id, "event", event.event_id, event.event_id,
             f"differs in {', '.join(_differences(copy, kept[copy.key]))}", copy.body,
         ))  # fmt: skip

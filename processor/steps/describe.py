@@ -1,6 +1,7 @@
-"""Which description of an interaction counts. Candidates are never merged across descriptions.
+"""In: the events of one interaction. Out: which description of it counts, the rows of it and of its candidates.
 
 The gateway's wins, then a secret key's, then an explicit `interaction`, then inline content, then the earliest.
+Candidates are never merged across descriptions.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import msgspec
 
 from contract.envelope import CandidateText, Message
 from contract.events import Interaction
-from processor.steps.batch import Copy, Row
+from processor.steps.batch import Copy
 from processor.steps.normalise import last_user_text, prompt_hash, text_of
+from processor.tables.rows import CandidateRow, InteractionRow
 
 _json = msgspec.json.Encoder(order="sorted")
 _order = attrgetter("order")
@@ -110,20 +112,20 @@ def _shown_order(event: Any) -> list[CandidateText]:
     return sorted(candidates, key=lambda candidate: place.get(candidate.candidate_id, len(place)))
 
 
-def interaction_row(kept: Sequence[Copy], description: Description | None) -> Row:
+def interaction_row(kept: Sequence[Copy], description: Description | None) -> InteractionRow:
     """Return the row of `interactions`; of an orphan, what its feedback tells."""
     conversation = _conversation(kept)
     if description is None:
         first = min(kept, key=_order)
-        return (
-            first.event.project, first.interaction_key, first.event.interaction_id, conversation, None,
+        return InteractionRow(
+            str(first.event.project), first.interaction_key, first.event.interaction_id, conversation, None,
             first.event.source, first.event.labels, None, None, None, None, None, False, False, None,
             first.occurred, first.received, False, first.partition,
         )  # fmt: skip
     copy = description.copy
     event: Any = copy.event
     trial = getattr(event, "trial", None)
-    return (
+    return InteractionRow(
         event.project, copy.interaction_key, event.interaction_id, event.conversation_id or conversation,
         getattr(event, "surface", None), event.source, event.labels, _json.encode(description.messages).decode(),
         description.prompt_text, description.hash, event.event_id, event.via, description.trusted,
@@ -138,12 +140,12 @@ def _conversation(kept: Sequence[Copy]) -> str | None:
     return min(naming, key=_order).event.conversation_id if naming else None
 
 
-def candidate_rows(description: Description) -> list[Row]:
+def candidate_rows(description: Description) -> list[CandidateRow]:
     """Return the rows of `candidates`."""
-    event = description.copy.event
+    event: Any = description.copy.event
     key = description.copy.interaction_key
     return [
-        (
+        CandidateRow(
             event.project, key, event.interaction_id, c.candidate_id, c.position, c.content, c.model, c.finish_reason,
             None if c.sampling is None else _json.encode(c.sampling).decode(),
         )

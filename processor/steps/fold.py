@@ -1,4 +1,6 @@
-"""Third step: of several copies of an event one counts, whatever order the log has them in.
+"""Third step. In: what arrived, what is held of it, what leaves. Out: what counts, and its changes of `events`.
+
+Of several copies of an event one counts, whatever order the log has them in.
 
 The copy received first wins, then the smallest digest. A copy with the same content changes nothing else; a copy
 with other content under the same id is kept beside it as a conflict.
@@ -6,43 +8,47 @@ with other content under the same id is kept beside it as a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from operator import attrgetter
+from typing import Any
 
 import msgspec
 from msgspec import UNSET
 
 from contract.events import FeedbackEvent, Interaction, encode
-from processor.steps.batch import Batch, Copy, Key, Known, Row
+from processor.steps.batch import Changes, Copy, Folded, Key, Known, Remaining
 from processor.steps.decode import fact_rank
+from processor.tables.rows import EventRow, FactRow
 
 _key = attrgetter("key")
 
 
-def fold(batch: Batch) -> Batch:
-    """Merge what arrived with what the store holds; `batch.known` becomes what it should hold afterwards."""
+def fold(arrived: Mapping[Key, list[Copy]], known: Mapping[Key, Known], leaving: Set[Copy]) -> Folded:
+    """Merge what arrived with what the store holds: before and after, by interaction key."""
     merged: dict[Key, tuple[Known | None, Known]] = {}
-    for interaction_key, copies in batch.arrived.items():
-        before = batch.known.get(interaction_key)
-        merged[interaction_key] = before, _merge(before, copies)
+    for interaction_key, copies in arrived.items():
+        before = known.get(interaction_key)
+        merged[interaction_key] = before, _merge(before, copies, leaving)
+    added: list[EventRow] = []
+    gone: list[Key] = []
     for before, after in merged.values():
-        _write_events(batch, before, after)
-    _fold_facts(batch)
-    batch.folded = merged
-    return batch
+        _change_events(before, after, added, gone)
+    return Folded(merged, Changes({"events": added}, {"events": gone}))
 
 
-def _merge(before: Known | None, copies: list[Copy]) -> Known:
+def _merge(before: Known | None, copies: list[Copy], leaving: Set[Copy]) -> Known:
     after = Known()
-    if before is None and len(copies) == 1:
-        after.kept = [] if copies[0].forgotten else copies
+    if leaving:
+        copies = [copy for copy in copies if copy not in leaving]
+    if before is None and len(copies) < 2:
+        after.kept = copies
         return after
     if before is None and len({copy.key for copy in copies}) == len(copies):
-        after.kept = sorted([copy for copy in copies if not copy.forgotten], key=_key)
+        after.kept = sorted(copies, key=_key)
         return after
     by_key: dict[Key, list[Copy]] = {}
     for copy in (*before.kept, *before.lost, *copies) if before else copies:
-        if not copy.forgotten:
+        if copy not in leaving:
             by_key.setdefault(copy.key, []).append(copy)
     for key in sorted(by_key):
         versions = by_key[key]
@@ -75,8 +81,7 @@ def content_of(event: Interaction | FeedbackEvent) -> bytes:
     return encode(bare)
 
 
-def _write_events(batch: Batch, before: Known | None, after: Known) -> None:
-    added = batch.added["events"]
+def _change_events(before: Known | None, after: Known, added: list[EventRow], gone: list[Key]) -> None:
     if before is None:
         added.extend([event_row(copy) for copy in after.kept])
         return
@@ -86,26 +91,30 @@ def _write_events(batch: Batch, before: Known | None, after: Known) -> None:
         if digest is None:
             added.append(event_row(copy))
         elif digest != copy.digest:
-            batch.gone["events"].append(copy.key)
+            gone.append(copy.key)
             added.append(event_row(copy))
-    batch.gone["events"].extend(held)
+    gone.extend(held)
 
 
-def event_row(copy: Copy) -> Row:
+def event_row(copy: Copy) -> EventRow:
     """Return the row of `events`."""
-    event = copy.event
-    return (
+    event: Any = copy.event
+    return EventRow(
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.conversation_id,
         event.type, event.actor.id, event.actor.kind, event.source, event.labels, copy.occurred, copy.received,
         event.key_id, event.via, event.verified, copy.body, copy.digest, copy.topic, copy.partition,
     )  # fmt: skip
 
 
-def _fold_facts(batch: Batch) -> None:
-    for key, row in batch.facts.items():
-        held = batch.known_facts.get(key)
+def fold_facts(remaining: Remaining) -> Changes:
+    """Return the changes of `facts`: of several copies of one the first counts."""
+    added: list[FactRow] = []
+    gone = list(remaining.stale_facts)
+    for key, row in remaining.facts.items():
+        held = remaining.held_facts.get(key)
         if held is None:
-            batch.added["facts"].append(row)
+            added.append(row)
         elif fact_rank(row) < fact_rank(held):
-            batch.gone["facts"].append(key)
-            batch.added["facts"].append(row)
+            gone.append(key)
+            added.append(row)
+    return Changes({"facts": added}, {"facts": gone})

@@ -1,4 +1,6 @@
-"""Second step: what is forgotten leaves. An event of a forgotten actor goes when any copy of it is from before.
+"""Second step. In: what was decoded and what is held of it. Out: what remains, once what is forgotten has left.
+
+An event of a forgotten actor goes when any copy of it is from before.
 
 Which events those were is kept as keys (`forgotten`), so that a copy that comes later, or is read again in a replay,
 goes too: order and doubles change nothing. From before means by min(occurred_at, received_at), as votes are ordered.
@@ -15,80 +17,93 @@ import msgspec
 from contract.forgetting import Tombstone, actor_digest, bury, names_anyone, redact
 from contract.ids import digest128
 from contract.topics import RUNS
-from processor.steps.batch import Batch, Copy, Forgets, Key, Row, microseconds
+from processor.steps.batch import Copy, Decoded, Forgets, Held, Key, Remaining, microseconds
 from processor.steps.decode import fact_rank
+from processor.tables.rows import FactRow, ForgottenRow, RejectedRow
 
 
-def forget(batch: Batch) -> Batch:
-    """Mark copies that leave, redact facts, drop refused events that name the actor; note what the log must lose."""
-    if batch.forgets:
-        buried = {(row[1], row[3]) for row in batch.known_forgotten | batch.forgotten}
-        for interaction_key, copies in batch.arrived.items():
-            known = batch.known.get(interaction_key)
-            _forget_copies(batch, [*copies, *known.kept, *known.lost] if known else copies, buried)
-        _forget_facts(batch)
-        batch.added["rejected"] = [row for row in batch.added["rejected"] if not _forget_refusal(batch, row)]
-    batch.added["forgotten"].extend(sorted(batch.forgotten - batch.known_forgotten))
-    return batch
+def forget(decoded: Decoded, held: Held) -> Remaining:
+    """Find copies that leave, redact facts, drop refused events that name the actor; say what the log must lose."""
+    remaining = Remaining(
+        decoded.facts, held.facts, decoded.rejected, decoded.forgotten, sorted(decoded.forgotten - held.forgotten)
+    )
+    if held.forgets:
+        remaining.facts, remaining.held_facts, remaining.rejected = {}, {}, []
+        remaining.forgotten = set(decoded.forgotten)
+        _forget_copies(remaining, decoded, held)
+        _forget_facts(remaining, decoded, held)
+        for row in decoded.rejected:
+            if refusal_is_forgotten(row, held.forgets):
+                remaining.erased[row.topic, row.partition, row.offset] = b""
+            else:
+                remaining.rejected.append(row)
+        remaining.newly = sorted(remaining.forgotten - held.forgotten)
+    return remaining
 
 
-def _forget_copies(batch: Batch, copies: list[Copy], buried: set[tuple[Key, str]]) -> None:
+def _forget_copies(remaining: Remaining, decoded: Decoded, held: Held) -> None:
+    buried = {(row.event_key, row.actor_digest) for row in held.forgotten | decoded.forgotten}
+    for interaction_key, copies in decoded.arrived.items():
+        known = held.known.get(interaction_key)
+        whole = [*copies, *known.kept, *known.lost] if known else copies
+        for (_, digest), own in _leaving(whole, held.forgets, buried).items():
+            for copy in own:
+                _bury(remaining, copy, digest)
+
+
+def _leaving(copies: list[Copy], forgets: Forgets, buried: set[tuple[Key, str]]) -> dict[tuple[Key, str], list[Copy]]:
+    """Return the copies of one interaction that leave, by event key and whose they are."""
     by_event: defaultdict[tuple[Key, str], list[Copy]] = defaultdict(list)
     leaving: set[tuple[Key, str]] = set()
     for copy in copies:
         event: Any = copy.event
-        before = batch.forgets.before(event.project, event.actor.id)
+        before = forgets.before(event.project, event.actor.id)
         if before is not None:
             mark = copy.key, actor_digest(event.project, event.actor.id)
             by_event[mark].append(copy)
             if mark in buried or min(copy.occurred, copy.received) < before:
                 leaving.add(mark)
-    for mark in leaving:
-        for copy in by_event[mark]:
-            copy.forgotten = True
-            described = bool(getattr(copy.event, "messages", None))
-            row = (str(copy.event.project), copy.key, copy.interaction_key, mark[1], described)
-            batch.forgotten.add(row)
-            if copy.offset >= 0:
-                stone = Tombstone(row[0], mark[1], copy.key.hex(), copy.interaction_key.hex(), described)
-                batch.erased[copy.topic, copy.partition, copy.offset] = bury(stone, copy.body)
+    return {mark: own for mark, own in by_event.items() if mark in leaving}
 
 
-def _forget_refusal(batch: Batch, row: Row) -> bool:
-    forgotten = refusal_is_forgotten(row, batch.forgets)
-    if forgotten:
-        batch.erased[row[1], row[2], row[3]] = b""
-    return forgotten
+def _bury(remaining: Remaining, copy: Copy, digest: str) -> None:
+    project, described = str(copy.event.project), bool(getattr(copy.event, "messages", None))
+    remaining.leaving.add(copy)
+    remaining.forgotten.add(ForgottenRow(project, copy.key, copy.interaction_key, digest, described))
+    if copy.offset >= 0:
+        stone = Tombstone(project, digest, copy.key.hex(), copy.interaction_key.hex(), described)
+        remaining.erased[copy.topic, copy.partition, copy.offset] = bury(stone, copy.body)
 
 
-def _forget_facts(batch: Batch) -> None:
-    for key, row in batch.facts.items():
-        made = redacted(row, batch.forgets)
+def _forget_facts(remaining: Remaining, decoded: Decoded, held: Held) -> None:
+    for key, row in decoded.facts.items():
+        made = redacted(row, held.forgets)
         if made is not row:
-            batch.erased[RUNS, row[9], row[10]] = made[7].encode()
-        held = batch.known_facts.get(key)
-        if held is not None:
-            was = redacted(held, batch.forgets)
-            if was is not held:
-                batch.gone["facts"].append(key)
-                del batch.known_facts[key]
+            remaining.erased[RUNS, row.partition, row.offset] = made.body.encode()
+        stored = held.facts.get(key)
+        if stored is not None:
+            was = redacted(stored, held.forgets)
+            if was is stored:
+                remaining.held_facts[key] = stored
+            else:
+                remaining.stale_facts.append(key)
                 made = min(was, made, key=fact_rank)
-        batch.facts[key] = made
+        remaining.facts[key] = made
 
 
-def redacted(row: Row, forgets: Forgets) -> Row:
+def redacted(row: FactRow, forgets: Forgets) -> FactRow:
     """Return a fact's row without who said it where that actor is forgotten; else the row itself."""
-    actor = msgspec.json.decode(row[7], type=_Said).actor.id
-    before = forgets.before(row[0], actor)
-    if before is None or min(row[5], row[6]) >= before:
+    actor = msgspec.json.decode(row.body, type=_Said).actor.id
+    before = forgets.before(row.project, actor)
+    if before is None or min(row.occurred_at, row.received_at) >= before:
         return row
-    raw = redact(row[7].encode())
-    return (*row[:7], raw.decode(), digest128(raw), *row[9:])
+    raw = redact(row.body.encode())
+    return row._replace(body=raw.decode(), digest=digest128(raw))
 
 
-def refusal_is_forgotten(row: Row, forgets: Forgets) -> bool:
+def refusal_is_forgotten(row: RejectedRow, forgets: Forgets) -> bool:
     """Say whether a row of `rejected` names a forgotten actor and is from before; of no project: any project's."""
-    project, received, raw = row[0], row[4], row[9]
+    project, received, raw = row.project, row.received_at or 0, row.raw or b""
     projects = [project] if project is not None else list(forgets.by_project)
     moment = min(received, _occurred(raw, received))
 

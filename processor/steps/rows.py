@@ -1,4 +1,6 @@
-"""What trains: pairs from picks, choices and edits; demonstrations from corrected replies; unpaired rows from thumbs.
+"""In: votes of one interaction and its description. Out: the rows that train.
+
+Pairs come from picks, choices and edits; demonstrations from corrected replies; unpaired rows from thumbs.
 
 A pick says that one reply beat the others, nothing about the order among the losers. Ties and "none" make nothing.
 """
@@ -11,9 +13,10 @@ from rapidfuzz.distance import Levenshtein
 
 from contract.events import Choice, Edit, Pick, Thumb
 from contract.ids import derived_bytes
-from processor.steps.batch import Copy, Row
+from processor.steps.batch import Copy
 from processor.steps.describe import Candidate, Description
 from processor.steps.normalise import same_text
+from processor.tables.rows import DemonstrationRow, PairRow, UnpairedRow
 
 # An edit below this distance (Levenshtein, as a share of the longer text) mends a typo and prefers nothing.
 MIN_EDIT_DISTANCE = 0.03
@@ -26,9 +29,9 @@ class Evidence:
     __slots__ = ("demonstrations", "pairs", "unpaired")
 
     def __init__(self) -> None:
-        self.pairs: list[Row] = []
-        self.demonstrations: list[Row] = []
-        self.unpaired: list[Row] = []
+        self.pairs: list[PairRow] = []
+        self.demonstrations: list[DemonstrationRow] = []
+        self.unpaired: list[UnpairedRow] = []
 
     def read(self, copy: Copy, description: Description) -> None:
         """Add what one vote that counts (or is shown, being untrusted) says."""
@@ -82,7 +85,7 @@ class Evidence:
             c.truncated and c.text is not None and same_text(c.text, text) for c in description.candidates.values()
         ):
             why_not = "truncated_reply"
-        self.demonstrations.append((
+        self.demonstrations.append(DemonstrationRow(
             event.project, derived_bytes(event.project, event.interaction_id, event.event_id, "demonstration"),
             copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash, text, kind,
             event.actor.id, why_not is None, why_not, copy.occurred, copy.received,
@@ -92,7 +95,7 @@ class Evidence:
         candidate = description.candidates[event.candidate_id]
         project = str(event.project)
         why_not = _why_not(copy, description, candidate.text)
-        self.unpaired.append((
+        self.unpaired.append(UnpairedRow(
             project, derived_bytes(project, event.interaction_id, event.event_id, "unpaired"),
             copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash,
             candidate.candidate_id, candidate.content or "", event.value == "up", candidate.model,
@@ -103,10 +106,10 @@ class Evidence:
 def _pair(
     copy: Copy, description: Description, kind: str, chosen_text: str, chosen: Candidate | None, loser: Candidate,
     kept: int, why_not: str | None,
-) -> Row:  # fmt: skip
+) -> PairRow:  # fmt: skip
     event: Any = copy.event
     chosen_id = chosen.candidate_id if chosen else None
-    return (
+    return PairRow(
         event.project,
         derived_bytes(event.project, event.interaction_id, event.event_id, chosen_id or "text", loser.candidate_id),
         copy.interaction_key, event.interaction_id, copy.key, event.event_id, kind, description.hash, chosen_text,

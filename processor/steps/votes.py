@@ -1,4 +1,6 @@
-"""Which feedback counts: one vote per person and kind, the latest wins, a retracted latest leaves no vote.
+"""In: the events of one interaction and its description. Out: the state of each piece of feedback, and its row.
+
+Which counts: one vote per person and kind, the latest wins, a retracted latest leaves no vote.
 
 Latest means by min(occurred_at, received_at), then occurred_at, then event id: decided by the events themselves,
 never by their order in the log.
@@ -10,8 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from contract.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
-from processor.steps.batch import Copy, Row
+from processor.steps.batch import Copy
 from processor.steps.describe import Description
+from processor.tables.rows import FeedbackRow
 
 # Written out where they are asked for, each union would be made anew for every event.
 _ON_ONE = (Thumb, Edit)
@@ -95,7 +98,7 @@ def _standing(event: Any, description: Description | None) -> str:
     return "vote" if description.trusted else "untrusted"
 
 
-def feedback_row(copy: Copy, state: str, described: bool) -> Row:
+def feedback_row(copy: Copy, state: str, described: bool) -> FeedbackRow:
     """Return the row of `feedback`."""
     event: Any = copy.event
     value: str | None = None
@@ -115,7 +118,7 @@ def feedback_row(copy: Copy, state: str, described: bool) -> Row:
         outcome, chosen, shown, value = event.outcome, event.chosen, event.shown, event.judge
     elif isinstance(event, Annotation):
         candidate_id, value = event.candidate_id, None if event.rating is None else repr(event.rating)
-    return (
+    return FeedbackRow(
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.type, candidate_id,
         value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, event.actor.id, event.actor.kind,
         event.via, event.verified, copy.occurred, copy.received, state, target, described, event.campaign,

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import hashlib
 
+from processor.tables.rows import ROWS
 from processor.tables.store import Store
 
 # Caches and what names this process are left out: they may differ between a live database and its replay.
 QUERIES = {
     table: f"SELECT md5(CAST(t AS VARCHAR)) AS row_digest FROM {table} AS t ORDER BY row_digest"
-    for table in (
-        "events", "interactions", "candidates", "feedback", "pairs", "demonstrations", "unpaired", "conflicts",
-        "rejected", "facts", "forgets", "forgotten", "meta",
-    )
+    for table in (*(name for name in ROWS if name != "erasing"), "forgets", "meta")
 } | {
     "offsets": "SELECT md5(CAST(t AS VARCHAR)) AS row_digest "
     'FROM (SELECT topic, "partition", next_offset FROM offsets) AS t ORDER BY row_digest'

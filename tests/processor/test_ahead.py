@@ -17,9 +17,9 @@ from contract.events import encode
 from contract.topics import EVENTS, TOPICS
 from eventlog.log import Record
 from processor.ingest.ahead import Ahead
+from processor.ingest.batch import Batch
 from processor.ingest.runner import store_records
 from processor.steps import decode
-from processor.steps.batch import Batch
 from processor.tables.digest import table_digests
 from processor.tables.store import Store, insert
 from tests.processor.samples import event, event_id, interaction, pick, records
@@ -62,16 +62,16 @@ class Pipeline:
         waiting: deque[tuple[Sequence[Record], Batch]] = deque()
         for batch in batches:
             # What could not be prepared is waited for; here nobody else would write it.
-            while len(waiting) >= self._depth or not all(made.prepared for _, made in waiting):
+            while len(waiting) >= self._depth or not all(one.made for _, one in waiting):
                 self._write(store, ahead, *waiting.popleft())
             waiting.append((batch, ahead.prepare(decode(batch))))
-            self.prepared += waiting[-1][1].prepared
+            self.prepared += waiting[-1][1].made is not None
         while waiting:
             self._write(store, ahead, *waiting.popleft())
         assert ahead.unwritten == 0
 
     def _write(self, store: Store, ahead: Ahead, found: Sequence[Record], batch: Batch) -> None:
-        ahead.written(batch, store_records(store, found, batch if batch.prepared else None))
+        ahead.written(batch, store_records(store, found, batch if batch.made else None))
 
 
 @given(data=st.data())

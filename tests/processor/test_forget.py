@@ -21,7 +21,7 @@ from eventlog.log import Record
 from processor.ingest.runner import store_records
 from processor.steps import decode
 from processor.steps import forget as forget_step
-from processor.steps.batch import Forgets, microseconds
+from processor.steps.batch import Forgets, Held, microseconds
 from processor.tables.digest import QUERIES, table_digests
 from processor.tables.store import Store
 from tests.processor.forgotten import DAY, by, forget
@@ -89,9 +89,8 @@ EXPECTED: dict[str, str] = {}
 def erased(stored: Event, offset: int) -> Record:
     """Return the record as the log holds it once erased, or as it is where nothing of it alone says so."""
     record = records([stored], offset)[0]
-    batch = decode([record])
-    batch.forgets = Forgets([("default", actor_digest("default", "ann"), microseconds(moment(DAY)))])
-    left = list(forget_step(batch).erased.values())
+    ann = Forgets([("default", actor_digest("default", "ann"), microseconds(moment(DAY)))])
+    left = list(forget_step(decode([record]), Held(ann)).erased.values())
     return record._replace(value=left[0]) if left else record
 
 
@@ -204,8 +203,7 @@ def test_a_tombstone_fits_into_the_smallest_event(kind: str) -> None:
     small = event(kind, "x", interaction_id="i", project="p", **own)
     small = msgspec.structs.replace(small, key_id="k", via="x", actor=Actor("a"))
     record = records([small])[0]
-    batch = decode([record])
-    batch.forgets = Forgets([("p", actor_digest("p", "a"), microseconds(moment(DAY)))])
-    (left,) = forget_step(batch).erased.values()
+    held = Held(Forgets([("p", actor_digest("p", "a"), microseconds(moment(DAY)))]))
+    (left,) = forget_step(decode([record]), held).erased.values()
     assert len(left) == len(record.value)
     assert tombstone_of(left) is not None

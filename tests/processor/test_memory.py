@@ -16,8 +16,8 @@ from eventlog.log import Record
 from eventlog.opening import open_log
 from processor.history.replay import open_store
 from processor.ingest import runner
+from processor.ingest.batch import Batch
 from processor.ingest.runner import store_records
-from processor.steps.batch import Batch
 from processor.tables.digest import table_digests
 from processor.tables.memory import Available, available, tables_memory
 from processor.tables.store import Position, Store, StoreError, StoreFatal, StoreMemory, _commit
@@ -83,7 +83,7 @@ def test_a_batch_that_does_not_fit_is_stored_a_part_at_a_time(
     store_batch = runner.store_batch
 
     def limited(store: Store, batch: Batch) -> None:
-        if batch.records > 100:
+        if batch.decoded.records > 100:
             with store.transaction() as cursor:
                 cursor.execute(TOO_MUCH)
         store_batch(store, batch)

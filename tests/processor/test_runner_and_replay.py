@@ -14,8 +14,8 @@ from contract.topics import EVENTS
 from eventlog.log import Entry, Log, Record
 from eventlog.opening import open_log
 from processor.history.replay import open_store, replay, store_path
+from processor.ingest.batch import Batch
 from processor.ingest.runner import Runner, store_records
-from processor.steps.batch import Batch
 from processor.tables.digest import table_digests
 from processor.tables.store import Store
 from runtime.settings import Settings
