@@ -105,8 +105,8 @@ class Supervisor:
             os.replace(path, path.with_suffix(".log.1"))
         with path.open("ab") as log:
             program.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.child", program.module], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.env, cwd=ROOT, start_new_session=True,
+                [sys.executable, "-m", "cli.child", str(os.getpid()), program.module],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=ROOT, start_new_session=True,
             )  # fmt: skip
         program.started_at = time.monotonic()
 
