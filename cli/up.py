@@ -29,7 +29,8 @@ def programs(settings: Settings) -> list[Program]:
         Program("trainer", "trainer", settings.home / "run" / "trainer.ready"),
     ]
     if DEMO_PRODUCT.exists() and find_spec("openai"):
-        listed.append(Program("demo", "examples.demo", *[f"{settings.demo_bind.url}/healthz"] * 2))
+        demo = f"{settings.demo_bind.url}/healthz"
+        listed.append(Program("demo", "examples.demo", demo, demo))
     return listed
 
 

@@ -49,11 +49,7 @@ CROWDED = Patience(0.5, 3.0)
 class BodyEnded(ThumbwheelError):
     """The body did not arrive whole, or not in time."""
 
-    status = 408
     retry_after: int | None = None
-
-    def __init__(self) -> None:
-        super().__init__("too_slow", "The body did not arrive whole, or not in time.", "Send it again.")
 
 
 @dataclass(eq=False, slots=True)
@@ -169,7 +165,7 @@ class Body(io.RawIOBase):
         if self._left is None and self._seen and not any(map(connections.is_over, self._seen)):
             return
         self._request.broken = True
-        raise BodyEnded
+        raise BodyEnded("too_slow", "The body did not arrive whole, or not in time.", "Send it again.", status=408)
 
 
 class _Watch:
