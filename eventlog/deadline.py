@@ -11,12 +11,11 @@ request's address only. Linux only; elsewhere a proxy in front has to do this.
 
 from __future__ import annotations
 
-import io
 import json
 import math
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,11 +100,12 @@ class Deadlines:
             in_flight.pop(request, None)
 
 
-class Body(io.RawIOBase):
+class Body:
     """What an app reads a body from; BodyEnded where it ends early."""
 
+    __slots__ = ("_left", "_read", "_request", "_seen", "_watch")
+
     def __init__(self, environ: Environ, request: _Request, watch: _Watch) -> None:
-        super().__init__()
         self._read = environ["wsgi.input"].read
         self._request = request
         self._watch = watch
@@ -114,41 +114,58 @@ class Body(io.RawIOBase):
         self._left = int(length) if length.isdigit() else None if "HTTP_TRANSFER_ENCODING" in environ else 0
         self._seen: list[Connection] | None = None
 
-    def readable(self) -> bool:
-        """It is."""
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        """Read as much as fits, for readline() and its like."""
-        piece = self.read(len(buffer))
-        buffer[: len(piece)] = piece
-        return len(piece)
-
     def read(self, size: int | None = -1) -> bytes:
         """Return `size` bytes, fewer only at the end of the body, all of them without a size."""
-        wanted = math.inf if size is None or size < 0 else size
-        pieces: list[bytes] = []
+        left = self._left
+        if left is not None and 0 < left <= _PIECE and (size is None or not 0 <= size < left):
+            # Nearly every body.
+            piece = self._piece(left)
+            if len(piece) < left:
+                self._check_end()
+            self._left = 0
+            return piece
+        return b"".join(self._pieces(math.inf if size is None or size < 0 else size))
+
+    def _pieces(self, wanted: float) -> Iterator[bytes]:
         while wanted > 0 and self._left != 0:
             asked = int(min(_PIECE, wanted, math.inf if self._left is None else self._left))
             piece = self._piece(asked)
-            pieces.append(piece)
+            yield piece
             wanted -= len(piece)
             if self._left is not None:
                 self._left -= len(piece)
             if len(piece) < asked:
                 self._check_end()
                 self._left = 0
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def readline(self, size: int | None = -1) -> bytes:
+        """Return the next line, or its first `size` bytes."""
+        line = bytearray()
+        while (size is None or not 0 <= size <= len(line)) and (piece := self.read(1)):
+            line += piece
+            if piece == b"\n":
+                break
+        return bytes(line)
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Yield the lines."""
+        return iter(self.readline, b"")
+
+    def readlines(self, hint: int | None = -1) -> list[bytes]:
+        """Return the lines."""
+        return list(self)
 
     def _piece(self, size: int) -> bytes:
-        request, reading = self._request, self._watch.reading
-        request.piece_since = time.monotonic()
+        request, watch = self._request, self._watch
+        reading = watch.reading
+        now = request.piece_since = time.monotonic()
         if request.body_since != request.body_since:
-            request.body_since = request.piece_since
+            request.body_since = now
         reading[request] = None
-        self._watch.note()
+        if watch.thread is None or len(reading) >= watch.many:
+            watch.note()
         if self._left is None and self._seen is None:
-            self._seen = self._watch.asking(request.peer)
+            self._seen = watch.asking(request.peer)
         try:
             return self._read(size)  # type: ignore[no-any-return]
         finally:
@@ -175,11 +192,11 @@ class _Watch:
         self.in_flight: dict[_Request, None] = {}
         self.reading: dict[_Request, None] = {}
         self._port = port
-        self._many = many
+        self.many = many
         self._usual, self._in_a_crowd = usual, crowded
         self._starting = threading.Lock()
         self._crowd = threading.Event()
-        self._thread: threading.Thread | None = None
+        self.thread: threading.Thread | None = None
         # Of each connection that asks: how much it was answered before, and since when it asks.
         self._asks: dict[int, tuple[int, float]] = {}
         # Those whose reading has been ended, and at how many looks in a row nothing was found to end for an address.
@@ -187,13 +204,13 @@ class _Watch:
         self._vain: dict[str, int] = {}
 
     def note(self) -> None:
-        """A read begins."""
-        if self._thread is None:
+        """A read begins, the first or one of many."""
+        if self.thread is None:
             with self._starting:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._run, name="body-watch", daemon=True)
-                    self._thread.start()
-        if len(self.reading) >= self._many:
+                if self.thread is None:
+                    self.thread = threading.Thread(target=self._run, name="body-watch", daemon=True)
+                    self.thread.start()
+        if len(self.reading) >= self.many:
             self._crowd.set()
 
     def asking(self, peer: str) -> list[Connection]:
@@ -208,7 +225,7 @@ class _Watch:
             if self._crowd.wait(0 if crowded else pause):
                 time.sleep(self._in_a_crowd.quiet / 2)
             self._crowd.clear()
-            crowded = len(self.reading) >= self._many
+            crowded = len(self.reading) >= self.many
             if crowded:
                 self._crowd.set()
             self._look(self._in_a_crowd if crowded else self._usual, time.monotonic())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import io
 import json
 import os
 import socket
@@ -13,9 +14,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from eventlog.deadline import Body, Deadlines
 from tests.hostile import dribbling, first_line, stalled_posts, status_of
 from tests.waiting import eventually
 
@@ -106,6 +109,28 @@ def test_what_an_app_reads_is_what_was_sent(serving: Callable[..., object]) -> N
         size = 3 * 1024 * 1024 + 7
         assert ask(port, POST + b"Content-Length: %d\r\n\r\n" % size + bytes(size)).endswith(b"\r\n%d" % size)
         assert ask(port, POST + b"Content-Length: 0\r\n\r\n").endswith(b"\r\n0")
+
+
+@pytest.mark.parametrize("framed", [{"CONTENT_LENGTH": "11"}, {"CONTENT_LENGTH": "40000"}])
+def test_an_app_may_read_as_wsgi_lets_it(framed: dict[str, str]) -> None:
+    size = int(framed["CONTENT_LENGTH"])
+    sent = b"one\ntwo\n\nf" + b"x" * (size - 10)
+
+    def body() -> Body:
+        found: list[Body] = []
+
+        def app(environ: dict[str, Any], start: object) -> list[bytes]:
+            found.append(environ["wsgi.input"])
+            return []
+
+        Deadlines(app, 1, 16)({"wsgi.input": io.BytesIO(sent), "REMOTE_ADDR": ME} | framed, print)
+        return found[0]
+
+    assert body().read() == body().read(None) == body().read(size + 5) == sent
+    assert list(body()) == body().readlines() == [b"one\n", b"two\n", b"\n", sent[9:]]
+    pieces = body()
+    assert (pieces.read(0), pieces.read(2), pieces.readline(), pieces.readline(2)) == (b"", b"on", b"e\n", b"tw")
+    assert pieces.read(20_000) + pieces.read() == sent[6:] and pieces.read() == pieces.readline() == b""
 
 
 def test_a_body_that_ends_early_is_refused(serving: Callable[..., object]) -> None:
