@@ -1,4 +1,7 @@
-"""All processes on one machine: started, watched, restarted with growing pauses, stopped together."""
+"""All processes on one machine: started, watched, restarted with growing pauses, stopped together.
+
+What ends is started again, and so is what runs but no longer answers (`cli.pulse`).
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,12 @@ import signal
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli.pulse import Pulse, answers
 from contract.errors import ThumbwheelError
 from runtime.logs import for_a_person
 
@@ -29,15 +31,20 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @dataclass
 class Program:
-    """One process: its module, how to tell that it is ready (a URL, or a file), and its state."""
+    """One process: its module, how to tell that it is ready (a URL, or a file), and its state.
+
+    `alive` is a URL that answers 200 while the process does its work; empty for one that serves nothing.
+    """
 
     name: str
     module: str
     ready: str | Path
+    alive: str = ""
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     failures: int = 0
     restart_at: float | None = None
+    pulse: Pulse | None = None
 
 
 @dataclass
@@ -75,7 +82,7 @@ class Supervisor:
             time.sleep(0.1)
 
     def watch(self) -> None:
-        """Restart what dies, until `stopping` is set."""
+        """Restart what dies or no longer answers, until `stopping` is set."""
         while not self.stopping:
             for program in self.programs:
                 self._look_after(program)
@@ -92,12 +99,17 @@ class Supervisor:
             return
         code = program.process.poll() if program.process else None
         if code is None:
-            return
+            silent = program.pulse.silent_s() if program.pulse else 0.0
+            if not silent:
+                return
+            said = f"has not answered for {silent:.0f} s and was killed"
+        else:
+            said = f"ended ({_reason(code)})"
         self._kill(program)
         program.failures = 0 if now - program.started_at > STEADY_S else program.failures + 1
         pause = 0.0 if not program.failures else min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2 ** (program.failures - 1))
         program.restart_at = now + pause
-        self.say(f"{program.name} ended ({_reason(code)}); it starts again in {pause:.0f} s. {self._log_hint(program)}")
+        self.say(f"{program.name} {said}; it starts again in {pause:.0f} s. {self._log_hint(program)}")
 
     def _launch(self, program: Program) -> None:
         path = self._log_path(program)
@@ -105,10 +117,11 @@ class Supervisor:
             os.replace(path, path.with_suffix(".log.1"))
         with path.open("ab") as log:
             program.process = subprocess.Popen(
-                [sys.executable, "-m", "cli.child", program.module], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                env=self.env, cwd=ROOT, start_new_session=True,
+                [sys.executable, "-m", "cli.child", str(os.getpid()), program.module],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.env, cwd=ROOT, start_new_session=True,
             )  # fmt: skip
         program.started_at = time.monotonic()
+        program.pulse = Pulse(program.alive) if program.alive else None
 
     def stop(self) -> list[str]:
         """Ask all to stop, wait, kill what did not; return the names of those."""
@@ -131,6 +144,8 @@ class Supervisor:
 
     def _kill(self, program: Program) -> None:
         """Kill what is left of the program's process group."""
+        if program.pulse is not None:
+            program.pulse.end()
         if program.process is None:
             return
         # The whole group may be gone already.
@@ -161,8 +176,4 @@ def is_ready(sign: str | Path) -> bool:
     """Say whether a program is ready: its file exists, or its URL answers 200."""
     if isinstance(sign, Path):
         return sign.exists()
-    try:
-        with urllib.request.urlopen(sign, timeout=2) as response:
-            return bool(response.status == 200)
-    except (OSError, urllib.error.URLError):
-        return False
+    return answers(sign, 2)

@@ -21,14 +21,16 @@ DEMO_PRODUCT = ROOT / "examples" / "demo" / "__main__.py"
 
 def programs(settings: Settings) -> list[Program]:
     """Return what runs on one machine; the demo product only where its files are."""
+    console, collector, gateway = settings.console_bind.url, settings.collector_bind.url, settings.gateway_bind.url
     listed = [
-        Program("processor", "processor", f"{settings.console_bind.url}/readyz"),
-        Program("collector", "collector", f"{settings.collector_bind.url}/readyz"),
-        Program("gateway", "gateway", f"{settings.gateway_bind.url}/readyz"),
+        Program("processor", "processor", f"{console}/readyz", f"{console}/healthz"),
+        Program("collector", "collector", f"{collector}/readyz", f"{collector}/healthz"),
+        Program("gateway", "gateway", f"{gateway}/readyz", f"{gateway}/healthz"),
         Program("trainer", "trainer", settings.home / "run" / "trainer.ready"),
     ]
     if DEMO_PRODUCT.exists() and find_spec("openai"):
-        listed.append(Program("demo", "examples.demo", f"{settings.demo_bind.url}/healthz"))
+        demo = f"{settings.demo_bind.url}/healthz"
+        listed.append(Program("demo", "examples.demo", demo, demo))
     return listed
 
 

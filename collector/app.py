@@ -5,7 +5,6 @@ Flask serves health, metrics, documents and files; the events address stands in 
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
 import msgspec
@@ -14,7 +13,6 @@ from werkzeug.exceptions import HTTPException
 
 from collector import metrics
 from collector.cors import Cors
-from collector.deadline import Deadline, cut_connections
 from collector.errors import Refused
 from collector.events import EventsRoute
 from collector.intake import Intake
@@ -31,9 +29,7 @@ from runtime.settings import Settings
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def create_app(
-    settings: Settings, log: Log, control: Control, *, slots: Slots | None = None, deadline: Deadline | None = None
-) -> Flask:
+def create_app(settings: Settings, log: Log, control: Control, *, slots: Slots | None = None) -> Flask:
     """Return the collector's WSGI app. The log and the control store are opened and closed by the caller.
 
     Raises SettingsError where the home cannot be written.
@@ -64,10 +60,8 @@ def create_app(
             response.headers.extend(cors.headers(request.headers.get("Origin")))
         return response
 
-    events = EventsRoute(
-        app.wsgi_app, path, Intake(log, control, rates), control, cors, rates, slots or Slots(),
-        deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
-    )  # fmt: skip
+    intake = Intake(log, control, rates)
+    events = EventsRoute(app.wsgi_app, path, intake, control, cors, rates, slots or Slots())
     routes = {path: "events", campaigns.PATH: "campaigns"}
     app.wsgi_app = Requests(events, routes, settings.log_requests == "all")  # type: ignore[method-assign]
     return app

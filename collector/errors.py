@@ -15,7 +15,7 @@ REFUSALS = (
     (403, "origin_not_allowed", "origin not allowed for this key"),
     (404, "not_found", "no such address"),
     (405, "method_not_allowed", "another method is needed"),
-    (408, "too_slow", "the body did not arrive in time"),
+    (408, "too_slow", "the body did not arrive whole, or not in time"),
     (413, "too_large", "over 1 MiB on the wire, 5 MiB decompressed, or 100 times its size on the wire"),
     (415, "unsupported_type", "neither JSON nor text, or an encoding other than gzip"),
     (429, "rate_limited", "the key's rate is used up; Retry-After says for how long"),
@@ -55,11 +55,6 @@ def wrong_origin(origin: str) -> Refused:
 def wrong_method(allowed: str) -> Refused:
     """405: the events address takes POST only."""
     return Refused("method_not_allowed", "Another method is needed here.", f"Use {allowed}.", status=405)
-
-
-def too_slow() -> Refused:
-    """408: the body stopped arriving."""
-    return Refused("too_slow", "The body did not arrive in time.", "Send it again.", status=408)
 
 
 def too_large(limit: str) -> Refused:

@@ -12,12 +12,12 @@ from collector import metrics
 from collector.access import check_origin, find_key, key_text
 from collector.body import read_body
 from collector.cors import Cors, Headers
-from collector.deadline import Deadline
 from collector.errors import Refused, fault, not_json, wrong_method
 from collector.intake import ACCEPTED, RETRY, Answer, Intake, Judgement, read_batch
 from collector.limits import Rates, Slots
 from collector.requests import KEY_ID, REFUSED, REQUEST_ID, App, Environ, StartResponse
 from control_store.control import Control
+from runtime.deadline import BodyEnded
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +28,8 @@ class EventsRoute:
     """Answers one address and passes everything else on."""
 
     def __init__(
-        self, other: App, path: str, intake: Intake, control: Control, cors: Cors, rates: Rates, slots: Slots,
-        deadline: Deadline,
-    ) -> None:  # fmt: skip
+        self, other: App, path: str, intake: Intake, control: Control, cors: Cors, rates: Rates, slots: Slots
+    ) -> None:
         self._other = other
         self._path = path
         self._intake = intake
@@ -38,7 +37,6 @@ class EventsRoute:
         self._cors = cors
         self._rates = rates
         self._slots = slots
-        self._deadline = deadline
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """WSGI (PEP 3333)."""
@@ -60,7 +58,7 @@ class EventsRoute:
             if method != "POST":
                 raise wrong_method("POST")
             answer = self._take(environ)
-        except Refused as error:
+        except (Refused, BodyEnded) as error:
             environ[REFUSED] = error.code
             return error.status, _refusal_headers(error), msgspec.json.encode(error.as_dict())
         except Exception as error:  # noqa: BLE001  (whatever it is, the client gets an answer; content is never logged)
@@ -74,8 +72,8 @@ class EventsRoute:
 
     def _take(self, environ: Environ) -> Answer:
         body = read_body(
-            self._deadline.reading(environ["wsgi.input"].read, environ.get("REMOTE_ADDR", "")), _length(environ),
-            environ.get("CONTENT_TYPE", ""), environ.get("HTTP_CONTENT_ENCODING", "").lower(),
+            environ["wsgi.input"].read, _length(environ), environ.get("CONTENT_TYPE", ""),
+            environ.get("HTTP_CONTENT_ENCODING", "").lower(),
         )  # fmt: skip
         with self._slots.one():
             metrics.add_in_flight(1)
@@ -106,12 +104,10 @@ def _length(environ: Environ) -> int | None:
     return None if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("wsgi.input_terminated") else 0
 
 
-def _refusal_headers(error: Refused) -> Headers:
+def _refusal_headers(error: Refused | BodyEnded) -> Headers:
     headers = [] if error.retry_after is None else [("Retry-After", str(error.retry_after))]
     if error.status == 405:
         headers.append(("Allow", "POST, OPTIONS"))
-    if error.status == 408:
-        headers.append(("Connection", "close"))
     return headers
 
 

@@ -23,7 +23,7 @@ from control_store import key_store
 from control_store.engine import control_away, open_engine
 from control_store.key_store import CreatedKey, KeyChange, digest
 from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
-from control_store.migrating import migrate
+from control_store.migrating import load, migrate
 
 __all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "User", "hash_password"]
 
@@ -107,6 +107,7 @@ class Control:
                     "Check THUMBWHEEL_CONTROL, and that the store runs.",
                 ) from error  # fmt: skip
             log.warning("The control store cannot be opened; going on with the keys of %s.", control._keys_file.path)
+            load()
             control._forget_nothing()
         return control
 

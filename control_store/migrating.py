@@ -39,6 +39,11 @@ def migrate(engine: sa.Engine) -> None:
                 raise
 
 
+def load() -> None:
+    """Import what a migration needs, which takes up to seconds: not while a request waits for the store."""
+    from alembic import command, config  # noqa: F401
+
+
 def _older() -> tuple[str, ...]:
     """Return the versions before this release's."""
     return tuple(f"{number:04d}" for number in range(1, int(HEAD)))

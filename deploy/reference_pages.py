@@ -170,7 +170,7 @@ def raised(service: str) -> Iterator[Raised]:
 def _makes_error(node: ast.Call) -> bool:
     name = getattr(node.func, "id", getattr(node.func, "attr", ""))
     return name in {
-        "ThumbwheelError", "EventError", "SettingsError", "StoreError", "Refused", "LogUnavailable",
+        "ThumbwheelError", "EventError", "SettingsError", "StoreError", "Refused", "LogUnavailable", "BodyEnded",
         "ControlUnavailable",
     }  # fmt: skip
 

@@ -1,7 +1,7 @@
 """How every HTTP service of ours is served: granian, one WSGI interface, app factories called in the worker.
 
 What an app opens (log, control store, threads) is opened by its factory, after the fork, and closed through
-`at_worker_exit`. A worker ends when its parent does.
+`at_worker_exit`. A worker ends when its parent does. Bodies have deadlines in every app (`runtime.deadline`).
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import SettingsError
+from runtime.deadline import Deadlines
 from runtime.settings import Bind
 from runtime.signals import wake_main_thread
 from runtime.workers import KeepsSockets
@@ -38,9 +39,13 @@ def at_worker_exit(close: Callable[[], Any], priority: int = 10) -> None:
     util.Finalize(None, close, exitpriority=priority)
 
 
-def die_with_parent() -> None:
-    """Have this process told to stop (SIGTERM) when its parent dies, however that happens."""
-    parent = os.getppid()
+def die_with_parent(parent: int) -> None:
+    """Have this process told to stop (SIGTERM) when its parent dies, however that happens.
+
+    `parent` is the id that the parent told: one that is asked for here may already be that of whoever took over an
+    orphan. Until somebody handles SIGTERM it ends the process: a handler that came with the fork is the parent's.
+    """
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:
@@ -69,10 +74,10 @@ def check_port(bind: Bind, setting: str) -> None:
             ) from error  # fmt: skip
 
 
-def _load(factory: Callable[[], Any]) -> Any:
-    die_with_parent()
+def _load(factory: Callable[[], Any], port: int, threads: int, parent: int) -> Any:
+    die_with_parent(parent)
     wake_main_thread()
-    return factory()
+    return Deadlines(factory(), port, threads)
 
 
 def connections() -> int:
@@ -115,4 +120,4 @@ def serve(
         log_access=False, log_level=LogLevels.error, log_dictconfig={"formatters": {"generic": lines, "access": lines}},
         respawn_failed_workers=False,
     )  # fmt: skip
-    server.serve(target_loader=partial(_load, factory), wrap_loader=False)
+    server.serve(target_loader=partial(_load, factory, bind.port, threads, os.getpid()), wrap_loader=False)

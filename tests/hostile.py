@@ -60,7 +60,8 @@ def stalled_posts(port: int, path: str, count: int, source: str = THEIRS, *lines
     """So many HTTP/1 connections, each with a POST whose body stops after ten bytes."""
     clients = [socket.create_connection(("127.0.0.1", port), 60, (source, 0)) for _ in range(count)]
     more = "".join(f"{line}\r\n" for line in lines)
-    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 500\r\n{more}\r\n"
+    kind = "application/x-www-form-urlencoded" if path == "/login" else "application/json"
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\nContent-Length: 500\r\n{more}\r\n"
     try:
         for client in clients:
             client.sendall(head.encode() + b'{"events":')

@@ -19,9 +19,9 @@ from examples.demo.app import create_app
 from examples.demo.settings import DemoSettings, SettingsError, load_settings
 
 
-def load(settings: DemoSettings) -> Flask:
+def load(settings: DemoSettings, parent: int) -> Flask:
     """Make the app in the serving process, which sends the feedback it still holds before it ends."""
-    threading.Thread(target=end_with, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with, args=(parent,), daemon=True).start()
     app = create_app(settings)
     util.Finalize(None, app.extensions["thumbwheel"].shutdown, exitpriority=10)
     return app
@@ -47,7 +47,7 @@ def main() -> int:
         workers=1, blocking_threads=24, websockets=False, log_access=False, log_level=LogLevels.error,
         workers_kill_timeout=5,
     )  # fmt: skip
-    server.serve(target_loader=partial(load, settings), wrap_loader=False)
+    server.serve(target_loader=partial(load, settings, os.getpid()), wrap_loader=False)
     return 0
 
 

@@ -8,12 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cli.supervisor import Program, Supervisor
 from contract.errors import ThumbwheelError
+from tests.waiting import eventually
 
 READY = "import pathlib, sys, time; pathlib.Path({file!r}).write_text('x'); {then}"
 
@@ -150,3 +152,56 @@ def test_all_programs_stop_within_ten_seconds_of_each_other(modules: Path) -> No
     began = time.monotonic()
     assert supervisor.stop() == []
     assert time.monotonic() - began < 10
+
+
+# Answers until a file says that it hangs: then it takes connections and says nothing, as if all threads were taken.
+HANGS = """
+import http.server, pathlib, time
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        while pathlib.Path({hangs!r}).exists():
+            time.sleep(0.1)
+        self.send_response(200)
+        self.end_headers()
+    def log_message(self, *said):
+        pass
+server = http.server.ThreadingHTTPServer(("127.0.0.1", {port}), Handler)
+time.sleep({start})
+pathlib.Path({ready!r}).write_text("x")
+server.serve_forever()
+"""
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Little patience."""
+    for name, seconds in (("PAUSE_S", 0.1), ("ANSWER_S", 0.2), ("SILENT_S", 1.5)):
+        monkeypatch.setattr(f"cli.pulse.{name}", seconds)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_program_that_no_longer_answers_is_started_again_with_a_line_that_says_so(
+    modules: Path, free_port: Callable[[], int]
+) -> None:
+    port, hangs, ready = free_port(), modules / "hangs", modules / "ready"
+    # Its start takes longer than the silence that is allowed later on.
+    code = HANGS.format(hangs=str(hangs), port=port, ready=str(ready), start=2.5)
+    (modules / "tw_hanging.py").write_text(code)
+    one = Program("tw_hanging", "tw_hanging", ready, f"http://127.0.0.1:{port}/healthz")
+    supervisor, said = supervise(modules, [one])
+    supervisor.start()
+    watching = threading.Thread(target=supervisor.watch)
+    watching.start()
+    try:
+        time.sleep(2.5)
+        assert said == []
+        first = supervisor.pids()["tw_hanging"]
+        hangs.touch()
+        eventually(lambda: supervisor.pids()["tw_hanging"] != first, 15)
+        assert said[0].startswith("tw_hanging has not answered for 2 s and was killed; it starts again in 1 s.")
+        hangs.unlink()
+        time.sleep(6)
+        assert len(said) == 1
+    finally:
+        supervisor.stop()
+        watching.join()

@@ -20,7 +20,6 @@ import pytest
 from flask.testing import FlaskClient
 
 from collector.app import create_app
-from collector.deadline import Deadline
 from collector.limits import Slots
 from contract.ids import uuid7
 from contract.topics import EVENTS
@@ -81,8 +80,8 @@ class Bench:
         self.public = self.control.create_key("default", "public", [SHOP, "https://*.shop.example"]).key
         self.restart()
 
-    def restart(self, slots: Slots | None = None, deadline: Deadline | None = None, log: Log | None = None) -> None:
-        app = create_app(self.settings, log or self.log, self.control, slots=slots, deadline=deadline)
+    def restart(self, slots: Slots | None = None, log: Log | None = None) -> None:
+        app = create_app(self.settings, log or self.log, self.control, slots=slots)
         self.client = app.test_client()
 
     def post(self, body: Any, key: str | None = None, headers: dict[str, str] | None = None, **options: Any) -> Any:

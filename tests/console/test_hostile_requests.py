@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
 from itertools import product
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import pytest
 from flask.testing import FlaskClient
 
 from tests.console.bench import Bench
+from tests.hostile import dribbling, first_line, http2_posts_without_bodies, stalled_posts, status_of
+from tests.waiting import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
 
 LISTS = ("interactions", "pairs", "datasets", "runs", "support", "rejected", "facts", "visible", "nothing-like-it")
 ONES = ("interactions", "datasets", "runs", "lineage", "models")
@@ -84,3 +95,52 @@ def test_no_parameter_of_a_page_makes_a_fault(told: Bench, login: Callable[..., 
     for page, value in product(pages, VALUES):
         asked = "&".join(f"{name}={spelled(value)}" for name in NAMES)
         assert client.get(f"{page}?{asked}").status_code < 500, (page, value)
+
+
+@pytest.fixture
+def port(tmp_path: Path, free_port: Callable[[], int]) -> Iterator[int]:
+    """Where a real console listens."""
+    number = free_port()
+    env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
+    env |= {
+        "THUMBWHEEL_HOME": str(tmp_path), "THUMBWHEEL_CONSOLE_BIND": f"127.0.0.1:{number}",
+        "THUMBWHEEL_EMBEDDER": "none",
+    }  # fmt: skip
+    process = subprocess.Popen([sys.executable, "-m", "processor"], cwd=ROOT, env=env)
+    try:
+        eventually(lambda: status_of(number, "/readyz") == 200, 60)
+        yield number
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", ["/login", "/api/v1/datasets"])
+def test_stalled_posts_do_not_hang_the_console(port: int, path: str) -> None:
+    with stalled_posts(port, path, 40) as clients:
+        began = time.monotonic()
+        assert status_of(port, "/healthz") == 200
+        assert status_of(port, "/login") == 200
+        assert time.monotonic() - began < 8
+        # The data API refuses who has no key before it reads.
+        refused = b"HTTP/1.1 408" if path == "/login" else b"HTTP/1.1 401"
+        assert {first_line(client) for client in clients} == {refused}
+    with stalled_posts(port, path, 40) as clients, dribbling(clients):
+        assert status_of(port, "/login", seconds=12) == 200
+    with http2_posts_without_bodies(port, path):
+        assert status_of(port, "/healthz") == 200
+    assert status_of(port, "/healthz") == 200
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "framed", ["Content-Length: 500\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n19\r\n"], ids=["length", "chunks"]
+)
+def test_a_form_that_ends_early_is_refused(port: int, framed: str) -> None:
+    form = "POST /login HTTP/1.1\r\nHost: x\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+    with socket.create_connection(("127.0.0.1", port), 30) as client:
+        client.sendall(f"{form}{framed}name=admin&password=12345".encode())
+        time.sleep(0.3)
+        client.shutdown(socket.SHUT_WR)
+        assert client.recv(65536).startswith(b"HTTP/1.1 408")

@@ -32,7 +32,8 @@ KINDS = {
 def test_fields_are_the_columns_of_the_table_with_their_types(store: Store, table: str) -> None:
     with store.read() as cursor:
         columns = cursor.execute(
-            "SELECT column_name, is_nullable, data_type FROM duckdb_columns() WHERE database_name = 'tables' AND table_name = ?",
+            "SELECT column_name, is_nullable, data_type FROM duckdb_columns() "
+            "WHERE database_name = 'tables' AND table_name = ?",
             [table],
         ).fetchall()
     columns = [column for column in columns if column[0] not in NOTE.get(table, ())]

@@ -167,6 +167,56 @@ def test_workers_end_when_their_parent_is_killed(start: Callable[..., Service]) 
         service.get("/")
 
 
+# Starts a service and is killed before the worker has looked at who its parent is, or while it makes its app.
+ORPHANED = """
+import os, signal, sys, time
+from multiprocessing import process
+import service
+
+def late(begin, seconds):
+    def begin_late(self, *arguments):
+        time.sleep(seconds)
+        return begin(self, *arguments)
+    return begin_late
+
+def make():
+    time.sleep(float(sys.argv[3]))
+    return service.make(sys.argv[2])
+
+process.BaseProcess.run = late(process.BaseProcess.run, float(sys.argv[4]))
+service.serve(make, service.Bind("127.0.0.1", int(sys.argv[1])), service="test")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs /proc")
+@pytest.mark.parametrize(("making", "beginning"), [(0.0, 3.0), (3.0, 0.0)], ids=["before it looks", "while it loads"])
+def test_a_worker_whose_parent_died_at_once_ends(
+    tmp_path: Path, free_port: Callable[[], int], making: float, beginning: float
+) -> None:
+    port = free_port()
+    (tmp_path / "service.py").write_text(SERVICE)
+    (tmp_path / "orphaned.py").write_text(ORPHANED)
+    parent = subprocess.Popen(
+        [sys.executable, "orphaned.py", str(port), str(tmp_path), str(making), str(beginning)],
+        env=os.environ | {"PYTHONPATH": str(REPOSITORY)}, cwd=tmp_path, start_new_session=True,
+    )  # fmt: skip
+    wait_until(lambda: len(workers_of(parent.pid)) == 1)
+    (worker,) = workers_of(parent.pid)
+    time.sleep(1)
+    parent.kill()
+    parent.wait()
+    try:
+        wait_until(lambda: not alive(worker), 12.0)
+    finally:
+        if alive(worker):
+            os.kill(worker, signal.SIGKILL)
+    check_port(Bind("127.0.0.1", port), "THUMBWHEEL_COLLECTOR_BIND")
+
+
+def workers_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
 def test_a_port_in_use_is_named_with_its_setting(free_port: Callable[[], int]) -> None:
     port = free_port()
     check_port(Bind("127.0.0.1", port), "THUMBWHEEL_COLLECTOR_BIND")
