@@ -97,12 +97,15 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty control store, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/home/control.db"
+        yield f"sqlite:///{tmp_path}/home/control.db"
+        return
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
+    url = server.database()
+    yield url
+    server.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])
