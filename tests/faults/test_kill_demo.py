@@ -24,7 +24,7 @@ KILLS = 2
 SECONDS = 1200
 # More picks than the turn of `tests/e2e/test_up.py`: a tiny model answers fast, and each program is to be met at work.
 DEMO = (
-    "demo", "--interactions", "96", "--max-tokens", "16", "--rater", "tests.e2e.test_up:steady", "--json",
+    "demo", "--interactions", "64", "--max-tokens", "16", "--rater", "tests.e2e.test_up:steady", "--json",
 )  # fmt: skip
 # What would be a doubled row, by table.
 KEYS = {
@@ -35,14 +35,18 @@ KEYS = {
 
 
 def kill_while_it_runs(up: Up, demo: subprocess.Popen[str], rng: random.Random) -> list[str]:
-    """Kill every program KILLS times at random moments, each once before one of them again; return what was killed."""
+    """Kill every program at random moments, once from the start and KILLS - 1 times from when a run trains on.
+
+    Returns what was killed.
+    """
     killed: list[str] = []
     deck = [victim for _ in range(KILLS) for victim in rng.sample(VICTIMS, len(VICTIMS))]
     deadline = time.monotonic() + SECONDS
     while demo.poll() is None:
         assert time.monotonic() < deadline, f"the demo does not end, seed {SEED}, killed {killed}"
         time.sleep(rng.uniform(0.5, 6.0))
-        if deck and (pids := up.pids_of(deck[0])):
+        due = len(killed) < len(VICTIMS) or any(up.home.glob("runs/demo/*/metrics.jsonl"))
+        if due and deck and (pids := up.pids_of(deck[0])):
             os.kill(rng.choice(pids), signal.SIGKILL)
             killed.append(deck.pop(0))
     return killed
