@@ -29,8 +29,8 @@ class Up:
     """
 
     home: Path
-    base: Path | None = None
     guards: Path | None = None
+    base: Path | None = None
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
     process: subprocess.Popen[bytes] | None = None
 
@@ -123,9 +123,9 @@ def _arguments(pid: int) -> list[bytes]:
 
 
 @contextmanager
-def running(home: Path, base: Path | None = None, guards: Path | None = None) -> Iterator[Up]:
+def running(home: Path, guards: Path | None = None, base: Path | None = None) -> Iterator[Up]:
     """Yield a started `up`; whatever happens, nothing of it is left running."""
-    up = Up(home, base, guards)
+    up = Up(home, guards, base)
     try:
         up.start()
         yield up

@@ -108,7 +108,7 @@ def wait_ready(up: Up) -> None:
 def test_killing_any_process_under_load_loses_and_doubles_nothing(tmp_path: Path, tiny_base: Path) -> None:
     print("seed", SEED)
     rng = random.Random(SEED)
-    with running(tmp_path / "home", tiny_base) as up:
+    with running(tmp_path / "home", base=tiny_base) as up:
         with Load(up) as load:
             for _ in range(ROUNDS):
                 kill_at_random(up, rng)

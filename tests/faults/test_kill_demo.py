@@ -54,7 +54,7 @@ def kill_while_it_runs(up: Up, demo: subprocess.Popen[str], rng: random.Random) 
 
 def test_killing_any_process_while_the_wheel_turns_loses_and_doubles_nothing(tmp_path: Path, tiny_base: Path) -> None:
     print("seed", SEED)
-    with running(tmp_path / "home", tiny_base) as up:
+    with running(tmp_path / "home", base=tiny_base) as up:
         with (tmp_path / "said.json").open("w") as said, (tmp_path / "errors.txt").open("w") as errors:
             demo = subprocess.Popen(
                 [sys.executable, "-m", "cli.main", *DEMO], cwd=ROOT, env=up.env, stdout=said, stderr=errors, text=True
