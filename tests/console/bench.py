@@ -71,18 +71,36 @@ class Bench:
             thread.join()
 
 
+def prepare(home: Path) -> None:
+    """Make what every bench begins with: users, whose passwords take long to digest, and empty tables."""
+    control = Control.open(Settings(home=home).control_url)
+    make_users(control)
+    control.close()
+    Store.open(tables(home)).close()
+
+
+def make_users(control: Control) -> None:
+    """Make one user of each role."""
+    for name, role in USERS:
+        control.create_user(name, PASSWORD, role)
+
+
+def tables(home: Path) -> Path:
+    """Return where the tables of a home are."""
+    return home / "processor" / "thumbwheel.duckdb"
+
+
 @contextmanager
 def open_bench(home: Path) -> Iterator[Bench]:
-    """Yield a bench over the folder, new or used before."""
+    """Yield a bench over the folder, new, prepared or used before."""
     settings = Settings(home=home)
     log = open_log(settings.log_url)
     control = Control.open(settings.control_url)
     if not control.list_users():
-        for name, role in USERS:
-            control.create_user(name, PASSWORD, role)
+        make_users(control)
     secret = control.create_key("default", "secret").key
     service = control.create_key("*", "service").key
-    with Store.open(home / "processor" / "thumbwheel.duckdb") as store:
+    with Store.open(tables(home)) as store:
         store.claim("test", {(topic, 0): 0 for topic in TOPICS})
         yield Bench(create_app(settings, store, log, control), store, log, control, settings, secret, service)
     log.close()

@@ -9,23 +9,34 @@ import pytest
 from flask.testing import FlaskClient
 
 from tests.console import story
-from tests.console.bench import PASSWORD, Bench, open_bench
+from tests.console.bench import PASSWORD, Bench, open_bench, prepare
 
 _CSRF = re.compile(r'name="csrf" value="([0-9a-f]{64})"')
 
 
 @pytest.fixture(scope="session")
-def told_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def empty_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with users and empty tables, to be copied."""
+    home = tmp_path_factory.mktemp("empty")
+    prepare(home)
+    return home
+
+
+@pytest.fixture(scope="session")
+def told_home(empty_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home whose project has lived through a turn: feedback, dataset, run, challenger, blind picks."""
     home = tmp_path_factory.mktemp("told")
+    shutil.copytree(empty_home, home, dirs_exist_ok=True)
     with open_bench(home) as bench:
         story.tell(bench)
     return home
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Iterator[Bench]:
+def bench(empty_home: Path, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """A console over an empty home, unless the test also asks for `told`."""
+    if "told" not in request.fixturenames:
+        shutil.copytree(empty_home, tmp_path, dirs_exist_ok=True)
     with open_bench(tmp_path) as opened:
         yield opened
 

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 import thumbwheel
 
+from cli.api import Api
 from runtime.data_api import Api
-from tests.stack import NAMES, Up, running
+from tests.stack import NAMES, Up, link_base, running
 
 pytestmark = pytest.mark.slow
 
@@ -46,8 +47,8 @@ def test_a_thumb_is_a_row_within_two_seconds_and_a_second_start_goes_on(tmp_path
         assert api.get("/api/v1/visible", event_id=[sent.event_id])["missing"] == []
 
 
-def test_a_backup_of_a_running_home_starts_elsewhere_with_everything(tmp_path: Path) -> None:
-    with running(tmp_path / "home") as up:
+def test_a_backup_of_a_running_home_starts_elsewhere_with_everything(tmp_path: Path, tiny_base: Path) -> None:
+    with running(tmp_path / "home", base=tiny_base) as up:
         client = thumbwheel.Client(up.url("COLLECTOR"), up.keys.secret, actor="user-1", sync=True)
         sent = [client.thumb(interaction_id=f"i-{n}", candidate_id="c-1", value="up") for n in range(20)]
         client.shutdown()
@@ -58,7 +59,7 @@ def test_a_backup_of_a_running_home_starts_elsewhere_with_everything(tmp_path: P
     other = Up(tmp_path / "other")
     restored = other.command("restore", str(tmp_path / "b.tar"))
     assert restored.returncode == 0, restored.stderr
-    with running(tmp_path / "other") as again:
+    with running(tmp_path / "other", base=tiny_base) as again:
         assert again.keys == keys
         api = Api(again.url("CONSOLE"), keys.service, "default")
         ids = [one.event_id for one in sent if isinstance(one, thumbwheel.Result)]
@@ -68,8 +69,8 @@ def test_a_backup_of_a_running_home_starts_elsewhere_with_everything(tmp_path: P
             time.sleep(0.1)
 
 
-def test_nothing_is_left_running_when_up_itself_is_killed(tmp_path: Path) -> None:
-    with running(tmp_path / "home") as up:
+def test_nothing_is_left_running_when_up_itself_is_killed(tmp_path: Path, tiny_base: Path) -> None:
+    with running(tmp_path / "home", base=tiny_base) as up:
         assert up.process is not None
         up.process.kill()
         up.process.wait()
@@ -91,7 +92,10 @@ def test_a_port_in_use_ends_the_start_with_one_line_that_names_it(tmp_path: Path
         assert len(said.stderr.strip().splitlines()) == 1
 
 
-def test_a_small_turn_of_the_wheel_ends_with_a_decision_and_a_report(tmp_path: Path, guards: Path) -> None:
+def test_a_small_turn_of_the_wheel_ends_with_a_decision_and_a_report(
+    tmp_path: Path, demo_base: Path, guards: Path
+) -> None:
+    link_base(tmp_path / "home", demo_base)
     with running(tmp_path / "home", guards) as up:
         said = up.command(
             "demo", "--interactions", "24", "--max-tokens", "16", "--rater", "tests.e2e.test_up:steady", "--json",

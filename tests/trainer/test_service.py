@@ -18,8 +18,6 @@ import pytest
 from control_store.control import Control
 from eventlog.log import Log
 from eventlog.opening import open_log
-from inference.base_model import ensure_base_model
-from tests.stack import link_base
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving
 from trainer import run
@@ -140,10 +138,8 @@ def test_a_second_trainer_in_one_home_is_refused(home: Path, console: Console) -
 
 @pytest.mark.slow
 def test_the_demo_model_learns_from_a_handful_of_pairs_and_still_stops(
-    home: Path, tmp_path: Path, guards: Path
+    demo_base: Path, tmp_path: Path, guards: Path
 ) -> None:
-    link_base(home)
-    base = ensure_base_model("demo", home)
     rng = random.Random(1)
     replies = (
         "Thank you. We will look into it today.",
@@ -158,7 +154,7 @@ def test_the_demo_model_learns_from_a_handful_of_pairs_and_still_stops(
     ]  # fmt: skip
     dataset = tiny.write_dataset(tmp_path / "ds", {"preference": {"train": pairs[:8], "validation": pairs[8:]}})
     out = tmp_path / "run"
-    job = ["--dataset", str(dataset), "--out", str(out), "--base", str(base), "--cache", str(guards)]
+    job = ["--dataset", str(dataset), "--out", str(out), "--base", str(demo_base), "--cache", str(guards)]
     assert run.main([*job, "--config", '{"batch": 4}']) == 0
     report = json.loads((out / "guards.json").read_text())
     verdicts = {guard["name"]: guard for guard in report["guards"]}
