@@ -1,7 +1,7 @@
 """A broker of one node that answers as a test says: requests of a Kafka client in over a socket, answers out.
 
-It speaks just enough of the protocol, as brokers 2.3 do, for a client to bootstrap, to log in, and to be the only member
-of a group. What a test wants otherwise it puts in `answers`, by the request's name.
+It speaks just enough of the protocol, as brokers 2.3 do, for a client to bootstrap, to log in, and to be the only
+member of a group. What a test wants otherwise it puts in `answers`, by the request's name.
 """
 
 from __future__ import annotations
