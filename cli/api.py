@@ -25,7 +25,7 @@ class Api:
     patience_s: how long a GET, or a POST that nobody listens to, is tried again while the service restarts.
     """
 
-    def __init__(self, url: str, key: str, project: str, patience_s: float = 0.0) -> None:
+    def __init__(self, url: str, key: str, project: str, *, patience_s: float = 0.0) -> None:
         self.url = url.rstrip("/")
         self._key = key
         self.project = project

@@ -64,8 +64,8 @@ def create_app(
         return response
 
     events = EventsRoute(
-        app.wsgi_app, path, Intake(log, control, rates), control, cors, rates, slots or Slots(),
-        deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
+        app.wsgi_app, path, Intake(log, control, rates), control=control, cors=cors, rates=rates,
+        slots=slots or Slots(), deadline=deadline or Deadline(partial(cut_connections, settings.collector_bind.port)),
     )  # fmt: skip
     routes = {path: "events", campaigns.PATH: "campaigns"}
     app.wsgi_app = Requests(events, routes, settings.log_requests == "all")  # type: ignore[method-assign]

@@ -28,7 +28,7 @@ def signing_key(secret_key: str) -> bytes:
 
 def _mac(key: bytes, project: str, interaction_id: str, random: str) -> str:
     signed = f"{project}\x1f{interaction_id}\x1f{random}".encode()
-    # Hashing by hand, with what comes before a message kept for each key, took 1 us less, about 1 % of an answered request.
+    # By hand, with what is hashed before a message kept for each key, it took 1 us less: some 1 % of a request.
     mac = hmac.digest(key, signed, "sha256")
     return b2a_base64(mac[:_MAC_BYTES], newline=False).translate(_URL_SAFE).decode()
 

@@ -78,7 +78,8 @@ class Services:
         self._collector = addresses["collector"]
         self._path = settings.collector_path
         self._gateway = Api(addresses["gateway"], keys.demo_secret, DEMO_PROJECT)
-        self._data = Api(addresses["console"], settings.service_key or keys.service, DEMO_PROJECT, RESTART_SECONDS)
+        key = settings.service_key or keys.service
+        self._data = Api(addresses["console"], key, DEMO_PROJECT, patience_s=RESTART_SECONDS)
 
     @contextmanager
     def desk(self, rater: Any, name: str, max_tokens: int) -> Iterator[Any]:
