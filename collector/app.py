@@ -60,8 +60,10 @@ def create_app(settings: Settings, log: Log, control: Control, *, slots: Slots |
             response.headers.extend(cors.headers(request.headers.get("Origin")))
         return response
 
-    intake = Intake(log, control, rates)
-    events = EventsRoute(app.wsgi_app, path, intake, control, cors, rates, slots or Slots())
+    events = EventsRoute(
+        app.wsgi_app, path, Intake(log, control, rates), control=control, cors=cors, rates=rates,
+        slots=slots or Slots(),
+    )  # fmt: skip
     routes = {path: "events", campaigns.PATH: "campaigns"}
     app.wsgi_app = Requests(events, routes, settings.log_requests == "all")  # type: ignore[method-assign]
     return app

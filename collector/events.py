@@ -28,7 +28,7 @@ class EventsRoute:
     """Answers one address and passes everything else on."""
 
     def __init__(
-        self, other: App, path: str, intake: Intake, control: Control, cors: Cors, rates: Rates, slots: Slots
+        self, other: App, path: str, intake: Intake, *, control: Control, cors: Cors, rates: Rates, slots: Slots
     ) -> None:
         self._other = other
         self._path = path

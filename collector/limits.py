@@ -25,7 +25,7 @@ MAX_IN_FLIGHT = 96
 class Rates:
     """Token buckets (Tanenbaum, Computer Networks, section 5.3) of keys and actors, shared by a collector's workers."""
 
-    def __init__(self, folder: Path, rate: float, actor_rate: float = 0.0, burst_s: float = BURST_SECONDS) -> None:
+    def __init__(self, folder: Path, rate: float, actor_rate: float = 0.0, *, burst_s: float = BURST_SECONDS) -> None:
         """Rates in events a second; 0 is no limit, and without one for keys there is none for actors. Raises OSError.
 
         `burst_s`: how many seconds of its rate may come at once.

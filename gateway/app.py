@@ -39,7 +39,7 @@ log_lines = logging.getLogger(__name__)
 def create_app(home_models: Models, log: Log, control: Control, generator: Generator) -> Flask:
     """Return the gateway's WSGI app."""
     app = Flask("thumbwheel-gateway")
-    gateway = Gateway(home_models, log, control, generator)
+    gateway = Gateway(home_models, log, control, generator=generator)
     app.add_url_rule("/v1/models", view_func=gateway.list_models)
     app.add_url_rule("/v1/models/<name>", view_func=gateway.one_model)
     app.add_url_rule("/v1/chat/completions", view_func=gateway.complete, methods=["POST"])
@@ -59,7 +59,7 @@ def create_app(home_models: Models, log: Log, control: Control, generator: Gener
 class Gateway:
     """The routes and what they share."""
 
-    def __init__(self, models: Models, log: Log, control: Control, generator: Generator) -> None:
+    def __init__(self, models: Models, log: Log, control: Control, *, generator: Generator) -> None:
         self._models = models
         self._log = log
         self._control = control

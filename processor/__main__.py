@@ -48,7 +48,7 @@ def create(settings: Settings) -> Any:
         ownership = share(settings, store, whole, freshness, _end) if settings.parts else None
         follows = ownership or Runner(store, whole, failed=_end, freshness=freshness)
         embeds = settings.embedder if settings.processor_holds == "all" else "none"
-        follower = Follower(store, whole, embeds, settings.home / "processor" / "neighbours")
+        follower = Follower(store, whole, embeds, folder=settings.home / "processor" / "neighbours")
         eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
         expiry = Expiry(store, log)
         counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)

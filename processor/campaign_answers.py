@@ -33,7 +33,7 @@ class AnswerCounter:
 
     def __init__(
         self, store: Store, campaigns: Campaigns, owned: Callable[[], Collection[int]] | None = None,
-        every_s: float = EVERY_S,
+        *, every_s: float = EVERY_S,
     ) -> None:  # fmt: skip
         self._store = store
         self._campaigns = campaigns

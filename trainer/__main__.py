@@ -48,7 +48,7 @@ def serve(settings: Settings, stopping: Flag) -> None:
     events = open_log(settings.log_url, settings.partitions or None)
     control = Control.open(settings.control_url, settings.keys)
     api = DataApi(settings.console_url or settings.console_bind.url, find_service_key(settings))
-    scheduler = Scheduler(settings, events, api, lambda: projects_of(control, api))
+    scheduler = Scheduler(settings, events, api, projects=lambda: projects_of(control, api))
     try:
         scheduler.recover()
         ready.write_text(str(os.getpid()), "utf-8")

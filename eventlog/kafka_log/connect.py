@@ -28,8 +28,8 @@ from kafka.net.connection import KafkaConnection
 from kafka.net.manager import KafkaConnectionManager
 from kafka.net.selector import NetworkSelector
 from kafka.net.transport import KafkaSSLTransport
-from kafka.protocol import parser
 from kafka.protocol.frame import KafkaBytes
+from kafka.protocol.parser import KafkaProtocol
 
 from contract.errors import SettingsError
 
@@ -57,8 +57,18 @@ class _Frame(KafkaBytes):  # type: ignore[misc]
         return copied
 
 
-# What kafka-python receives each answer in.
-parser.KafkaBytes = _Frame
+class Answers(KafkaProtocol):  # type: ignore[misc]
+    """What a connection makes of the bytes it receives: as its parent, but many records are not copied to be read."""
+
+    @classmethod
+    def instead_of(cls, plain: KafkaProtocol) -> Answers:
+        """Return one that takes over from a parser that has neither sent nor received anything."""
+        return cls(client_id=plain._client_id, receive_message_max_bytes=plain._max_frame_size, ident=plain._ident)
+
+    def _process_response(self, read_buffer: KafkaBytes) -> Any:
+        # Its parent makes the buffer before it fills it; one that is whole is read as ours, and nothing is copied.
+        read_buffer.__class__ = _Frame
+        return super()._process_response(read_buffer)
 
 
 class _Refusal(NamedTuple):
@@ -143,6 +153,17 @@ class Connections(KafkaConnectionManager):  # type: ignore[misc]
 
         connection.close = close_and_remember
         return connection
+
+    async def _connect(self, node: Any, conn: KafkaConnection, **options: Any) -> None:
+        """As its parent; this connection's answers are read by `Answers`."""
+        made = conn.connection_made
+
+        def made_with_our_parser(transport: Any) -> None:
+            made(transport)
+            conn.parser = Answers.instead_of(conn.parser)
+
+        conn.connection_made = made_with_our_parser
+        await super()._connect(node, conn, **options)
 
     async def _build_transport(self, node: Any, timeout_at: float | None = None) -> Any:
         """As its parent; what came before the end of the stream is read, not dropped: often it says why."""

@@ -1,7 +1,8 @@
 """What kafka-python's group coordinator keeps to itself, and how a group's partitions are spread.
 
 Everything private that a `GroupMember` touches is touched here; tests/eventlog/test_membership.py notices when a new
-version moves it. Faults of kafka-python 3.0.12 that are worked around, here or in `kafka_group`:
+version moves it. Faults of kafka-python 3.0.12 that are worked around, here or in `group`, each reproduced in
+tests/eventlog/kafka_upstream/test_group.py, which tells when upstream has mended it:
 
 - A heartbeat that is refused because another process has the same `group_instance_id` is logged, and heartbeats end;
   `poll` goes on as if nothing had happened, and the consumer keeps partitions that are another's. `listen` tells.

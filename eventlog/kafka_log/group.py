@@ -76,7 +76,7 @@ def consumer_settings(name: str, session_s: float, partitions: int) -> dict[str,
 class GroupMember:
     """The `Member` on Kafka. Joins in a thread of its own, and again after whatever made it lose its place."""
 
-    def __init__(self, cluster: Cluster, name: str, session_s: float, partitions: int) -> None:
+    def __init__(self, cluster: Cluster, name: str, session_s: float, *, partitions: int) -> None:
         """Raises SettingsError for a name that Kafka does not take, LogUnavailable."""
         if not _NAME.fullmatch(name):
             raise SettingsError(

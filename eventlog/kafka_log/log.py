@@ -127,7 +127,7 @@ class KafkaLog:
 
     def member(self, name: str, session_s: float) -> GroupMember:
         """Join the group that shares the partitions of EVENTS, in the background."""
-        return GroupMember(self._cluster, name, session_s, self.partitions(EVENTS))
+        return GroupMember(self._cluster, name, session_s, partitions=self.partitions(EVENTS))
 
     def cut(self, topic: str, partition: int, before: int) -> None:
         """Have the brokers drop records before this offset; they free the disk a whole segment at a time."""

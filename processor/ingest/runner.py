@@ -63,7 +63,7 @@ class Runner:
     """Follows the log into the store until `stop`. `failed` is called once, with what ended it."""
 
     def __init__(
-        self, store: Store, log: Log, owner: str = "processor-0",
+        self, store: Store, log: Log, owner: str = "processor-0", *,
         failed: Callable[[BaseException], None] | None = None, batch_records: int = BATCH_RECORDS,
         freshness: Freshness | None = None,
     ) -> None:  # fmt: skip

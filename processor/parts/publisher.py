@@ -23,7 +23,7 @@ class Publisher:
     """Writes the parts of one store. `version`: that of its rows; used by one thread at a time."""
 
     def __init__(
-        self, store: Store, folder: PartsFolder, owner: str, version: str, changes: int = CHANGES
+        self, store: Store, folder: PartsFolder, owner: str, *, version: str, changes: int = CHANGES
     ) -> None:  # fmt: skip
         self._store = store
         self._folder = folder

@@ -58,6 +58,7 @@ def share(
     version = rows_version(settings)
     return Ownership(
         store, log, log.member(settings.processor_name, settings.processor_session_s),
-        Publisher(store, folder, settings.processor_name, version), Intake(store, folder, version),
+        publisher=Publisher(store, folder, settings.processor_name, version=version),
+        intake=Intake(store, folder, version),
         holds_all=settings.processor_holds == "all", freshness=freshness, owner=settings.processor_name, failed=failed,
     )  # fmt: skip

@@ -1,6 +1,6 @@
 """One of several processors: runs what it owns, publishes it, and takes in what the others own.
 
-    sharing = Ownership(store, log, member, publisher, intake, holds_all=True, freshness=freshness, failed=end)
+    sharing = Ownership(store, log, member, publisher=publisher, intake=intake, holds_all=True, ...)
     sharing.start()
 
 Two threads. One follows the membership: when other partitions are ours, the batch in hand is ended, what the folder of
@@ -48,7 +48,7 @@ class Ownership:
     """Follows a membership until `stop`; `failed` is called once, with what ended it."""
 
     def __init__(
-        self, store: Store, log: Log, member: Member, publisher: Publisher, intake: Intake, *, holds_all: bool,
+        self, store: Store, log: Log, member: Member, *, publisher: Publisher, intake: Intake, holds_all: bool,
         freshness: Freshness, owner: str, failed: Callable[[BaseException], None],
     ) -> None:  # fmt: skip
         self._store = store
@@ -131,7 +131,7 @@ class Ownership:
         metrics.REBALANCES.inc()
         places = places_of(self._log, now.partitions)
         watched = {(EVENTS, partition) for partition in self._every} if self._holds_all else set()
-        self._runner = Runner(self._store, self._log, self._owner, self._failed, freshness=self._freshness)
+        self._runner = Runner(self._store, self._log, self._owner, failed=self._failed, freshness=self._freshness)
         self._runner.start(places, watched)
 
     def _end_runner(self) -> None:

@@ -66,7 +66,7 @@ class _Named(msgspec.Struct):
 class Follower:
     """Embeds prompts behind ingestion until `stop`; does nothing where no embedder is configured or installed."""
 
-    def __init__(self, store: Store, log: Log, setting: str, folder: Path) -> None:
+    def __init__(self, store: Store, log: Log, setting: str, *, folder: Path) -> None:
         self._store = store
         self._log = log
         self._source = find_embedder(setting)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -161,6 +163,31 @@ def test_a_user_logs_in_with_the_right_password_only(control: Control) -> None:
     assert user is not None and user.role == "annotator"
     assert control.check_user("ann", "correct hors") is None
     assert control.check_user("bob", "correct horse") is None
+
+
+def test_an_unknown_name_takes_as_much_hashing_as_a_wrong_password(
+    control: Control, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control.create_user("ann", "correct horse")
+    work: list[tuple[int, dict[str, int]]] = []
+    scrypt = hashlib.scrypt
+
+    def counted(password: bytes, *, salt: bytes, **cost: int) -> bytes:
+        work.append((len(salt), cost))
+        return scrypt(password, salt=salt, **cost)
+
+    monkeypatch.setattr(hashlib, "scrypt", counted)
+    assert control.check_user("ann", "correct hors") is None
+    assert control.check_user("bob", "correct hors") is None
+    assert len(work) == 2
+    assert work[0] == work[1]
+
+
+def test_starting_hashes_no_password() -> None:
+    # It would keep every process of ours waiting for a tenth of a second.
+    program = "import hashlib\nhashlib.scrypt = None\nimport control_store.control"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
 
 
 def test_setting_a_password_again_replaces_it_and_the_role(control: Control) -> None:

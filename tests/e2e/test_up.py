@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import thumbwheel
 
-from cli.api import Api
 from runtime.data_api import Api
 from tests.stack import NAMES, Up, link_base, running
 

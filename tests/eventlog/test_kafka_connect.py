@@ -10,9 +10,11 @@ from collections.abc import Iterator
 
 import pytest
 from kafka.errors import KafkaConnectionError
-from kafka.protocol import parser
+from kafka.protocol.frame import KafkaBytes
+from kafka.protocol.metadata import MetadataRequest
+from kafka.protocol.parser import KafkaProtocol
 
-from eventlog.kafka_log.connect import FIRST_PIECE, LARGEST_PIECE, VIEWED_FROM, receive_all
+from eventlog.kafka_log.connect import FIRST_PIECE, LARGEST_PIECE, VIEWED_FROM, Answers, receive_all
 
 
 @pytest.fixture
@@ -27,11 +29,15 @@ def connected() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @pytest.mark.parametrize("size", [0, 7, VIEWED_FROM - 1, VIEWED_FROM, 3 * LARGEST_PIECE])
-def test_an_answer_is_read_as_it_came(size: int) -> None:
+def test_an_answer_is_read_as_it_came(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[KafkaBytes] = []
+    monkeypatch.setattr(KafkaProtocol, "_process_response", lambda _, answer: taken.append(answer))
+    answers = Answers.instead_of(KafkaProtocol(client_id="us", receive_message_max_bytes=10**9, ident="here"))
     sent = os.urandom(size)
-    answer = parser.KafkaBytes(4 + size)  # What kafka-python makes of each answer.
-    answer.write(b"head" + sent)
-    answer.seek(0)
+    came = struct.pack(">i", 4 + size) + b"head" + sent
+    for at in range(0, len(came), 1_000_000):  # In pieces, as it arrives.
+        answers.receive_bytes(came[at : at + 1_000_000])
+    [answer] = taken
     assert answer.read(4) == b"head"
     rest = answer.read()
     assert rest == sent
@@ -39,6 +45,15 @@ def test_an_answer_is_read_as_it_came(size: int) -> None:
     assert answer.read() == b""
     answer.seek(1)
     assert answer.read(2) == b"ea"
+
+
+def test_our_parser_asks_as_the_one_before_would_have() -> None:
+    before = KafkaProtocol(client_id="us", receive_message_max_bytes=77, ident="here")
+    ours = Answers.instead_of(before)
+    for each in (before, ours):
+        each.send_request(MetadataRequest[1](topics=[]))
+    assert ours.send_bytes() == before.send_bytes()
+    assert {"_client_id": "us", "_max_frame_size": 77, "_ident": "here"}.items() <= vars(ours).items()
 
 
 def test_nothing_there_is_no_error(connected: tuple[socket.socket, socket.socket]) -> None:

@@ -134,7 +134,7 @@ def test_follower_marks_behind_ingestion_and_goes_on_where_it_stopped(tmp_path: 
         runner.start()
         prompts = [f"How can I return the {thing}?" for thing in ("shoes", "lamp")] + ["how can I return those shoes?"]
         for number, prompt in enumerate(prompts):
-            follower = Follower(store, log, "auto", tmp_path / "neighbours")
+            follower = Follower(store, log, "auto", folder=tmp_path / "neighbours")
             follower.start()
             append(log, interaction(f"t{number}", {"a": "x"}, prompt=prompt, at=number))
             wait_for(store, "SELECT count(*) FROM embedded_prompts", number + 1)
@@ -154,7 +154,7 @@ def test_follower_goes_on_with_the_prompts_that_are_left_when_somebody_is_forgot
     log = open_log(f"sqlite:///{tmp_path / 'events.db'}")
     with Store.open(tmp_path / "t.duckdb") as store:
         runner = Runner(store, log)
-        follower = Follower(store, log, "auto", tmp_path / "neighbours")
+        follower = Follower(store, log, "auto", folder=tmp_path / "neighbours")
         runner.start()
         follower.start()
         for number, (actor, thing) in enumerate((("ann", "lamp"), ("bob", "shoes"))):
@@ -179,7 +179,7 @@ def test_follower_goes_on_with_the_prompts_that_are_left_when_somebody_is_forgot
 
 def test_without_an_embedder_nothing_follows(tmp_path: Path, store: Store) -> None:
     log = open_log(f"sqlite:///{tmp_path / 'events.db'}")
-    follower = Follower(store, log, "none", tmp_path)
+    follower = Follower(store, log, "none", folder=tmp_path)
     follower.start()
     follower.stop()
     assert not (tmp_path / "neighbours").exists()

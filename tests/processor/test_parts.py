@@ -64,7 +64,7 @@ class Processor:
         store.set_meta({"code_version": "x"})
         self.store = store
         self.name = name
-        self.publisher = Publisher(store, folder, name, VERSION, CHANGES)
+        self.publisher = Publisher(store, folder, name, version=VERSION, changes=CHANGES)
         self.intake = Intake(store, folder, VERSION)
         self.owned: frozenset[int] = frozenset()
 

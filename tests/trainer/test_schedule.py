@@ -83,7 +83,7 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
 
 
 def make(settings: Settings, events: Log, console: Console) -> Scheduler:
-    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), lambda: ["default"])
+    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), projects=lambda: ["default"])
     scheduler.recover()
     return scheduler
 
@@ -411,7 +411,7 @@ def test_facts_missing_in_the_log_are_appended_at_the_next_start_under_the_same_
     kept = {event["event_id"] for event in console.events("run.") + console.events("model.")}
     fresh = open_log(f"sqlite:///{home / 'other' / 'events.db'}")
     console.log = fresh
-    scheduler = Scheduler(settings, fresh, DataApi(console.url, KEY), lambda: ["default"])
+    scheduler = Scheduler(settings, fresh, DataApi(console.url, KEY), projects=lambda: ["default"])
     scheduler.recover()
     scheduler.turn()
     scheduler.turn()
@@ -447,6 +447,6 @@ def test_one_broken_project_does_not_stop_the_others(
     folder = settings.home / "models" / "broken"
     folder.mkdir(parents=True)
     (folder / "aliases.json").write_text("{")
-    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), lambda: ["broken", "default"])
+    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), projects=lambda: ["broken", "default"])
     console.wish("train")
     turn_until(scheduler, lambda: console.types("model.challenger"))

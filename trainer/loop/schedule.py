@@ -39,7 +39,7 @@ SUPPORT = ("wins", "losses", "ties", "none", "rate", "interval", "e_value", "k",
 class Scheduler:
     """Everything the loop knows. `turn()` does one round and never raises for what passes by itself."""
 
-    def __init__(self, settings: Settings, events: Log, api: DataApi, projects: Callable[[], list[str]]) -> None:
+    def __init__(self, settings: Settings, events: Log, api: DataApi, *, projects: Callable[[], list[str]]) -> None:
         self._settings = settings
         self._log = events
         self._api = api

@@ -125,15 +125,19 @@ class Client:
         self._transport = Transport(self._address, self._key, self._timeout)
         spool = self._make_spool()
         self._reports = Reports(None if spool is None else spool.write_note)
-        self._outbox = Outbox(*self._bounds, spool, self._allowed)
-        self._sender = Sender(self._transport, self._outbox, self._reports, self._lose)
+        self._outbox = Outbox(*self._bounds, spool, adopting=self._allowed)
+        self._sender = Sender(self._transport, self._outbox, self._reports, lost=self._lose)
         self._campaigns = Campaigns(Transport(self._campaigns_address, self._key, self._timeout))
 
     def _make_spool(self) -> Spool | None:
         if self._folder is None:
             return None
         scope = f"{self._address}\n{self._key}"
-        return Spool(self._folder, scope, *self._bounds, self._lose_left, self._take_over)
+        max_events, max_bytes = self._bounds
+        return Spool(
+            self._folder, scope, max_events=max_events, max_bytes=max_bytes, gone=self._lose_left,
+            take_over=self._take_over,
+        )  # fmt: skip
 
     def _send_left(self) -> None:
         """Begin with what processes that are gone left behind."""

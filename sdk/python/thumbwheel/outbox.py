@@ -24,7 +24,7 @@ class Outbox:
     gone left there.
     """
 
-    def __init__(self, max_events: int, max_bytes: int, spool: Spool | None = None, adopting: bool = True) -> None:
+    def __init__(self, max_events: int, max_bytes: int, spool: Spool | None = None, *, adopting: bool = True) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
         self._changed = threading.Condition()

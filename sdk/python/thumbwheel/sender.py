@@ -78,7 +78,7 @@ def event_answers(answer: Answer) -> dict[str, dict[str, object]]:
 class Sender:
     """One daemon thread, started by the first event, that empties the outbox."""
 
-    def __init__(self, transport: Transport, outbox: Outbox, reports: Reports, lost: Lost) -> None:
+    def __init__(self, transport: Transport, outbox: Outbox, reports: Reports, *, lost: Lost) -> None:
         """`lost` hears of events that will not arrive: why, their ids, and `known` where the collector keeps them."""
         self._transport = transport
         self._reports = reports

@@ -45,7 +45,7 @@ class Spool:
     """This process's part of the folder. Thread-safe; a forked child makes its own and calls `abandon` on this one."""
 
     def __init__(
-        self, folder: Path, scope: str, max_events: int, max_bytes: int, gone: Gone, take_over: TakeOver
+        self, folder: Path, scope: str, *, max_events: int, max_bytes: int, gone: Gone, take_over: TakeOver
     ) -> None:  # fmt: skip
         """`scope` is the address and key: events of one never go to another. Only its digest is written down."""
         self._folder = folder
