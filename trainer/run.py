@@ -236,7 +236,17 @@ def _parse(arguments: Sequence[str] | None) -> Job:
         )
     if given.parent:
         threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
-    return Job(given.project, given.dataset, given.out, given.method, params, base.absolute(), given.start, given.cache, given.tuning)
+    return Job(
+        given.project,
+        given.dataset,
+        given.out,
+        given.method,
+        params,
+        base.absolute(),
+        given.start,
+        given.cache,
+        given.tuning,
+    )
 
 
 def _end_with(parent: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -456,3 +457,23 @@ def test_one_broken_project_does_not_stop_the_others(
     scheduler = scheduler_of(settings, events, console, "broken", "default")
     console.wish("train")
     turn_until(scheduler, lambda: console.types("model.challenger"))
+
+
+def test_a_run_that_still_trains_when_the_trainer_is_back_is_watched_and_begins_again_only_when_it_is_gone(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    console.wish("train")
+    runs = settings.home / "runs" / "default"
+    runs.mkdir(parents=True)
+    (runs / "slow").touch()
+    turn_until(make(settings, events, console), lambda: console.types("run.started"))
+    folder = runs / jobs.read_records(runs)[0].run_id
+    turn_until(back := make(settings, events, console), lambda: console.events("run.progress"))
+    for _ in range(3):
+        back.turn()
+    assert len(commands) == 1  # Two never train at once.
+    (runs / "slow").unlink()
+    os.kill(json.loads((folder / "job.json").read_text())["pid"], 9)
+    turn_until(back, lambda: console.events("run.finished"))
+    assert len(commands) == 2
+    assert [(record.run_id, record.attempt) for record in jobs.read_records(runs)] == [(folder.name, 2)]

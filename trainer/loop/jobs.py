@@ -121,4 +121,3 @@ def _envelope(record: Record, what: str, at: str | None) -> dict[str, Any]:
         "event_id": str(derived_id("run", record.project, record.run_id, what)),
         "occurred_at": datetime.fromisoformat(at or record.started_at), "actor": ACTOR, "run_id": record.run_id,
     }  # fmt: skip
-

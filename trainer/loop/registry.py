@@ -5,7 +5,8 @@
 project and version, so a fact that was not appended before a crash is appended later under the same id.
 
 An entry is local, a folder with the adapter's files, or remote, a model at a vendor that has an id there and no files
-here; whatever needs weights refuses a remote one (`weights`). `champion` null means the base. `baseline` is the champion at the moment the challenger was registered.
+here; whatever needs weights refuses a remote one (`weights`). `champion` null means the base. `baseline` is the
+champion at the moment the challenger was registered.
 """
 
 from __future__ import annotations

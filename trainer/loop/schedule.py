@@ -316,7 +316,10 @@ class Scheduler:
             self._fail(record, error.line(), told)
             return
         finished = jobs.ended(
-            replace(record, method=made.result["method"]), "finished", adapter_id=adapter_id, metrics=made.result["metrics"]
+            replace(record, method=made.result["method"]),
+            "finished",
+            adapter_id=adapter_id,
+            metrics=made.result["metrics"],
         )
         if own is None or aliases.state_of(adapter_id) == "registered":
             aliases = taking_in.place(aliases, finished, made.result)
