@@ -46,7 +46,8 @@ MAX_END_LOSS = 0.05
 # drift off topic lie anywhere. bench.guards: 0.91 x for the recipe that keeps the text, 0.59 x for the one that ruins
 # it.
 MIN_TOPIC_RATIO = 0.8
-# The same in shared words, where no model can be looked into.
+# The same in shared words, where no model can be looked into. Coarse on purpose: of replies to other prompts next to
+# nothing is left (tests/trainer/test_reply_guards.py); it has not been measured on trained models.
 MIN_LIKENESS_RATIO = 0.5
 # Mean words a reply. Of replies up to 256 tokens the base leaves four in ten unfinished, so one that learnt to finish
 # is much shorter: bench.guards measures 0.51 x for the recipe that keeps the text, 0.13 x for the one that ruins it.
