@@ -30,6 +30,7 @@ from inference.hardware import find_hardware
 from inference.tokens import Encoder, make_encoder
 from trainer import run
 from trainer.guarding import guards
+from trainer.guarding.replies import words
 from trials.intervals import wilson
 
 THINGS = (
@@ -58,7 +59,7 @@ DRAW = Sampling(max_tokens=80, temperature=0.8, top_p=0.95, seed=11)
 
 def score(reply: Reply) -> tuple[int, int]:
     """Return what the simulated rater prefers: finished, then short (but not empty)."""
-    count = len(guards.words(reply.text))
+    count = len(words(reply.text))
     return (int(reply.ended and count > 0), -count if count else -1000)
 
 
@@ -108,7 +109,7 @@ def blind_wins(trained: Any, encoder: Encoder, prompts: list[str]) -> tuple[int,
     ours, base = generate(trained, encoder, asked, DRAW), generate(trained, encoder, asked, DRAW, base=True)
     wins = sum(score(a) > score(b) for a, b in zip(ours, base, strict=True))
     losses = sum(score(a) < score(b) for a, b in zip(ours, base, strict=True))
-    lengths = [sum(len(guards.words(r.text)) for r in side) / len(side) for side in (ours, base)]
+    lengths = [sum(len(words(r.text)) for r in side) / len(side) for side in (ours, base)]
     return wins, losses, lengths[0], lengths[1]
 
 

@@ -7,6 +7,9 @@ from typing import Any, Literal
 
 from contract.envelope import Envelope, Label
 
+# What a wish to train may name; the trainer's own table is trainer/methods.py.
+TrainMethod = Literal["sft", "dpo", "kto", "auto"]
+
 
 class RunStarted(Envelope, frozen=True, kw_only=True, tag="run.started"):
     """A training run began."""
@@ -96,7 +99,7 @@ class DatasetBuilt(Envelope, frozen=True, kw_only=True, tag="dataset.built"):
 class RequestTrain(Envelope, frozen=True, kw_only=True, tag="request.train"):
     """A wish to train; the event id is the request id."""
 
-    method: Literal["sft", "dpo", "kto", "auto"] = "auto"
+    method: TrainMethod = "auto"
     dataset_id: str | None = None
     params: dict[str, Any] = {}
 

@@ -1,7 +1,7 @@
-"""Which models a project has: base, its aliases and its adapters, read from the registry's files.
+"""Which models a project has: the registry's files in; base, its aliases and its adapters by name out.
 
 `aliases.json` is the truth and is written atomically by the trainer; it is read again when it has changed, so a new
-champion or challenger answers from the next request on.
+champion or challenger answers from the next request on. A registry entry may be a remote model without files here.
 """
 
 from __future__ import annotations
@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import re
 import threading
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,12 @@ _ADAPTER_ID = re.compile(r"ad-[0-9a-f]{12}\Z")
 
 @dataclass(frozen=True)
 class Aliases:
-    """The models behind the names of one project: "base" or an adapter id."""
+    """The models behind the names of one project: "base" or an adapter id; remote models' ids by adapter id."""
 
     champion: str = BASE
     challenger: str | None = None
     baseline: str = BASE
+    remote: Mapping[str, str] = field(default_factory=dict)
 
 
 class Models:
@@ -49,8 +51,9 @@ class Models:
             if seen is None or seen[0] != changed:
                 body: dict[str, Any] = json.loads(file.read_text("utf-8"))
                 aliases = Aliases(
-                    body.get("champion") or BASE, body.get("challenger") or None, body.get("baseline") or BASE
-                )
+                    body.get("champion") or BASE, body.get("challenger") or None, body.get("baseline") or BASE,
+                    _remote(body),
+                )  # fmt: skip
                 seen = self._seen[project] = (changed, aliases)
             return seen[1]
 
@@ -65,14 +68,27 @@ class Models:
             return aliases.challenger
         if _ADAPTER_ID.match(name) and (self._adapters(project) / name / "adapter_config.json").exists():
             return name
+        if name in aliases.remote:
+            return name
         raise ThumbwheelError(
             "model_not_found", f"There is no model {name[:64]!r} here.", "GET /v1/models lists the names.", "model", 404
         )
 
     def folder(self, model: str) -> Path:
-        """Return where an adapter's files lie; adapter ids are unique over projects."""
+        """Return where an adapter's files lie; adapter ids are unique over projects.
+
+        Raises ThumbwheelError `remote_model` for one that has none here.
+        """
         found = sorted(self._root.glob(f"*/adapters/{model}"))
-        return found[0] if found else self._root / "missing" / model
+        if found:
+            return found[0]
+        for file in sorted(self._root.glob("*/aliases.json")):
+            if remote := self.aliases(file.parent.name).remote.get(model):
+                raise ThumbwheelError(
+                    "remote_model", f"The adapter {model} is the remote model {remote}: its weights are not here.",
+                    "Ask for another model; GET /v1/models lists them.", "model", 409,
+                )  # fmt: skip
+        return self._root / "missing" / model
 
     def names(self, project: str) -> list[str]:
         """Return every model name of the project: aliases, then adapters by id."""
@@ -83,3 +99,12 @@ class Models:
 
     def _adapters(self, project: str) -> Path:
         return self._root / project / "adapters"
+
+
+def _remote(body: Mapping[str, Any]) -> dict[str, str]:
+    """Return the remote models' ids by adapter id."""
+    return {
+        step["adapter_id"]: step["remote_model"]
+        for step in body.get("history", ())
+        if step.get("change") == "registered" and step.get("remote_model")
+    }

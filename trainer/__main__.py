@@ -17,6 +17,7 @@ from eventlog.opening import open_log
 from runtime.logs import configure_logging
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
+from trainer.backends.local import LocalBackend
 from trainer.data_api import DataApi, find_service_key
 from trainer.loop.schedule import Scheduler
 
@@ -48,7 +49,9 @@ def serve(settings: Settings, stopping: Flag) -> None:
     events = open_log(settings.log_url, settings.partitions or None)
     control = Control.open(settings.control_url, settings.keys)
     api = DataApi(settings.console_url or settings.console_bind.url, find_service_key(settings))
-    scheduler = Scheduler(settings, events, api, projects=lambda: projects_of(control, api))
+    scheduler = Scheduler(
+        settings, events, api, projects=lambda: projects_of(control, api), backend=LocalBackend()
+    )  # fmt: skip
     try:
         scheduler.recover()
         ready.write_text(str(os.getpid()), "utf-8")

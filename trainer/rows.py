@@ -18,9 +18,9 @@ import pyarrow.parquet as pq
 
 from contract.errors import ThumbwheelError
 from inference.tokens import Messages
+from trainer.methods import OBJECTIVES
 
-CONFIGS = ("preference", "unpaired", "demonstration")
-METHOD_CONFIG = {"dpo": "preference", "kto": "unpaired", "sft": "demonstration"}
+CONFIGS = tuple(objective.reads for objective in OBJECTIVES)
 T = TypeVar("T")
 
 
@@ -85,6 +85,14 @@ class DatasetFolder:
     def dataset_id(self) -> str:
         """Return the dataset's id."""
         return str(self.manifest.get("dataset_id") or self.path.name)
+
+    def count(self, config: str) -> int:
+        """Return how many rows of a config there are to train on."""
+        return self.counts.get(config, {}).get("train", 0)
+
+    def has_both_thumbs(self) -> bool:
+        """Say whether there are thumbs up and thumbs down to train on."""
+        return self.count("unpaired") > 0 and len({row.label for row in self.rated("train")}) == 2
 
     def table(self, config: str, split: str) -> list[dict[str, Any]]:
         """Return the raw rows of one split as dictionaries, [] where there are none."""

@@ -1,10 +1,11 @@
 """One training run, in a process of its own: a dataset folder in, an adapter out.
 
     python -m trainer.run --project P --dataset DIR --out RUNDIR --method dpo|sft|kto|auto --config JSON --base MODELDIR
-        [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
+        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
 
 Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `adapter/` (PEFT files),
-`guards.json`, `result.json`, and `DONE` last. What a scheduler elsewhere has to know about a run is this contract.
+`guards.json`, `result.json`, and `DONE` last: the contract that `trainer/backends/run_folder.py` describes. The two
+axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`).
 Errors are one line with a hint on stderr, exit code 2.
 """
 
@@ -18,7 +19,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -32,17 +33,13 @@ from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.tokens import Encoder, make_encoder
 from trainer.guarding import evaluate, guards
-from trainer.objectives import dpo, kto, sft
+from trainer.methods import AUTO, CHOICES, Objective, find_objective
 from trainer.progress import MetricsFile
 from trainer.recipes import choose_method, make_config
-from trainer.rows import METHOD_CONFIG, DatasetFolder, open_dataset
-from trainer.tuning import lora as adapter
+from trainer.rows import DatasetFolder, open_dataset
+from trainer.tuning.shape import Prepared
+from trainer.tuning.table import DEFAULT, TUNINGS, find_tuning
 
-TRAINERS: dict[str, Callable[..., tuple[Any, Mapping[str, int]]]] = {
-    "dpo": dpo.train,
-    "kto": kto.train,
-    "sft": sft.train,
-}
 # Held-out comparisons scored before and after: more cost time and no longer change the verdict.
 MAX_HELD_OUT = 100
 
@@ -59,6 +56,7 @@ class Job:
     base: Path
     start: Path | None = None
     cache: Path | None = None
+    tuning: str = DEFAULT
 
 
 class Clock:
@@ -79,32 +77,33 @@ def run(job: Job) -> dict[str, Any]:
     """Train, save, judge; return what `result.json` holds. Raises ThumbwheelError."""
     clock = Clock()
     dataset = open_dataset(job.dataset)
-    method = choose_method(job.method, dataset)
-    rows = _training_rows(dataset, method)
+    tuning = find_tuning(job.tuning)
+    objective = find_objective(choose_method(job.method, dataset))
+    rows = _training_rows(dataset, objective)
     hardware = find_hardware(str(job.params.get("dtype", "auto")))
     model = load_model(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
     encoder = make_encoder(load_tokenizer(job.base), model)
-    config = make_config(method, job.params, sum(p.numel() for p in model.parameters()))
-    prepared = adapter.prepare(model, job.start, config.rank, config.alpha)
+    config = make_config(objective.name, job.params, sum(p.numel() for p in model.parameters()))
+    prepared = tuning.prepare(model, job.start, config.rank, config.alpha)
     before = _Before.measure(prepared, encoder, dataset)
     clock.lap("load")
     metrics = _fresh_metrics(job.out)
     work = job.out / "work"
-    trainer, dropped = TRAINERS[method](rows, prepared, encoder, config, hardware, metrics, work)
+    trainer, dropped = objective.parts().train(rows, prepared, encoder, config, hardware, metrics, work)
     shutil.rmtree(work, ignore_errors=True)
     trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    changed = adapter.changed_share(before.weights, adapter.weights(trained))
+    changed = tuning.changed(prepared, trained)
     if not changed:
         raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
-    sha = adapter.save(trained, job.out / "adapter")
+    sha = tuning.save(trained, job.out / "adapter")
     clock.lap("train")
     report = _judge(job, trained, encoder, hardware, dataset, before, changed)
     _write(job.out / "guards.json", report)
     clock.lap("guards")
     result = {
-        "project": job.project, "method": method, "dataset_id": dataset.dataset_id,
+        "project": job.project, "method": objective.name, "tuning": tuning.name, "dataset_id": dataset.dataset_id,
         "dataset_digest": dataset.manifest.get("digest"), "base": job.base.name,
         "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
         "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
@@ -120,27 +119,20 @@ def run(job: Job) -> dict[str, Any]:
 class _Before:
     """What is measured before the first step, on what the run starts from."""
 
-    weights: Mapping[str, Any] | None
     logits: Any
     held_out: Sequence[evaluate.Likelihood]
 
     @classmethod
-    def measure(cls, prepared: adapter.Prepared, encoder: Encoder, dataset: DatasetFolder) -> _Before:
+    def measure(cls, prepared: Prepared, encoder: Encoder, dataset: DatasetFolder) -> _Before:
         held_out = evaluate.likelihoods(prepared.model, encoder, _held_out_tokens(dataset, encoder))
-        weights = adapter.weights(prepared.model) if prepared.lora is None else None
-        return cls(weights, evaluate.probe_logits(prepared.model, encoder), held_out)
+        return cls(evaluate.probe_logits(prepared.model, encoder), held_out)
 
 
-def _training_rows(dataset: DatasetFolder, method: str) -> Sequence[Any]:
-    read: dict[str, Callable[[str], Sequence[Any]]] = {
-        "dpo": dataset.pairs, "kto": dataset.rated, "sft": dataset.demonstrations
-    }  # fmt: skip
-    if method not in read:
-        raise ThumbwheelError("bad_setting", f"Unknown method {method!r}.", "Use dpo, kto, sft or auto.", "method")
-    rows = read[method]("train")
+def _training_rows(dataset: DatasetFolder, objective: Objective) -> Sequence[Any]:
+    rows = objective.parts().read(dataset, "train")
     if not rows:
         raise ThumbwheelError(
-            "no_rows", f"The dataset {dataset.dataset_id} has no {METHOD_CONFIG[method]} rows to train {method} on.",
+            "no_rows", f"The dataset {dataset.dataset_id} has no {objective.reads} rows to train {objective.name} on.",
             "Use --method auto, or build a dataset with other kinds.",
         )  # fmt: skip
     return rows
@@ -184,8 +176,8 @@ def _judge(
     side = guards.measure(trained, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
     verdicts = guards.judge(side, base, training)
     return {
-        "passed": all(guard.passed for guard in verdicts), "reasons": guards.reasons(verdicts),
-        "guards": [asdict(guard) for guard in verdicts],
+        "passed": guards.all_passed(verdicts), "reasons": guards.reasons(verdicts),
+        "not_measured": guards.not_measured(verdicts), "guards": [asdict(guard) for guard in verdicts],
         "held_out": {"right": accuracy.right, "total": accuracy.total, "rate": accuracy.rate},
         "replies": list(side.replies), "base_replies": list(base.replies), "prompts": list(guards.frozen_prompts()),
     }  # fmt: skip
@@ -220,7 +212,8 @@ def _parse(arguments: Sequence[str] | None) -> Job:
     parser.add_argument("--project", default="default")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset folder")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run, made where missing")
-    parser.add_argument("--method", default="auto", choices=["auto", "dpo", "kto", "sft"])
+    parser.add_argument("--method", default=AUTO, choices=CHOICES, help="the objective")
+    parser.add_argument("--tuning", default=DEFAULT, choices=TUNINGS, help="which weights are tuned, and how")
     parser.add_argument("--config", default="{}", help="settings as JSON, see docs/reference")
     parser.add_argument("--base", required=True, help="folder of the base model, or a setting such as demo with --home")
     parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")
@@ -243,7 +236,17 @@ def _parse(arguments: Sequence[str] | None) -> Job:
         )
     if given.parent:
         threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
-    return Job(given.project, given.dataset, given.out, given.method, params, base.absolute(), given.start, given.cache)
+    return Job(
+        given.project,
+        given.dataset,
+        given.out,
+        given.method,
+        params,
+        base.absolute(),
+        given.start,
+        given.cache,
+        given.tuning,
+    )
 
 
 def _end_with(parent: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import get_args
 
 import click
 from rich.progress import Progress
@@ -11,10 +12,11 @@ from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
 from cli.runs import follow_run
 from contract.errors import ThumbwheelError
+from contract.facts import TrainMethod
 
 
 @click.command()
-@click.option("--method", type=click.Choice(("auto", "dpo", "sft", "kto")), default="auto", show_default=True)
+@click.option("--method", type=click.Choice(get_args(TrainMethod)), default="auto", show_default=True)
 @click.option("--dataset", "dataset_id", default=None, help="A dataset's id (default: build one from what is new).")
 @click.option(
     "--from", "start", type=click.Choice(("champion", "base")), default="champion", help="What the run starts from."
@@ -98,7 +100,7 @@ def models(context: Context) -> None:
 
 @click.command()
 @click.argument("size")
-@click.option("--method", default="lora", show_default=True, type=click.Choice(["full", "lora", "qlora8", "qlora4"]))
+@click.option("--method", default="lora", show_default=True, help="How weights are tuned; a wrong name lists all.")
 @click.option("--card", default=24.0, show_default=True, help="Memory of one GPU in GB.")
 @shared_options
 @pass_context

@@ -10,7 +10,7 @@ import torch
 
 from inference.generation import Sampling
 from tests.trainer.conftest import loaded
-from trainer.guarding import guards
+from trainer.guarding import guards, replies
 from trainer.guarding.evaluate import Accuracy, Likelihood, closeness, meanings, preference_accuracy
 from trainer.guarding.guards import Side, Training, judge, reasons
 
@@ -67,18 +67,18 @@ def test_held_out_accuracy_counts_pairs_whose_chosen_side_gained_more() -> None:
 
 
 def test_repeats_and_scripts_are_seen_in_english_and_chinese() -> None:
-    assert guards.repeated_share("we can help you we can help you we can help you") > 0.4
-    assert guards.repeated_share("every word of this sentence is said once") == 0.0
-    assert guards.repeated_share("很抱歉很抱歉很抱歉很抱歉") > 0.4
-    assert guards.is_chinese("请联系 support 客服，谢谢")
-    assert not guards.is_chinese("Please ask 客服 for help with this order")
+    assert replies.repeated_share("we can help you we can help you we can help you") > 0.4
+    assert replies.repeated_share("every word of this sentence is said once") == 0.0
+    assert replies.repeated_share("很抱歉很抱歉很抱歉很抱歉") > 0.4
+    assert replies.is_chinese("请联系 support 客服，谢谢")
+    assert not replies.is_chinese("Please ask 客服 for help with this order")
 
 
 def test_32_prompts_and_two_languages_are_frozen() -> None:
     prompts = guards.frozen_prompts()
     assert len(prompts) == len(set(prompts)) == 32
-    assert sum(map(guards.is_chinese, prompts)) == 4
-    assert sum(map(guards.is_chinese, guards.frozen_text())) == 2
+    assert sum(map(replies.is_chinese, prompts)) == 4
+    assert sum(map(replies.is_chinese, guards.frozen_text())) == 2
 
 
 def test_the_base_side_is_measured_once_per_base(

@@ -13,7 +13,7 @@ import pytest
 from contract.errors import ThumbwheelError
 from inference.generation import Sampling
 from tests.trainer import tiny
-from trainer import recipes, run
+from trainer import run
 from trainer.guarding import guards
 from trainer.recipes import choose_method, make_config
 from trainer.rows import open_dataset
@@ -99,7 +99,6 @@ def test_the_recipe_follows_the_size_of_the_model_and_a_held_run_halves_the_rate
     assert (large.lr, large.batch) == (5e-6, 16)
     assert make_config("dpo", {"lr": 4e-4, "lr_scale": 0.5, "challenge": False}, 1).lr == pytest.approx(2e-4)
     assert make_config("sft", {"beta": 0.2}, 1).lr == 2e-4  # A wish for `auto` may carry settings of another method.
-    assert set(recipes.METHODS) == set(run.TRAINERS)
 
 
 def test_a_run_ends_with_its_parent(bases: dict[str, Path], tmp_path: Path) -> None:

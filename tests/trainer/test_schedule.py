@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,6 +18,9 @@ from eventlog.log import Log
 from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
+from trainer.backends import local
+from trainer.backends.local import LocalBackend
+from trainer.backends.run_folder import Work
 from trainer.data_api import DataApi
 from trainer.loop import jobs
 from trainer.loop.registry import Aliases, Registry
@@ -72,20 +76,23 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     """Run the stand-in job; the list holds what each job was started with."""
     started: list[dict[str, Any]] = []
 
-    def command(
-        record: jobs.Record, dataset: Path, out: Path, base: str, home: Path, start: Path | None, cache: Path
-    ) -> Any:
-        started.append({"config": dict(record.config), "start": start, "method": record.method})
-        return [sys.executable, "-c", FAKE_JOB, str(out), json.dumps(dict(record.config))]
+    def command(work: Work) -> list[str]:
+        started.append({"config": dict(work.params), "start": work.start, "method": work.method})
+        return [sys.executable, "-c", FAKE_JOB, str(work.folder), json.dumps(dict(work.params))]
 
-    monkeypatch.setattr(jobs, "command", command)
+    monkeypatch.setattr(local, "training_command", command)
     return started
 
 
 def make(settings: Settings, events: Log, console: Console) -> Scheduler:
-    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), projects=lambda: ["default"])
+    scheduler = scheduler_of(settings, events, console, "default")
     scheduler.recover()
     return scheduler
+
+
+def scheduler_of(settings: Settings, events: Log, console: Console, *projects: str) -> Scheduler:
+    api = DataApi(console.url, KEY)
+    return Scheduler(settings, events, api, projects=lambda: list(projects), backend=LocalBackend())
 
 
 def turn_until(scheduler: Scheduler, done: Callable[[], Any], seconds: float = 30.0) -> None:
@@ -377,7 +384,7 @@ def test_a_run_whose_process_died_begins_again_and_fails_once_when_it_dies_again
         assert len(commands) == attempt
         assert jobs.read_records(runs)[0].attempt == attempt + 1
         assert scheduler._job is not None  # Left as a crash leaves it: the record says that it runs.
-        scheduler._job.stop()
+        scheduler._backend.stop(runs / "run-dead")
     jobs.write_record(runs / "run-dead", replace(record, attempt=jobs.MAX_ATTEMPTS))
     (runs / "run-dead" / "DONE").unlink(missing_ok=True)
     for _ in range(2):
@@ -411,7 +418,7 @@ def test_facts_missing_in_the_log_are_appended_at_the_next_start_under_the_same_
     kept = {event["event_id"] for event in console.events("run.") + console.events("model.")}
     fresh = open_log(f"sqlite:///{home / 'other' / 'events.db'}")
     console.log = fresh
-    scheduler = Scheduler(settings, fresh, DataApi(console.url, KEY), projects=lambda: ["default"])
+    scheduler = scheduler_of(settings, fresh, console, "default")
     scheduler.recover()
     scheduler.turn()
     scheduler.turn()
@@ -447,6 +454,26 @@ def test_one_broken_project_does_not_stop_the_others(
     folder = settings.home / "models" / "broken"
     folder.mkdir(parents=True)
     (folder / "aliases.json").write_text("{")
-    scheduler = Scheduler(settings, events, DataApi(console.url, KEY), projects=lambda: ["broken", "default"])
+    scheduler = scheduler_of(settings, events, console, "broken", "default")
     console.wish("train")
     turn_until(scheduler, lambda: console.types("model.challenger"))
+
+
+def test_a_run_that_still_trains_when_the_trainer_is_back_is_watched_and_begins_again_only_when_it_is_gone(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    console.wish("train")
+    runs = settings.home / "runs" / "default"
+    runs.mkdir(parents=True)
+    (runs / "slow").touch()
+    turn_until(make(settings, events, console), lambda: console.types("run.started"))
+    folder = runs / jobs.read_records(runs)[0].run_id
+    turn_until(back := make(settings, events, console), lambda: console.events("run.progress"))
+    for _ in range(3):
+        back.turn()
+    assert len(commands) == 1  # Two never train at once.
+    (runs / "slow").unlink()
+    os.kill(json.loads((folder / "job.json").read_text())["pid"], 9)
+    turn_until(back, lambda: console.events("run.finished"))
+    assert len(commands) == 2
+    assert [(record.run_id, record.attempt) for record in jobs.read_records(runs)] == [(folder.name, 2)]

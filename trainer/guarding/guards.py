@@ -1,7 +1,10 @@
 """Guards: what an adapter must pass before any person sees its replies, all against the original base.
 
-Winning the preference while losing the language is the failure to catch, so most guards look at the language. In: the
-trained model (adapter on and off) and its saved folder. Out: one line per guard with value, limit and verdict.
+In: the trained model (adapter on and off) and its saved folder, or replies alone. Out: one line per guard with value,
+limit and verdict. Winning the preference while losing the language is the failure to catch, so most guards look at the
+language. `GUARDS` is the one table; each guard belongs to a tier: `replies` needs text only, `weights` needs the model
+in this process. Of a model elsewhere, `judge_replies` judges the first tier and names the second as not measured.
+
 Replies are drawn for 32 frozen prompts with one seed; the base's side is computed once per base model and cached.
 
 `bench/guards.py` prints every guard for three recipes; the limits hold back the one that ruins the text and pass the
@@ -13,19 +16,19 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 
-from inference.generation import Reply, Sampling, generate
+from inference.generation import Sampling, generate
 from inference.tokens import Encoder, Messages
 from trainer.guarding.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
+from trainer.guarding.replies import ReplyMeasures, Written, mean, measure_replies
 
 # Raised whenever what is measured changes, so that a cached base side is not compared with something else.
 VERSION = 2
@@ -43,6 +46,9 @@ MAX_END_LOSS = 0.05
 # drift off topic lie anywhere. bench.guards: 0.91 x for the recipe that keeps the text, 0.59 x for the one that ruins
 # it.
 MIN_TOPIC_RATIO = 0.8
+# The same in shared words, where no model can be looked into. Coarse on purpose: of replies to other prompts next to
+# nothing is left (tests/trainer/test_reply_guards.py); it has not been measured on trained models.
+MIN_LIKENESS_RATIO = 0.5
 # Mean words a reply. Of replies up to 256 tokens the base leaves four in ten unfinished, so one that learnt to finish
 # is much shorter: bench.guards measures 0.51 x for the recipe that keeps the text, 0.13 x for the one that ruins it.
 LENGTH_RANGE = (0.25, 1.5)
@@ -59,20 +65,38 @@ MIN_LOGIT_CHANGE = 1e-3
 # Largest difference between the trained model and its saved copy, relative to the largest logit: bfloat16 rounding.
 MAX_RELOAD_DIFFERENCE = 0.02
 
-_WORD = re.compile(r"[\u3400-\u9fff]|[^\W_]+(?:['’-][^\W_]+)*")
-_CJK = re.compile(r"[\u3400-\u9fff]")
-_LETTER = re.compile(r"[^\W\d_]")
+
+REPLIES, WEIGHTS = "replies", "weights"
 
 
 @dataclass(frozen=True)
 class Guard:
-    """One verdict. `value` and `base` are what was measured, `limit` says what would have passed."""
+    """One verdict. `value` and `base` are what was measured, `limit` says what would have passed.
+
+    `passed` is None, and nothing was measured, where the guard's tier was out of reach.
+    """
 
     name: str
-    passed: bool
+    passed: bool | None
     value: float | None
     base: float | None
     limit: str
+    tier: str = WEIGHTS
+
+
+class Replies(Protocol):
+    """What the first tier reads of one side: shares in 0..1, length in words."""
+
+    @property
+    def repeats(self) -> float: ...
+    @property
+    def ended(self) -> float: ...
+    @property
+    def words(self) -> float: ...
+    @property
+    def language(self) -> float: ...
+    @property
+    def empty(self) -> float: ...
 
 
 @dataclass(frozen=True)
@@ -112,24 +136,6 @@ def frozen_text() -> tuple[str, ...]:
     return tuple(json.loads((files("trainer.guarding") / "frozen" / "text.json").read_text("utf-8")))
 
 
-def words(text: str) -> list[str]:
-    """Return the words of a text, each Chinese character being one."""
-    return _WORD.findall(text.lower())
-
-
-def repeated_share(text: str) -> float:
-    """Return the share of 4-grams of words that occurred before in the text."""
-    tokens = words(text)
-    grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
-    return 1 - len(set(grams)) / len(grams) if grams else 0.0
-
-
-def is_chinese(text: str) -> bool:
-    """Say whether at least a third of the letters are Chinese characters."""
-    letters = len(_LETTER.findall(text))
-    return bool(letters) and len(_CJK.findall(text)) / letters >= 1 / 3
-
-
 def measure(model: Any, encoder: Encoder, prompts: Sequence[str], sampling: Sampling, base: bool) -> Side:
     """Return one side's measures; `base` turns the adapter off while it writes. The base always judges."""
     asked: list[Messages] = [[{"role": "user", "content": text}] for text in prompts]
@@ -138,19 +144,13 @@ def measure(model: Any, encoder: Encoder, prompts: Sequence[str], sampling: Samp
     judged = [i for i, (_, ids) in enumerate(written) if ids]
     own = likelihoods(model, encoder, [written[i] for i in judged], base=True)
     texts = [reply.text for reply in replies]
+    told = measure_replies(prompts, [Written(reply.text, reply.ended) for reply in replies])
     return Side(
         nll=nll_per_token(own),
         topic=closeness(meanings(model, encoder, prompts), meanings(model, encoder, texts)),
-        repeats=_mean([repeated_share(text) for text in texts]), ended=_mean([float(r.ended) for r in replies]),
-        words=_mean([float(len(words(text))) for text in texts]), language=_language(prompts, replies),
-        empty=_mean([float(not words(text)) for text in texts]), text_nll=_text_nll(model, encoder, base),
-        replies=tuple(texts),
+        repeats=told.repeats, ended=told.ended, words=told.words, language=told.language, empty=told.empty,
+        text_nll=_text_nll(model, encoder, base), replies=tuple(texts),
     )  # fmt: skip
-
-
-def _language(prompts: Sequence[str], replies: Sequence[Reply]) -> float:
-    told = [(prompt, reply.text) for prompt, reply in zip(prompts, replies, strict=True) if words(reply.text)]
-    return _mean([float(is_chinese(prompt) == is_chinese(text)) for prompt, text in told])
 
 
 def _text_nll(model: Any, encoder: Encoder, base: bool) -> tuple[float, ...]:
@@ -184,36 +184,137 @@ def base_key(folder: Path, sampling: Sampling) -> str:
     return hashed.hexdigest()[:16]
 
 
-def judge(adapter: Side, base: Side, training: Training) -> list[Guard]:
-    """Return the verdict of every guard."""
-    perplexity = math.exp(_mean([a - b for a, b in zip(adapter.text_nll, base.text_nll, strict=True)]))
+Verdict = tuple[bool, float | None, float | None]
+
+
+@dataclass(frozen=True)
+class RepliesGuard:
+    """A guard of the first tier; `check(adapter, base)` returns passed, value, base.
+
+    One that `stands_in` is a coarser measure of what a guard of the other tier sees; it is left out where that one is.
+    """
+
+    name: str
+    limit: str
+    check: Callable[[Any, Any], Verdict]
+    stands_in: bool = False
+    tier: str = REPLIES
+
+
+@dataclass(frozen=True)
+class WeightsGuard:
+    """A guard of the second tier; `check(adapter, base, training)` returns passed, value, base."""
+
+    name: str
+    limit: str
+    check: Callable[[Side, Side, Training], Verdict]
+    tier: str = WEIGHTS
+
+
+def _reply_nll(adapter: Side, base: Side, _: Training) -> Verdict:
+    ratio = adapter.nll / base.nll if base.nll else 1.0
+    return ratio <= MAX_NLL_RATIO, adapter.nll, base.nll
+
+
+def _perplexity(adapter: Side, base: Side, _: Training) -> Verdict:
+    ratio = math.exp(mean([a - b for a, b in zip(adapter.text_nll, base.text_nll, strict=True)]))
+    return ratio <= MAX_PERPLEXITY_RATIO, ratio, 1.0
+
+
+def _repeats(adapter: Replies, base: Replies) -> Verdict:
+    return adapter.repeats <= base.repeats + MAX_REPEAT_GAIN, adapter.repeats, base.repeats
+
+
+def _ends(adapter: Replies, base: Replies) -> Verdict:
+    return adapter.ended >= base.ended - MAX_END_LOSS, adapter.ended, base.ended
+
+
+def _topic(adapter: Side, base: Side, _: Training) -> Verdict:
+    ratio = adapter.topic / base.topic if base.topic > 0 else 1.0
+    return ratio >= MIN_TOPIC_RATIO, adapter.topic, base.topic
+
+
+def _likeness(adapter: ReplyMeasures, base: ReplyMeasures) -> Verdict:
+    ratio = adapter.likeness / base.likeness if base.likeness > 0 else 1.0
+    return ratio >= MIN_LIKENESS_RATIO, adapter.likeness, base.likeness
+
+
+def _length(adapter: Replies, base: Replies) -> Verdict:
     low, high = LENGTH_RANGE
-    topic = adapter.topic / base.topic if base.topic > 0 else 1.0
-    length = adapter.words / base.words if base.words else 1.0
-    nll = adapter.nll / base.nll if base.nll else 1.0
+    ratio = adapter.words / base.words if base.words else 1.0
+    return low <= ratio <= high, adapter.words, base.words
+
+
+def _language(adapter: Replies, base: Replies) -> Verdict:
+    return adapter.language >= base.language - MAX_LANGUAGE_LOSS, adapter.language, base.language
+
+
+def _not_empty(adapter: Replies, base: Replies) -> Verdict:
+    return adapter.empty <= max(MAX_EMPTY, base.empty), adapter.empty, base.empty
+
+
+def _held_out(_: Side, __: Side, training: Training) -> Verdict:
     accuracy = training.accuracy
     enough = accuracy.total >= MIN_ACCURACY_ROWS
+    return not enough or accuracy.upper() >= CHANCE, accuracy.rate, CHANCE
+
+
+def _not_a_no_op(_: Side, __: Side, training: Training) -> Verdict:
+    moved = training.changed_share > 0 and training.logit_change >= MIN_LOGIT_CHANGE
+    return moved, training.logit_change, 0.0
+
+
+def _loads(_: Side, __: Side, training: Training) -> Verdict:
+    return training.reload_difference <= MAX_RELOAD_DIFFERENCE, training.reload_difference, 0.0
+
+
+# Every guard, in the order in which they are shown.
+GUARDS: tuple[RepliesGuard | WeightsGuard, ...] = (
+    WeightsGuard("reply_nll", f"at most {MAX_NLL_RATIO} x base", _reply_nll),
+    WeightsGuard("perplexity", f"at most {MAX_PERPLEXITY_RATIO} x base", _perplexity),
+    RepliesGuard("repeats", f"at most base + {MAX_REPEAT_GAIN}", _repeats),
+    RepliesGuard("ends", f"at least base - {MAX_END_LOSS}", _ends),
+    WeightsGuard("topic", f"at least {MIN_TOPIC_RATIO} x base", _topic),
+    RepliesGuard("likeness", f"at least {MIN_LIKENESS_RATIO} x base", _likeness, stands_in=True),
+    RepliesGuard("length", f"{LENGTH_RANGE[0]} to {LENGTH_RANGE[1]} x base", _length),
+    RepliesGuard("language", f"at least base - {MAX_LANGUAGE_LOSS}", _language),
+    RepliesGuard("not_empty", f"at most {MAX_EMPTY:.3f}", _not_empty),
+    WeightsGuard("held_out", "not clearly below chance, on {held_out} held-out comparisons", _held_out),
+    WeightsGuard("not_a_no_op", f"a logit moved by at least {MIN_LOGIT_CHANGE}", _not_a_no_op),
+    WeightsGuard("loads", f"saved copy within {MAX_RELOAD_DIFFERENCE} of the trained model", _loads),
+)
+
+
+def judge(adapter: Side, base: Side, training: Training) -> list[Guard]:
+    """Return the verdict of every guard, measured with the model in this process."""
+    verdicts = []
+    for guard in GUARDS:
+        limit = guard.limit.format(held_out=training.accuracy.total)
+        if isinstance(guard, WeightsGuard):
+            verdicts.append(Guard(guard.name, *guard.check(adapter, base, training), limit, guard.tier))
+        elif not guard.stands_in:
+            verdicts.append(Guard(guard.name, *guard.check(adapter, base), limit, guard.tier))
+    return verdicts
+
+
+def judge_replies(adapter: ReplyMeasures, base: ReplyMeasures) -> list[Guard]:
+    """Return the verdicts that replies alone allow; the guards that need weights stand there as not measured."""
     return [
-        Guard("reply_nll", nll <= MAX_NLL_RATIO, adapter.nll, base.nll, f"at most {MAX_NLL_RATIO} x base"),
-        Guard("perplexity", perplexity <= MAX_PERPLEXITY_RATIO, perplexity, 1.0,
-              f"at most {MAX_PERPLEXITY_RATIO} x base"),
-        Guard("repeats", adapter.repeats <= base.repeats + MAX_REPEAT_GAIN, adapter.repeats, base.repeats,
-              f"at most base + {MAX_REPEAT_GAIN}"),
-        Guard("ends", adapter.ended >= base.ended - MAX_END_LOSS, adapter.ended, base.ended,
-              f"at least base - {MAX_END_LOSS}"),
-        Guard("topic", topic >= MIN_TOPIC_RATIO, adapter.topic, base.topic, f"at least {MIN_TOPIC_RATIO} x base"),
-        Guard("length", low <= length <= high, adapter.words, base.words, f"{low} to {high} x base"),
-        Guard("language", adapter.language >= base.language - MAX_LANGUAGE_LOSS, adapter.language, base.language,
-              f"at least base - {MAX_LANGUAGE_LOSS}"),
-        Guard("not_empty", adapter.empty <= max(MAX_EMPTY, base.empty), adapter.empty, base.empty,
-              f"at most {MAX_EMPTY:.3f}"),
-        Guard("held_out", not enough or accuracy.upper() >= CHANCE, accuracy.rate, CHANCE,
-              f"not clearly below chance, on {accuracy.total} held-out comparisons"),
-        Guard("not_a_no_op", training.changed_share > 0 and training.logit_change >= MIN_LOGIT_CHANGE,
-              training.logit_change, 0.0, f"a logit moved by at least {MIN_LOGIT_CHANGE}"),
-        Guard("loads", training.reload_difference <= MAX_RELOAD_DIFFERENCE, training.reload_difference, 0.0,
-              f"saved copy within {MAX_RELOAD_DIFFERENCE} of the trained model"),
-    ]  # fmt: skip
+        Guard(guard.name, *guard.check(adapter, base), guard.limit, guard.tier)
+        if isinstance(guard, RepliesGuard)
+        else Guard(guard.name, None, None, None, "not measured: it needs the model's weights", guard.tier)
+        for guard in GUARDS
+    ]
+
+
+def all_passed(guards: Sequence[Guard]) -> bool:
+    """Say whether no guard failed; one that was not measured says nothing."""
+    return all(guard.passed is not False for guard in guards)
+
+
+def not_measured(guards: Sequence[Guard]) -> list[str]:
+    """Return the names of the guards that were not measured."""
+    return [guard.name for guard in guards if guard.passed is None]
 
 
 def reasons(guards: Sequence[Guard]) -> list[str]:
@@ -221,17 +322,13 @@ def reasons(guards: Sequence[Guard]) -> list[str]:
     return [
         f"{g.name}: {_number(g.value)} against {_number(g.base)} of the base (limit: {g.limit})"
         for g in guards
-        if not g.passed
+        if g.passed is False
     ]
 
 
 def reload_difference(trained: torch.Tensor, reloaded: torch.Tensor) -> float:
     """Return the largest logit difference of the trained model and its saved copy, relative to the largest logit."""
     return float((trained - reloaded).abs().max() / trained.abs().max().clamp(min=1e-9))
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else 0.0
 
 
 def _number(value: float | None) -> str:

@@ -1,4 +1,4 @@
-"""Measure a registered adapter again: every guard against the base, on this machine, with today's limits.
+"""Measure a registered adapter again: its id in; every guard against the base, with today's limits, out.
 
     thumbwheel evaluate ad-0123456789ab
 
@@ -24,12 +24,13 @@ from trainer.loop.registry import Registry
 
 
 def evaluate_adapter(settings: Settings, project: str, adapter_id: str) -> dict[str, Any]:
-    """Return {adapter_id, passed, reasons, guards}; raises ThumbwheelError for an unknown adapter.
+    """Return {adapter_id, passed, reasons, guards}; raises ThumbwheelError for an unknown adapter, and for a
+    remote one, whose weights are not here.
 
     Held-out accuracy belongs to a run and its dataset; it is on the adapter's card, not measured here.
     """
     registry = Registry(settings.home / "models" / project, project)
-    folder = registry.adapter(adapter_id)
+    folder = registry.weights(adapter_id)
     if not (folder / "adapter_config.json").exists():
         raise ThumbwheelError(
             "unknown_adapter",
@@ -52,6 +53,6 @@ def measure_folder(adapter: Path, base: Path, cache: Path | None) -> dict[str, A
     side = guards.measure(model, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
     verdicts = [verdict for verdict in guards.judge(side, base_side, training) if verdict.name != "held_out"]
     return {
-        "passed": all(verdict.passed for verdict in verdicts), "reasons": guards.reasons(verdicts),
+        "passed": guards.all_passed(verdicts), "reasons": guards.reasons(verdicts),
         "guards": [asdict(verdict) for verdict in verdicts],
     }  # fmt: skip

@@ -6,15 +6,16 @@ from collections.abc import Mapping
 from typing import Any
 
 KNOWN = ("base", "method", "rows", "run_id", "dataset_id", "dataset_digest", "reference")
+VERDICTS = {True: "passed", False: "failed", None: "not measured"}
 _CARD = """---
 library_name: peft
 base_model: {base}
-tags: [lora, {method}, thumbwheel]
+tags: [{tuning}, {method}, thumbwheel]
 ---
 
 # {adapter_id}
 
-A LoRA adapter for `{base}`, trained with {method} on {rows} rows of people's feedback.
+An adapter for `{base}`, trained with {method} ({tuning}) on {rows} rows of people's feedback.
 
 | | |
 |---|---|
@@ -36,7 +37,7 @@ def render_card(adapter_id: str, card: Mapping[str, Any]) -> str:
     held = (card.get("metrics") or {}).get("held_out") or {}
     known = {name: card.get(name) for name in KNOWN}
     return _CARD.format(
-        adapter_id=adapter_id, parent=card.get("parent") or "the base",
+        adapter_id=adapter_id, tuning=card.get("tuning") or "lora", parent=card.get("parent") or "the base",
         settings=", ".join(f"{name} {value}" for name, value in (card.get("config") or {}).items()),
         held_out=f"{held['right']} of {held['total']}" if held.get("total") else "no held-out rows",
         guards=_guards(card), **known,
@@ -47,7 +48,7 @@ def _guards(card: Mapping[str, Any]) -> str:
     lines = ["| guard | adapter | base | limit | |", "|---|---|---|---|---|"]
     for guard in card.get("guards") or []:
         value, base = _number(guard["value"]), _number(guard["base"])
-        verdict = "passed" if guard["passed"] else "failed"
+        verdict = VERDICTS[guard["passed"]]
         lines.append(f"| {guard['name']} | {value} | {base} | {guard['limit']} | {verdict} |")
     return "\n".join(lines)
 

@@ -1,16 +1,13 @@
-"""A training job as the service sees it: a run folder with `run.json`, and a subprocess that fills the folder.
+"""A run's record: what `run.json` of a run folder holds, in and out, and the facts that a record stands for.
 
-The record is written before the process starts and after it ended, so that after a crash of the service every run is
-either taken in, started again or marked failed, once. A job ends with its parent: two never train at once.
+The record is written before the job starts and after it ended, so that after a crash of the service every run is
+either taken in, started again or marked failed, once. The job itself is the backend's: `trainer/backends/`.
 """
 
 from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -23,11 +20,8 @@ from contract.ids import derived_id, uuid7
 from trainer.loop.registry import ACTOR, KEY_ID
 
 RunFact = RunStarted | RunProgress | RunFinished | RunFailed
-STOP_S = 5.0
 # How often a run is started in all when the trainer dies under it; a run that takes the trainer along must end.
 MAX_ATTEMPTS = 3
-# Below what serves people: on one machine the gateway answers while a job trains.
-NICENESS = 10
 
 
 @dataclass(frozen=True)
@@ -127,77 +121,3 @@ def _envelope(record: Record, what: str, at: str | None) -> dict[str, Any]:
         "event_id": str(derived_id("run", record.project, record.run_id, what)),
         "occurred_at": datetime.fromisoformat(at or record.started_at), "actor": ACTOR, "run_id": record.run_id,
     }  # fmt: skip
-
-
-def clear(folder: Path) -> None:
-    """Remove what an interrupted job left in its folder, all but `run.json`."""
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.name != "run.json":
-            path.unlink()
-
-
-class Job:
-    """A running subprocess and what it has written so far."""
-
-    def __init__(self, record: Record, folder: Path, command: list[str]) -> None:
-        """Start the process; its output goes to `job.log` in the run folder."""
-        self.record = record
-        self.folder = folder
-        self._read = 0
-        with (folder / "job.log").open("wb") as output:
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT)
-        try:
-            os.setpriority(os.PRIO_PROCESS, self._process.pid, NICENESS)
-        except OSError:
-            return  # It ended already, or the system keeps priorities to itself.
-
-    def running(self) -> bool:
-        """Say whether the process is still there."""
-        return self._process.poll() is None
-
-    def done(self) -> bool:
-        """Say whether the job ended well: exit code 0 and DONE written."""
-        return self._process.poll() == 0 and (self.folder / "DONE").exists()
-
-    def new_lines(self) -> list[dict[str, Any]]:
-        """Return the metrics written since the last call, whole lines only."""
-        file = self.folder / "metrics.jsonl"
-        if not file.exists():
-            return []
-        with file.open("rb") as stream:
-            stream.seek(self._read)
-            chunk = stream.read()
-        whole = chunk[: chunk.rfind(b"\n") + 1]
-        self._read += len(whole)
-        return [json.loads(line) for line in whole.splitlines()]
-
-    def failure(self) -> str:
-        """Return the job's last line, which says why it failed."""
-        lines = (self.folder / "job.log").read_text("utf-8", errors="replace").strip().splitlines()
-        code = self._process.poll()
-        if code is not None and code < 0:
-            return f"The training process was ended by signal {-code}."
-        return lines[-1][:500] if lines else f"The training process ended with exit code {code}."
-
-    def stop(self) -> None:
-        """End the process: ask, wait 5 s, then kill."""
-        self._process.terminate()
-        try:
-            self._process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait(STOP_S)
-
-
-def command(
-    record: Record, dataset: Path, out: Path, base: str, home: Path, start: Path | None, cache: Path
-) -> list[str]:  # fmt: skip
-    """Return the command of a job."""
-    parts = [
-        sys.executable, "-m", "trainer.run", "--project", record.project, "--dataset", str(dataset), "--out", str(out),
-        "--method", record.method, "--config", json.dumps(dict(record.config)), "--base", base, "--home", str(home),
-        "--cache", str(cache), "--parent", str(os.getpid()),
-    ]  # fmt: skip
-    return [*parts, "--start", str(start)] if start else parts

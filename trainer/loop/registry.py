@@ -1,10 +1,12 @@
-"""The adapter registry of one project: adapter folders, and the alias file that says who is champion.
+"""The adapter registry of one project: what runs made in; adapter folders, and the file that says who is champion, out.
 
 `models/<project>/aliases.json` is the truth; facts in the log follow from it. A change is a pure function from one
 `Aliases` to the next, then one atomic write. Each change has a version, and the event id of its fact is derived from
 project and version, so a fact that was not appended before a crash is appended later under the same id.
 
-`champion` null means the base. `baseline` is the champion at the moment the challenger was registered.
+An entry is local, a folder with the adapter's files, or remote, a model at a vendor that has an id there and no files
+here; whatever needs weights refuses a remote one (`weights`). `champion` null means the base. `baseline` is the
+champion at the moment the challenger was registered.
 """
 
 from __future__ import annotations
@@ -32,7 +34,9 @@ from contract.facts import (
     ModelRolledBack,
 )
 from contract.ids import derived_id
+from trainer.backends.run_folder import Fetched
 from trainer.loop.cards import render_card
+from trainer.loop.entries import LOCAL, check_entry, refuse_remote
 
 FACTS: dict[str, type[ModelFact]] = {
     "registered": ModelRegistered, "challenger": ModelChallenger, "held": ModelHeld, "rejected": ModelRejected,
@@ -46,7 +50,10 @@ ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 @dataclass(frozen=True)
 class Change:
-    """One step of the history. `at` is RFC 3339; `adapter_id` is null only when a rollback ends at the base."""
+    """One step of the history. `at` is RFC 3339; `adapter_id` is null only when a rollback ends at the base.
+
+    `kind` and `remote_model` belong to the change that registered the adapter.
+    """
 
     version: int
     change: str
@@ -59,6 +66,15 @@ class Change:
     baseline: str | None = None
     request_id: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
+    kind: str = LOCAL
+    remote_model: str | None = None
+
+    def stored(self) -> dict[str, Any]:
+        """Return the step as the alias file has it: a local entry looks as it did before there were others."""
+        step = asdict(self)
+        if self.kind == LOCAL:
+            del step["kind"], step["remote_model"]
+        return step
 
 
 @dataclass(frozen=True)
@@ -119,7 +135,11 @@ def _need_known(aliases: Aliases, adapter_id: str) -> None:
 
 
 def register(aliases: Aliases, adapter_id: str, **details: Any) -> Aliases:
-    """Return the aliases with a new adapter; raises `already_registered`: the same weights are not tested twice."""
+    """Return the aliases with a new adapter, local unless `kind` and `remote_model` say otherwise.
+
+    Raises `already_registered`: the same weights are not tested twice; `bad_entry` for a remote one without an id.
+    """
+    check_entry(details.get("kind", LOCAL), details.get("remote_model"))
     if adapter_id in aliases.known():
         raise ThumbwheelError(
             "already_registered", f"The run made the same weights as {adapter_id}, which was registered before.",
@@ -194,6 +214,13 @@ def adapter_id_for(weights_sha256: str, base: str) -> str:
     return f"ad-{derived_id('adapter', base, weights_sha256).hex[:12]}"
 
 
+def id_of(made: Fetched) -> str:
+    """Return the id of what a run made, derived from its weights, or from the remote model's id."""
+    if made.remote_model is None:
+        return adapter_id_for(made.result["weights_sha256"], made.result["base"])
+    return f"ad-{derived_id('remote adapter', made.result['base'], made.remote_model).hex[:12]}"
+
+
 class Registry:
     """The folder `models/<project>`: reads and writes the alias file, takes adapters in."""
 
@@ -209,8 +236,10 @@ class Registry:
         try:
             body = json.loads(self.file.read_text("utf-8"))
             history = tuple(Change(**step) for step in body["history"])
+            for step in history:
+                check_entry(step.kind, step.remote_model)
             return Aliases(body["version"], body["champion"], body["challenger"], body["baseline"], history)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, ThumbwheelError) as error:
             raise ThumbwheelError(
                 "bad_aliases", f"{self.file} cannot be read: {error}", "Restore it from a backup."
             ) from error
@@ -220,7 +249,8 @@ class Registry:
         self.folder.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=self.folder, prefix=STORING)
         with os.fdopen(handle, "w", encoding="utf-8") as file:
-            json.dump(asdict(aliases), file, ensure_ascii=False, indent=1)
+            body = {**asdict(aliases), "history": [change.stored() for change in aliases.history]}
+            json.dump(body, file, ensure_ascii=False, indent=1)
             file.flush()
             os.fsync(file.fileno())
         os.chmod(name, 0o644)
@@ -230,6 +260,12 @@ class Registry:
     def adapter(self, adapter_id: str) -> Path:
         """Return the folder of an adapter."""
         return self.folder / "adapters" / adapter_id
+
+    def weights(self, adapter_id: str) -> Path:
+        """Return the folder of an adapter whose weights are here; raises ThumbwheelError `remote_model`."""
+        details = self.load().details_of(adapter_id)
+        refuse_remote(adapter_id, details.remote_model if details else None)
+        return self.adapter(adapter_id)
 
     def sweep(self) -> None:
         """Remove what a writer that was killed left half done. Call it while nobody writes."""

@@ -11,21 +11,22 @@ once; a challenger whose test is undecided by then is held.
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from contract.errors import LogUnavailable, ThumbwheelError
-from contract.events import Event
-from eventlog.log import Log, append_all
+from eventlog.log import Log
 from runtime.settings import Settings
+from trainer import methods
+from trainer.backends.run_folder import Backend, Look, Work
 from trainer.data_api import ApiAway, DataApi
-from trainer.loop import jobs, registry, trigger, wishes
-from trainer.loop.jobs import Job, Record
+from trainer.loop import jobs, registry, taking_in, trigger, wishes
+from trainer.loop.jobs import Record
+from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
 from trainer.loop.verdict import read_verdict
 
@@ -36,26 +37,37 @@ DEMO_MAX_ROWS = 288
 SUPPORT = ("wins", "losses", "ties", "none", "rate", "interval", "e_value", "k", "raters", "sampling")
 
 
+@dataclass(frozen=True)
+class Running:
+    """The job that trains now: how far its metrics are told; `told`: its start is in the log, or waits for it."""
+
+    record: Record
+    folder: Path
+    seen: int = 0
+    told: bool = True
+
+
 class Scheduler:
     """Everything the loop knows. `turn()` does one round and never raises for what passes by itself."""
 
-    def __init__(self, settings: Settings, events: Log, api: DataApi, *, projects: Callable[[], list[str]]) -> None:
+    def __init__(
+        self, settings: Settings, events: Log, api: DataApi, *, projects: Callable[[], list[str]], backend: Backend
+    ) -> None:
         self._settings = settings
-        self._log = events
         self._api = api
         self._projects = projects
-        self._job: Job | None = None
+        self._backend = backend
+        self._job: Running | None = None
         self._interrupted: list[Record] = []
-        self._outbox: list[Event] = []
+        self._outbox = Outbox(events)
         self._reconciled: set[str] = set()
         self._answered: set[str] = set()
-        self._away = ""
 
     # -- one turn
 
     def turn(self) -> None:
         """Do what there is to do in every project, once."""
-        self._flush()
+        self._outbox.flush()
         self._watch_job()
         if self._job is None and self._interrupted:
             self._start(self._interrupted.pop(0))
@@ -63,11 +75,11 @@ class Scheduler:
             try:
                 self._turn_of(project)
             except (ApiAway, LogUnavailable) as error:
-                self._note_away(error.message)
+                self._outbox.note_away(error.message)
                 return
             except ThumbwheelError as error:
                 log.error("project %s: %s", project, error.line())
-        self._note_away("")
+        self._outbox.note_away("")
 
     def _turn_of(self, project: str) -> None:
         if project not in self._reconciled:
@@ -81,15 +93,15 @@ class Scheduler:
         """End the running job, if any; the next start begins it again, and this start of it does not count."""
         if self._job is not None:
             job, self._job = self._job, None
-            job.stop()
+            self._backend.stop(job.folder)
             jobs.write_record(job.folder, replace(job.record, attempt=job.record.attempt - 1))
             log.info("project %s: run %s will begin again", job.record.project, job.record.run_id)
-        self._flush()
+        self._outbox.flush()
 
     # -- what was there before this process
 
     def recover(self) -> None:
-        """Take finished runs in, begin interrupted ones again, a few times. Called once, before the first turn."""
+        """Take finished runs in, go on with running ones, begin lost ones again. Called once, before the first turn."""
         for folder in sorted((self._settings.home / "runs").glob("*")):
             self._registry(folder.name).sweep()
             for record in jobs.read_records(folder):
@@ -97,12 +109,12 @@ class Scheduler:
                     self._answered.add(record.request_id)
                 if record.state != "running":
                     continue
-                if (folder / record.run_id / "DONE").exists():
-                    self._take_in(record, folder / record.run_id, told=False)
-                elif record.attempt >= jobs.MAX_ATTEMPTS:
-                    self._fail(record, f"The trainer ended {record.attempt} times during this run.")
+                run = folder / record.run_id
+                found = self._backend.look(run)
+                if found.state == "running":
+                    self._job = Running(record, run, told=False)
                 else:
-                    self._interrupted.append(replace(record, attempt=record.attempt + 1))
+                    self._settle(record, run, found, told=False)
 
     def _reconcile(self, project: str) -> None:
         """Append facts that the log does not show: the trainer may have stopped between the change and its fact."""
@@ -117,8 +129,8 @@ class Scheduler:
         for record in jobs.read_records(self._runs(project)):
             wanted.extend(jobs.facts(record))
         missing = [event for event in wanted if event.event_id not in seen]
-        waiting = {event.event_id for event in self._outbox}
-        self._send([event for event in missing if event.event_id not in waiting])
+        waiting = self._outbox.waiting()
+        self._outbox.send([event for event in missing if event.event_id not in waiting])
         self._reconciled.add(project)
 
     # -- wishes
@@ -142,7 +154,7 @@ class Scheduler:
                 aliases, aliases.challenger, reason="The next run was asked for before its test was decided."
             ))  # fmt: skip
         params = dict(body.get("params") or {})
-        self._train(project, body.get("method") or "auto", params, body.get("dataset_id"), wish["event_id"])
+        self._train(project, body.get("method") or methods.AUTO, params, body.get("dataset_id"), wish["event_id"])
 
     def _move_as_wished(self, project: str, wish: Mapping[str, Any]) -> None:
         body, request_id = wish["body"], wish["event_id"]
@@ -152,7 +164,7 @@ class Scheduler:
         except ThumbwheelError as error:
             adapter_id = body.get("adapter_id") or aliases.champion or "base"
             log.warning("project %s: a wish is refused: %s", project, error.line())
-            self._send([wishes.refusal(project, aliases, adapter_id, request_id, error.message)])
+            self._outbox.send([wishes.refusal(project, aliases, adapter_id, request_id, error.message)])
         else:
             self._change(project, changed)
         self._answered.add(request_id)
@@ -186,7 +198,7 @@ class Scheduler:
         why = trigger.due(ready, records, self._first_seen(project), self._settings, datetime.now(UTC))
         if why:
             log.info("project %s: training, because %s", project, why)
-            self._train(project, "auto", {}, None, None)
+            self._train(project, methods.AUTO, {}, None, None)
 
     def _first_seen(self, project: str) -> datetime:
         file = self._runs(project) / "first-seen"
@@ -221,20 +233,22 @@ class Scheduler:
         """Start the process of a run, for the first time or again after the trainer ended under it."""
         home, project = self._settings.home, record.project
         dataset = home / "datasets" / project / str(record.dataset_id)
-        if not (dataset / "manifest.json").exists():
-            self._fail(record, f"No dataset {record.dataset_id!r}.  hint: See the list of datasets.", told=False)
+        try:
+            if not (dataset / "manifest.json").exists():
+                raise ThumbwheelError("no_dataset", f"No dataset {record.dataset_id!r}.", "See the list of datasets.")
+            start = None if record.parent in (None, "base") else self._registry(project).weights(str(record.parent))
+        except ThumbwheelError as error:
+            self._fail(record, error.line(), told=False)
             return
         folder = self._runs(project) / record.run_id
         jobs.write_record(folder, record)
-        jobs.clear(folder)
         self._remember(record)
-        start = self._registry(project).adapter(record.parent) if record.parent not in (None, "base") else None
-        made = jobs.command(
-            record, dataset, folder, self._settings.base_model, home, start, home / "models" / "guards"
-        )  # fmt: skip
-        self._job = Job(record, folder, made)
+        self._backend.start(Work(
+            project, record.method, record.config, dataset, folder, self._settings.base_model, home, start
+        ))  # fmt: skip
+        self._job = Running(record, folder)
         if record.attempt == 1:
-            self._send(jobs.facts(record))
+            self._outbox.send(jobs.facts(record))
         log.info("project %s: run %s started on %s, start %s", project, record.run_id, dataset.name, record.attempt)
 
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
@@ -263,77 +277,57 @@ class Scheduler:
         job = self._job
         if job is None:
             return
-        running = job.running()
-        self._send([jobs.progress_fact(job.record, line) for line in job.new_lines()])
-        if running:
-            return
-        self._job = None
-        if job.done():
-            self._take_in(job.record, job.folder)
+        found = self._backend.look(job.folder, job.seen)
+        self._job = replace(job, seen=found.seen)
+        self._outbox.send([jobs.progress_fact(job.record, line) for line in found.lines])
+        if found.state != "running":
+            self._job = None
+            self._settle(job.record, job.folder, found, job.told)
+
+    def _settle(self, record: Record, folder: Path, found: Look, told: bool) -> None:
+        """Take in, fail, or begin again later what trains no more."""
+        if found.state == "ended":
+            self._take_in(record, folder, told)
+        elif found.state == "failed":
+            self._fail(record, found.reason, told)
+        elif record.attempt >= jobs.MAX_ATTEMPTS:
+            self._fail(record, f"The trainer ended {record.attempt} times during this run.")
         else:
-            self._fail(job.record, job.failure())
+            self._interrupted.append(replace(record, attempt=record.attempt + 1))
 
     def _fail(self, record: Record, reason: str, told: bool = True) -> None:
         """Mark a run failed; `told`: its start is in the log already, or waits for it."""
         failed = jobs.ended(record, "failed", reason=reason)
         jobs.write_record(self._runs(record.project) / record.run_id, failed)
         self._remember(failed)
-        self._send(jobs.facts(failed)[-1 if told else 0 :])
+        self._outbox.send(jobs.facts(failed)[-1 if told else 0 :])
         log.warning("project %s: run %s failed: %s", record.project, record.run_id, reason)
 
-    def _take_in(self, record: Record, folder: Path, told: bool = True) -> None:
+    def _take_in(self, record: Record, folder: Path, told: bool) -> None:
         """Register what a finished run made, and put it under test when its guards pass."""
-        result = json.loads((folder / "result.json").read_text("utf-8"))
-        report = json.loads((folder / "guards.json").read_text("utf-8"))
-        reg = self._registry(record.project)
-        aliases = reg.load()
-        adapter_id = registry.adapter_id_for(result["weights_sha256"], result["base"])
-        details = {
-            "run_id": record.run_id, "dataset_id": record.dataset_id, "parent": record.parent,
-            "request_id": record.request_id,
-        }  # fmt: skip
+        aliases = self._registry(record.project).load()
         own = next((c for c in aliases.history if c.change == "registered" and c.run_id == record.run_id), None)
         try:
+            made = self._backend.fetch(folder)
+            adapter_id = registry.id_of(made)
             if own is None:
-                reg.take_in(
-                    adapter_id,
-                    folder / "adapter",
-                    {
-                        **result,
-                        "run_id": record.run_id,
-                        "parent": record.parent,
-                        "adapter_id": adapter_id,
-                        "guards": report["guards"],
-                    },
-                )
-                aliases = registry.register(aliases, adapter_id, **details, metrics=result["metrics"])
+                aliases = taking_in.register(self._registry(record.project), aliases, adapter_id, made, record)
         except ThumbwheelError as error:
             self._fail(record, error.line(), told)
             return
         finished = jobs.ended(
-            replace(record, method=result["method"]), "finished", adapter_id=adapter_id, metrics=result["metrics"]
+            replace(record, method=made.result["method"]),
+            "finished",
+            adapter_id=adapter_id,
+            metrics=made.result["metrics"],
         )
         if own is None or aliases.state_of(adapter_id) == "registered":
-            aliases = self._enter(aliases, finished, result, details)
+            aliases = taking_in.place(aliases, finished, made.result)
         self._change(record.project, aliases)
         jobs.write_record(folder, finished)
         self._remember(finished)
-        self._send(jobs.facts(finished)[-1 if told else 0 :])
+        self._outbox.send(jobs.facts(finished)[-1 if told else 0 :])
         log.info("project %s: run %s finished with %s", record.project, record.run_id, adapter_id)
-
-    def _enter(
-        self, aliases: Aliases, record: Record, result: Mapping[str, Any], details: Mapping[str, Any]
-    ) -> Aliases:
-        adapter_id = str(record.adapter_id)
-        if not result["passed"]:
-            reason = "Held by its guards. " + "; ".join(result["reasons"])
-            failed = {"guards_failed": result["reasons"]}
-            return registry.hold(aliases, adapter_id, **details, reason=reason, metrics=failed)
-        if not record.challenge:
-            return aliases
-        if aliases.challenger:
-            aliases = registry.hold(aliases, aliases.challenger, reason=f"{adapter_id} takes its place.")
-        return registry.challenge(aliases, adapter_id, **details)
 
     # -- files and the log
 
@@ -353,33 +347,11 @@ class Scheduler:
         new = [change for change in aliases.history if change.version > before]
         for change in new:
             log.info("project %s: %s %s %s", project, change.change, change.adapter_id, change.reason or "")
-        self._send([registry.fact(project, change) for change in new])
+        self._outbox.send([registry.fact(project, change) for change in new])
 
     def _remember(self, record: Record) -> None:
         if record.request_id:
             self._answered.add(record.request_id)
-
-    def _send(self, events: list[Any]) -> None:
-        self._outbox.extend(events)
-        self._flush()
-
-    def _flush(self) -> None:
-        """Append what waits, in order; keep it when the log is away."""
-        if not self._outbox:
-            return
-        try:
-            append_all(self._log, self._outbox)
-        except LogUnavailable as error:
-            self._note_away(error.message)
-            return
-        self._outbox.clear()
-
-    def _note_away(self, message: str) -> None:
-        if message and message != self._away:
-            log.warning("waiting: %s", message)
-        elif self._away and not message:
-            log.info("going on")
-        self._away = message
 
 
 def _moment(text: str | None) -> datetime | None:

@@ -30,7 +30,7 @@ from inference.hardware import Hardware
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Pair, spread
-from trainer.tuning.lora import Prepared
+from trainer.tuning.shape import Prepared
 
 LOSSES = ("sigmoid", "sft")
 

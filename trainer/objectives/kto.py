@@ -24,7 +24,7 @@ from inference.hardware import Hardware
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Rated, sample_by_weight, spread
-from trainer.tuning.lora import Prepared
+from trainer.tuning.shape import Prepared
 
 # Weighted thumbs up : thumbs down must lie in 1:1 .. 4:3 (KTO paper, equation 8).
 HIGHEST_RATIO = 4 / 3

@@ -21,7 +21,7 @@ from inference.hardware import Hardware
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import Demonstration, sample_by_weight, spread
-from trainer.tuning.lora import Prepared
+from trainer.tuning.shape import Prepared
 
 MAX_EPOCHS = 3.0
 

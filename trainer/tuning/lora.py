@@ -1,4 +1,4 @@
-"""The LoRA adapter of a run: made new or continued, checked, saved.
+"""Tuning by LoRA: a base, or an adapter to continue, in; a model to train, what changed, and PEFT files out.
 
 A new adapter's reference policy is the base (adapter off). A continued one is loaded trainable under the name
 `default`; TRL's preference trainers then copy it to `ref`, which is the reference policy and is never saved.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,19 +16,11 @@ from peft import LoraConfig, PeftModel, get_peft_model_state_dict
 from safetensors import safe_open
 
 from contract.errors import ThumbwheelError
+from trainer.tuning.shape import Prepared
 
 WEIGHTS = "adapter_model.safetensors"
 # Largest rank that is served: vLLM slows down with the rank cap, even for base requests (vllm#14435, #9143).
 MAX_RANK = 32
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """What a TRL trainer is given: a plain model with `lora` to add, or a continued PeftModel with `lora` None."""
-
-    model: Any
-    lora: LoraConfig | None
-    reference: str
 
 
 def prepare(model: Any, start: Path | None, rank: int, alpha: int) -> Prepared:
@@ -54,7 +45,7 @@ def prepare(model: Any, start: Path | None, rank: int, alpha: int) -> Prepared:
             "Train from the base instead: thumbwheel train --from base.",
         ) from error  # fmt: skip
     _check_loaded(continued, start)
-    return Prepared(continued, None, f"adapter {start.name}")
+    return Prepared(continued, None, f"adapter {start.name}", weights(continued))
 
 
 def _check_loaded(model: Any, folder: Path) -> None:
@@ -87,9 +78,9 @@ def changed_share(before: Mapping[str, torch.Tensor] | None, after: Mapping[str,
     return sum(changes) / max(1, len(changes))
 
 
-def trainable_count(model: Any) -> int:
-    """Return how many weights the optimizer will move."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
+def changed(prepared: Prepared, trained: Any) -> float:
+    """Return the share of the adapter's weight tensors that training moved."""
+    return changed_share(prepared.before, weights(trained))
 
 
 def save(model: Any, folder: Path) -> str:

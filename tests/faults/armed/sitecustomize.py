@@ -35,7 +35,7 @@ POINTS = {
     "half-taken-in": ("trainer.loop.registry", "_sync", "before"),
     "taken-in": ("trainer.loop.registry", "Registry.take_in", "after"),
     "aliases-stored": ("trainer.loop.registry", "Registry.store", "after"),
-    "facts-appended": ("trainer.loop.schedule", "append_all", "after"),
+    "facts-appended": ("trainer.loop.outbox", "append_all", "after"),
     "offsets-first": ("processor.ingest.runner", "store_batch", "broken"),
     "slow-batch": ("processor.ingest.runner", "store_batch", "slow"),
 }

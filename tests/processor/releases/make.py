@@ -19,12 +19,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from contract.events import STRUCTS, decode_event, stamp
-from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
-from eventlog.log import Entry, Record, entry_for
 from processor.replay import wanted_meta
 from processor.runner import store_records
 from processor.store import Store
+
+from contract.events import STRUCTS, decode_event, stamp
+from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
+from eventlog.log import Entry, Record, entry_for
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NAMES = uuid.UUID("00000000-0000-4000-8000-000000000002")
