@@ -14,11 +14,11 @@ from pathlib import Path
 from contract.errors import ThumbwheelError
 from control_store.control import Control
 from eventlog.opening import open_log
+from runtime.data_api import Api, find_service_key
 from runtime.logs import configure_logging
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
 from trainer.backends.local import LocalBackend
-from trainer.data_api import DataApi, find_service_key
 from trainer.loop.schedule import Scheduler
 
 POLL_S = 1.0
@@ -48,7 +48,7 @@ def serve(settings: Settings, stopping: Flag) -> None:
     ready.unlink(missing_ok=True)
     events = open_log(settings.log_url, settings.partitions or None)
     control = Control.open(settings.control_url, settings.keys)
-    api = DataApi(settings.console_url or settings.console_bind.url, find_service_key(settings))
+    api = Api(settings.console_url or settings.console_bind.url, find_service_key(settings))
     scheduler = Scheduler(
         settings, events, api, projects=lambda: projects_of(control, api), backend=LocalBackend()
     )  # fmt: skip
@@ -64,10 +64,10 @@ def serve(settings: Settings, stopping: Flag) -> None:
         os.close(lock)
 
 
-def projects_of(control: Control, api: DataApi) -> list[str]:
+def projects_of(control: Control, api: Api) -> list[str]:
     """Return the projects that have a key or data: an import needs no key."""
     try:
-        stored = {str(item["project"]) for item in api.get("projects", "default")["items"]}
+        stored = {str(item["project"]) for item in api.get("/api/v1/projects")["items"]}
     except ThumbwheelError:
         stored = set()  # The console is away: each project's turn finds out, and says so once.
     return sorted({*control.projects(), *stored})

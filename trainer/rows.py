@@ -16,11 +16,10 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow.parquet as pq
 
+from contract.dataset_folder import CONFIGS, SPLITS, read_manifest, shards
 from contract.errors import ThumbwheelError
 from inference.tokens import Messages
-from trainer.methods import OBJECTIVES
 
-CONFIGS = tuple(objective.reads for objective in OBJECTIVES)
 T = TypeVar("T")
 
 
@@ -97,7 +96,7 @@ class DatasetFolder:
     def table(self, config: str, split: str) -> list[dict[str, Any]]:
         """Return the raw rows of one split as dictionaries, [] where there are none."""
         rows: list[dict[str, Any]] = []
-        for file in sorted((self.path / "data" / config).glob(f"{split}-*.parquet")):
+        for file in shards(self.path, config, split):
             rows.extend(pq.read_table(file).to_pylist())
         return rows
 
@@ -128,20 +127,10 @@ class DatasetFolder:
 
 def open_dataset(path: Path) -> DatasetFolder:
     """Open a dataset folder; raises ThumbwheelError `bad_dataset` when it is not one."""
-    manifest_file = path / "manifest.json"
-    if not manifest_file.exists():
-        raise ThumbwheelError(
-            "bad_dataset",
-            f"{path} is not a dataset folder.",
-            "It needs manifest.json; build one: thumbwheel dataset build.",
-        )
+    manifest = read_manifest(path)
     try:
-        manifest = json.loads(manifest_file.read_text("utf-8"))
         counts = {
-            config: {
-                split: sum(pq.read_metadata(f).num_rows for f in (path / "data" / config).glob(f"{split}-*.parquet"))
-                for split in ("train", "validation", "test")
-            }
+            config: {split: sum(pq.read_metadata(f).num_rows for f in shards(path, config, split)) for split in SPLITS}
             for config in CONFIGS
         }
     except (OSError, ValueError) as error:

@@ -32,6 +32,7 @@ from contract.errors import ThumbwheelError
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.tokens import Encoder, make_encoder
+from runtime.files import write_whole
 from trainer.guarding import evaluate, guards
 from trainer.methods import AUTO, CHOICES, Objective, find_objective
 from trainer.progress import MetricsFile
@@ -202,9 +203,7 @@ def _fresh_metrics(out: Path) -> MetricsFile:
 
 
 def _write(file: Path, body: Mapping[str, Any]) -> None:
-    made = file.with_suffix(".tmp")
-    made.write_text(json.dumps(body, ensure_ascii=False, indent=1), "utf-8")
-    made.replace(file)
+    write_whole(file, json.dumps(body, ensure_ascii=False, indent=1).encode())
 
 
 def _parse(arguments: Sequence[str] | None) -> Job:

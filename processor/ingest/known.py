@@ -17,10 +17,10 @@ from contract.ids import key_bytes
 from contract.topics import EVENTS
 from processor.ingest.batch import Made
 from processor.privacy.forgetting import load_forgotten
+from processor.rows import FactRow
 from processor.steps.batch import Decoded, Forgets, Held, Key, Known, Remaining
 from processor.steps.decode import copy_of, fact_rank
 from processor.tables.arrow import uuid_array
-from processor.tables.rows import FactRow
 from processor.tables.selecting import rows_from, selected
 
 _KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"

@@ -13,9 +13,9 @@ import pyarrow as pa
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS, REJECTED
 from processor.parts.folder import Part, Reached
+from processor.rows import OF_INTERACTIONS
 from processor.steps.batch import Decoded
 from processor.tables.arrow import uuid_array
-from processor.tables.rows import OF_INTERACTIONS
 from processor.tables.store import Store, insert
 
 # Those with a primary key.

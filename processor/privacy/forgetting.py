@@ -16,11 +16,11 @@ from contract.events import decode_stored
 from contract.forgetting import actor_digest, blank
 from contract.topics import RUNS
 from eventlog.log import Record
+from processor.rows import ErasingRow, FactRow, ForgottenRow, RejectedRow
 from processor.steps import decode, forget
 from processor.steps.batch import Decoded, Forgets, Held, microseconds
 from processor.steps.forget import refusal_is_forgotten
 from processor.tables.arrow import arrow_table, uuid_array
-from processor.tables.rows import ErasingRow, FactRow, ForgottenRow, RejectedRow
 from processor.tables.selecting import rows_from, selected
 from processor.tables.store import Store, insert
 

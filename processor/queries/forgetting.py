@@ -16,9 +16,9 @@ from processor.queries.datasets import Datasets
 from processor.queries.facts import list_adapters, list_runs
 from processor.queries.lineage import downwards
 from processor.queries.reading import NotFound, Row, one, rows
+from processor.rows import RejectedRow
 from processor.steps.batch import Forgets, microseconds
 from processor.steps.forget import refusal_is_forgotten
-from processor.tables.rows import RejectedRow
 from processor.tables.selecting import rows_from, selected
 
 # Events of the actor from before, and the interactions whose description leaves with them.

@@ -9,7 +9,7 @@
 
 Each takes what it needs and returns what it adds. The same input gives the same output, in the same order, in every
 process, and no step reads or writes anything else: no file, no socket, no clock, no chance. Which function fills a
-table's columns is said by its class in `processor.tables.rows`.
+table's columns is said by its class in `processor.rows`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ import msgspec
 
 from contract.events import FeedbackEvent, Interaction
 from contract.forgetting import actor_digest
-from processor.tables.rows import FactRow, ForgottenRow, RejectedRow
+from processor.rows import FactRow, ForgottenRow, RejectedRow
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 Key = bytes

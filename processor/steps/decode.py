@@ -19,8 +19,8 @@ from contract.forgetting import FORGOTTEN, tombstone_of
 from contract.ids import digest128, key_bytes
 from contract.topics import REJECTED, RUNS, topic_for
 from eventlog.log import Record
+from processor.rows import FactRow, ForgottenRow, RejectedRow
 from processor.steps.batch import Copy, Decoded, Key, microseconds
-from processor.tables.rows import FactRow, ForgottenRow, RejectedRow
 
 MAX_RAW = 256 * 1024
 _SUBJECTS = ("run_id", "adapter_id", "dataset_id")

@@ -11,11 +11,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from contract.events import STAMPED_FIELDS
-from processor.steps.batch import Changes, Copy, Key, Known
-from processor.steps.describe import candidate_rows, describe, interaction_row
-from processor.steps.rows import Evidence
-from processor.steps.votes import feedback_row, settle_votes
-from processor.tables.rows import (
+from processor.rows import (
     CandidateRow,
     ConflictRow,
     DemonstrationRow,
@@ -24,6 +20,10 @@ from processor.tables.rows import (
     PairRow,
     UnpairedRow,
 )  # fmt: skip
+from processor.steps.batch import Changes, Copy, Key, Known
+from processor.steps.describe import candidate_rows, describe, interaction_row
+from processor.steps.rows import Evidence
+from processor.steps.votes import feedback_row, settle_votes
 
 
 class Derived(NamedTuple):

@@ -14,9 +14,9 @@ import msgspec
 
 from contract.envelope import CandidateText, Message
 from contract.events import Interaction
+from processor.rows import CandidateRow, InteractionRow
 from processor.steps.batch import Copy
 from processor.steps.normalise import last_user_text, prompt_hash, text_of
-from processor.tables.rows import CandidateRow, InteractionRow
 
 _json = msgspec.json.Encoder(order="sorted")
 _order = attrgetter("order")

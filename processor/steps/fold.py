@@ -16,9 +16,9 @@ import msgspec
 from msgspec import UNSET
 
 from contract.events import FeedbackEvent, Interaction, encode
+from processor.rows import EventRow, FactRow
 from processor.steps.batch import Changes, Copy, Folded, Key, Known, Remaining
 from processor.steps.decode import fact_rank
-from processor.tables.rows import EventRow, FactRow
 
 _key = attrgetter("key")
 

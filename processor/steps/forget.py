@@ -17,9 +17,9 @@ import msgspec
 from contract.forgetting import Tombstone, actor_digest, bury, names_anyone, redact
 from contract.ids import digest128
 from contract.topics import RUNS
+from processor.rows import FactRow, ForgottenRow, RejectedRow
 from processor.steps.batch import Copy, Decoded, Forgets, Held, Key, Remaining, microseconds
 from processor.steps.decode import fact_rank
-from processor.tables.rows import FactRow, ForgottenRow, RejectedRow
 
 
 def forget(decoded: Decoded, held: Held) -> Remaining:

@@ -13,10 +13,10 @@ from rapidfuzz.distance import Levenshtein
 
 from contract.events import Choice, Edit, Pick, Thumb
 from contract.ids import derived_bytes
+from processor.rows import DemonstrationRow, PairRow, UnpairedRow
 from processor.steps.batch import Copy
 from processor.steps.describe import Candidate, Description
 from processor.steps.normalise import same_text
-from processor.tables.rows import DemonstrationRow, PairRow, UnpairedRow
 
 # An edit below this distance (Levenshtein, as a share of the longer text) mends a typo and prefers nothing.
 MIN_EDIT_DISTANCE = 0.03

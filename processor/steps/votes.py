@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from contract.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
+from processor.rows import FeedbackRow
 from processor.steps.batch import Copy
 from processor.steps.describe import Description
-from processor.tables.rows import FeedbackRow
 
 # Written out where they are asked for, each union would be made anew for every event.
 _ON_ONE = (Thumb, Edit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from processor.tables.rows import ROWS
+from processor.rows import ROWS
 from processor.tables.store import Store
 
 # Caches and what names this process are left out: they may differ between a live database and its replay.

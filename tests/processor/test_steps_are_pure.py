@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from processor.tables.rows import ROWS
+from processor.rows import ROWS
 
 ROOT = Path(__file__).parents[2]
 STEPS = sorted((ROOT / "processor" / "steps").glob("*.py"))
@@ -19,7 +19,7 @@ PURE = {
     "__future__", "base64", "binascii", "collections", "contract", "dataclasses", "datetime", "hashlib", "msgspec",
     "operator", "rapidfuzz", "re", "typing", "unicodedata",
 }  # fmt: skip
-ALSO = {"eventlog.log", "processor.steps", "processor.tables.rows"}
+ALSO = {"eventlog.log", "processor.steps", "processor.rows"}
 
 
 def python(*arguments: str, seed: str = "0") -> subprocess.CompletedProcess[str]:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from contract.errors import ThumbwheelError
+from runtime.files import UNFINISHED
 from trainer.loop import registry
 from trainer.loop.registry import Aliases, Registry
 from trainer.tuning.lora import WEIGHTS
@@ -136,7 +137,7 @@ def test_what_a_killed_writer_left_half_done_is_swept_away(tmp_path: Path) -> No
     for folder in (kept, half):
         folder.mkdir(parents=True)
         (folder / "adapter_config.json").write_text("{}")
-    (tmp_path / f"{registry.STORING}x").write_text("{")
+    (tmp_path / f"{UNFINISHED}x").write_text("{")
     reg.sweep()
     assert not half.exists() and kept.exists() and [path.name for path in tmp_path.glob(".*")] == []
     assert reg.load().known() == {A}

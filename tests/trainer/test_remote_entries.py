@@ -13,10 +13,10 @@ from contract.errors import ThumbwheelError
 from eventlog.log import Log
 from eventlog.opening import open_log
 from gateway.aliases import Models
+from runtime.data_api import Api
 from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
 from trainer.backends.run_folder import Fetched, Look, Work
-from trainer.data_api import DataApi
 from trainer.guarding.measure import evaluate_adapter
 from trainer.loop import jobs, registry
 from trainer.loop.entries import MAX_REMOTE_ID
@@ -125,7 +125,7 @@ def test_a_run_elsewhere_is_registered_as_remote_and_no_run_continues_it(home: P
     with serving(Console(events)) as console:
         console.datasets = [DATASET]
         settings = replace(Settings(), home=home)
-        api = DataApi(console.url, KEY)
+        api = Api(console.url, KEY)
         scheduler = Scheduler(settings, events, api, projects=lambda: ["default"], backend=backend)
         scheduler.recover()
         console.wish("train", method="sft")

@@ -16,12 +16,12 @@ import pytest
 
 from eventlog.log import Log
 from eventlog.opening import open_log
+from runtime.data_api import Api
 from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
 from trainer.backends import local
 from trainer.backends.local import LocalBackend
 from trainer.backends.run_folder import Work
-from trainer.data_api import DataApi
 from trainer.loop import jobs
 from trainer.loop.registry import Aliases, Registry
 from trainer.loop.schedule import Scheduler
@@ -91,7 +91,7 @@ def make(settings: Settings, events: Log, console: Console) -> Scheduler:
 
 
 def scheduler_of(settings: Settings, events: Log, console: Console, *projects: str) -> Scheduler:
-    api = DataApi(console.url, KEY)
+    api = Api(console.url, KEY)
     return Scheduler(settings, events, api, projects=lambda: list(projects), backend=LocalBackend())
 
 

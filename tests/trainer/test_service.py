@@ -18,11 +18,11 @@ import pytest
 from control_store.control import Control
 from eventlog.log import Log
 from eventlog.opening import open_log
+from runtime.data_api import Api
 from tests.trainer import tiny
 from tests.trainer.console import KEY, Console, serving
 from trainer import run
 from trainer.__main__ import projects_of
-from trainer.data_api import DataApi
 from trainer.loop import jobs
 
 
@@ -118,7 +118,7 @@ def _is_still(file: Path) -> bool:
 def test_projects_that_have_data_but_no_key_are_looked_after(home: Path, console: Console) -> None:
     control = Control.open(f"sqlite:///{home / 'control.db'}")
     control.create_key("shop", "secret")
-    api = DataApi(console.url, KEY)
+    api = Api(console.url, KEY)
     console.projects = ["imported", "shop"]
     assert projects_of(control, api) == ["default", "imported", "shop"]
     console.away = True

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from runtime.files import write_whole
 from trainer.backends.run_folder import Fetched, Look, Work, clear, is_done, metrics_after, read_made
 
 STOP_S = 5.0
@@ -53,9 +54,7 @@ class LocalBackend:
             )
         self._children[work.folder] = child
         job = {"backend": "local", "pid": child.pid, "began": _began(child.pid)}
-        made = work.folder / "job.json.tmp"
-        made.write_text(json.dumps(job), "utf-8")
-        made.replace(work.folder / "job.json")
+        write_whole(work.folder / "job.json", json.dumps(job).encode())
         try:
             os.setpriority(os.PRIO_PROCESS, child.pid, NICENESS)
         except OSError:

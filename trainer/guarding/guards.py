@@ -27,6 +27,7 @@ import torch
 
 from inference.generation import Sampling, generate
 from inference.tokens import Encoder, Messages
+from runtime.files import write_whole
 from trainer.guarding.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
 from trainer.guarding.replies import ReplyMeasures, Written, mean, measure_replies
 
@@ -169,9 +170,7 @@ def base_side(model: Any, encoder: Encoder, base_folder: Path, cache_folder: Pat
         return Side(**{**body, "text_nll": tuple(body["text_nll"]), "replies": tuple(body["replies"])})
     side = measure(model, encoder, frozen_prompts(), sampling, base=True)
     cache_folder.mkdir(parents=True, exist_ok=True)
-    made = file.with_suffix(".tmp")
-    made.write_text(json.dumps(asdict(side), ensure_ascii=False), "utf-8")
-    made.replace(file)
+    write_whole(file, json.dumps(asdict(side), ensure_ascii=False).encode())
     return side
 
 

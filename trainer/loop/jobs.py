@@ -7,7 +7,6 @@ either taken in, started again or marked failed, once. The job itself is the bac
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
@@ -17,6 +16,7 @@ from typing import Any
 from contract.events import stamp
 from contract.facts import RunFailed, RunFinished, RunProgress, RunStarted
 from contract.ids import derived_id, uuid7
+from runtime.files import write_whole
 from trainer.loop.registry import ACTOR, KEY_ID
 
 RunFact = RunStarted | RunProgress | RunFinished | RunFailed
@@ -58,12 +58,7 @@ def now() -> str:
 def write_record(folder: Path, record: Record) -> None:
     """Write `run.json` atomically."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = folder / "run.json.tmp"
-    with made.open("w", encoding="utf-8") as file:
-        json.dump(asdict(record), file, ensure_ascii=False, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    made.replace(folder / "run.json")
+    write_whole(folder / "run.json", json.dumps(asdict(record), ensure_ascii=False, indent=1).encode(), durable=True)
 
 
 def read_records(folder: Path) -> list[Record]:

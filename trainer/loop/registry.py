@@ -12,7 +12,6 @@ champion at the moment the challenger was registered.
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from contract.facts import (
     ModelRolledBack,
 )
 from contract.ids import derived_id
+from runtime.files import sweep_unfinished, sync, write_whole
 from trainer.backends.run_folder import Fetched
 from trainer.loop.cards import render_card
 from trainer.loop.entries import LOCAL, check_entry, refuse_remote
@@ -44,7 +44,7 @@ FACTS: dict[str, type[ModelFact]] = {
 }  # fmt: skip
 ACTOR = Actor(id="trainer", kind="system")
 KEY_ID = "trainer"
-STORING, TAKING_IN = ".aliases-", ".taking-in-"
+TAKING_IN = ".taking-in-"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 
 
@@ -247,15 +247,8 @@ class Registry:
     def store(self, aliases: Aliases) -> None:
         """Write the alias file atomically: readers see the old one or the new one, also after a power cut."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=self.folder, prefix=STORING)
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            body = {**asdict(aliases), "history": [change.stored() for change in aliases.history]}
-            json.dump(body, file, ensure_ascii=False, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o644)
-        os.replace(name, self.file)
-        _sync(self.folder)
+        body = {**asdict(aliases), "history": [change.stored() for change in aliases.history]}
+        write_whole(self.file, json.dumps(body, ensure_ascii=False, indent=1).encode(), durable=True)
 
     def adapter(self, adapter_id: str) -> Path:
         """Return the folder of an adapter."""
@@ -269,8 +262,7 @@ class Registry:
 
     def sweep(self) -> None:
         """Remove what a writer that was killed left half done. Call it while nobody writes."""
-        for path in self.folder.glob(f"{STORING}*"):
-            path.unlink()
+        sweep_unfinished(self.folder)
         for path in (self.folder / "adapters").glob(f"{TAKING_IN}*"):
             shutil.rmtree(path)
 
@@ -286,16 +278,8 @@ class Registry:
         (made / "card.json").write_text(json.dumps(dict(card), ensure_ascii=False, indent=1), "utf-8")
         (made / "README.md").write_text(render_card(adapter_id, card), "utf-8")
         for file in made.iterdir():
-            _sync(file)
+            sync(file)
         made.chmod(0o755)
         made.rename(target)
-        _sync(target.parent)
+        sync(target.parent)
         return target
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

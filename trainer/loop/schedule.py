@@ -18,12 +18,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contract.dataset_folder import is_dataset
 from contract.errors import LogUnavailable, ThumbwheelError
 from eventlog.log import Log
+from runtime.data_api import Api, ApiAway
 from runtime.settings import Settings
 from trainer import methods
 from trainer.backends.run_folder import Backend, Look, Work
-from trainer.data_api import ApiAway, DataApi
 from trainer.loop import jobs, registry, taking_in, trigger, wishes
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
@@ -51,7 +52,7 @@ class Scheduler:
     """Everything the loop knows. `turn()` does one round and never raises for what passes by itself."""
 
     def __init__(
-        self, settings: Settings, events: Log, api: DataApi, *, projects: Callable[[], list[str]], backend: Backend
+        self, settings: Settings, events: Log, api: Api, *, projects: Callable[[], list[str]], backend: Backend
     ) -> None:
         self._settings = settings
         self._api = api
@@ -121,7 +122,7 @@ class Scheduler:
         seen = {
             item["event_id"]
             for kind in ("run", "model")
-            for item in self._api.get("facts", project, type=kind)["items"]
+            for item in self._api.of(project).get("/api/v1/facts", type=kind)["items"]
         }
         aliases = self._registry(project).load()
         self._answered.update(change.request_id for change in aliases.history if change.request_id)
@@ -136,7 +137,7 @@ class Scheduler:
     # -- wishes
 
     def _act_on_wishes(self, project: str) -> None:
-        for wish in self._api.get("requests", project, limit="500")["items"]:
+        for wish in self._api.of(project).get("/api/v1/requests", limit="500")["items"]:
             if wish["handled"] or wish["event_id"] in self._answered:
                 continue
             if wish["type"] == "request.train":
@@ -175,7 +176,7 @@ class Scheduler:
         aliases = self._registry(project).load()
         if aliases.challenger is None:
             return
-        for item in self._api.get("support", project)["items"]:
+        for item in self._api.of(project).get("/api/v1/support")["items"]:
             sides = (item["challenger"], item["baseline"])
             if sides != (aliases.challenger, aliases.baseline or "base") or item.get("ended_by"):
                 continue
@@ -191,7 +192,7 @@ class Scheduler:
     # -- training
 
     def _train_if_due(self, project: str) -> None:
-        ready = self._api.get("readiness", project)
+        ready = self._api.of(project).get("/api/v1/readiness")
         if ready.get("challenger") or self._registry(project).load().challenger:
             return
         records = jobs.read_records(self._runs(project))
@@ -234,7 +235,7 @@ class Scheduler:
         home, project = self._settings.home, record.project
         dataset = home / "datasets" / project / str(record.dataset_id)
         try:
-            if not (dataset / "manifest.json").exists():
+            if not is_dataset(dataset):
                 raise ThumbwheelError("no_dataset", f"No dataset {record.dataset_id!r}.", "See the list of datasets.")
             start = None if record.parent in (None, "base") else self._registry(project).weights(str(record.parent))
         except ThumbwheelError as error:
@@ -253,6 +254,7 @@ class Scheduler:
 
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
         """Return the id of a dataset for a run that starts from `start`, built through the data API."""
+        api = self._api.of(project)
         ours: dict[str, Any] = {"policy": start or "base"}
         if start and (promoted := _registered_at(aliases, start)):
             ours["since"] = promoted
@@ -261,7 +263,7 @@ class Scheduler:
         if self._settings.base_model == "demo":
             ours["max_rows"] = DEMO_MAX_ROWS
         try:
-            return str(self._api.build_dataset(project, {**ours, **(filters or {})})["dataset_id"])
+            return str(api.post("/api/v1/datasets", {**ours, **(filters or {})})["dataset_id"])
         except ApiAway:
             raise
         except ThumbwheelError as error:
@@ -269,7 +271,7 @@ class Scheduler:
                 raise
         # Imported rows have no known writer, so next to none counts as fresh: with the base as start, all may train.
         ours.pop("policy")
-        return str(self._api.build_dataset(project, {**ours, **(filters or {})})["dataset_id"])
+        return str(api.post("/api/v1/datasets", {**ours, **(filters or {})})["dataset_id"])
 
     # -- the running job
 
