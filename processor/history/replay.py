@@ -22,9 +22,9 @@ from eventlog.opening import open_log
 from processor.history.archive import with_archive
 from processor.ingest.beginning import check_beginning
 from processor.ingest.runner import BATCH_RECORDS, store_records
-from processor.rows_version import makes_same_rows, rows_version
 from processor.tables.digest import table_digests
 from processor.tables.memory import tables_memory
+from processor.tables.rows_version import makes_same_rows, rows_version
 from processor.tables.store import Position, Store
 from runtime.settings import Settings
 

@@ -8,7 +8,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
-from processor.tables import rows
+from processor import rows
 
 _UUID = pa.uuid()
 _KEY = pa.binary(16)

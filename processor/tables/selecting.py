@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
-from processor.tables import rows
+from processor import rows
 
 RowT = TypeVar("RowT", bound=NamedTuple)
 

@@ -12,7 +12,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
-from processor.rows_version import rows_version
 
 from contract.dataset_folder import read_manifest, shards
 from contract.topics import EVENTS
@@ -26,6 +25,7 @@ from processor.datasets import build_dataset
 from processor.history import replay
 from processor.ingest.runner import store_records
 from processor.tables.digest import table_digests
+from processor.tables.rows_version import rows_version
 from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import append, interaction, pick

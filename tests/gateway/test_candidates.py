@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, Gateway, serve
 
 from contract.errors import LogUnavailable
 from contract.events import Interaction
@@ -21,6 +20,7 @@ from eventlog.log import Entry, Log, Position
 from eventlog.opening import open_log
 from gateway.blind import normalised
 from gateway.engine import Engine
+from tests.gateway.conftest import CHALLENGER, CHAMPION, OTHERS, Gateway, serve
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
 # A nucleus of one token: each model says one thing only, so a text tells the test who wrote it.

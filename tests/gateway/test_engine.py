@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.conftest import CHALLENGER, CHAMPION, OTHERS, save_adapter
 
 from contract.errors import ThumbwheelError
 from gateway.adapters import MAX_LOADED
 from gateway.aliases import Models
 from gateway.engine import MAX_WAITING_ROWS, Engine
 from inference.replies import Generation, Sampling
+from tests.gateway.conftest import CHALLENGER, CHAMPION, OTHERS, save_adapter
 from tests.trainer import tiny
 
 GREEDY = Sampling(temperature=0, max_tokens=24)

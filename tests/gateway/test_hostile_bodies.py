@@ -11,13 +11,13 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.serving.conftest import Gateway
-from tests.serving.test_process import Running, environment, start
-from tests.serving.test_refusals import CANDIDATES, CHAT, HELLO, send
 
 from contract.events import Interaction
 from control_store.control import Control
 from tests.collector.mutations import damaged
+from tests.gateway.conftest import Gateway
+from tests.gateway.test_process import Running, environment, start
+from tests.gateway.test_refusals import CANDIDATES, CHAT, HELLO, send
 from tests.hostile import code_of, dribbling, first_line, http2_posts_without_bodies, stalled_posts, status_of
 from tests.waiting import eventually
 

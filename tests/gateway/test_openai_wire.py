@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import httpx2 as httpx
 import openai
 import pytest
-from tests.serving.conftest import CHALLENGER, CHAMPION, Gateway
 
 from contract.signing import verify_candidate
+from tests.gateway.conftest import CHALLENGER, CHAMPION, Gateway
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
 

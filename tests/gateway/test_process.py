@@ -18,13 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.serving.conftest import CHALLENGER, CHAMPION
 
 from contract.events import Interaction, decode_stored
 from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
 from gateway.wire import MAX_BODY_BYTES
+from tests.gateway.conftest import CHALLENGER, CHAMPION
 from tests.kafka_broker import free_port as find_free_port
 
 ASK = [{"role": "user", "content": "where is my parcel"}]

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tests.serving.conftest import CHAMPION, save_adapter
 
 from gateway.engine import Engine
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.replies import Generation, Reply, Sampling
+from tests.gateway.conftest import CHAMPION, save_adapter
 
 pytestmark = pytest.mark.slow
 GREEDY = Sampling(temperature=0, max_tokens=40)

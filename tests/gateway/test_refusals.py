@@ -10,9 +10,9 @@ from urllib.parse import urlsplit
 
 import openai
 import pytest
-from tests.serving.conftest import CHALLENGER, Gateway
 
 from gateway.wire import MAX_BODY_BYTES
+from tests.gateway.conftest import CHALLENGER, Gateway
 
 HELLO = [{"role": "user", "content": "hello"}]
 CHAT, CANDIDATES = "/v1/chat/completions", "/v1/candidates"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import openai
 import pytest
-from tests.serving.conftest import CHALLENGER, CHAMPION, Gateway, serve
-from tests.serving.test_candidates import post
 
 from contract.errors import ThumbwheelError
 from eventlog.opening import open_log
 from gateway.upstream import Upstream
 from inference.replies import Generation, Sampling
+from tests.gateway.conftest import CHALLENGER, CHAMPION, Gateway, serve
+from tests.gateway.test_candidates import post
 
 ASK = [{"role": "user", "content": "where is my parcel"}]
 GREEDY = {"temperature": 0, "max_tokens": 10}

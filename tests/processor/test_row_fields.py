@@ -10,9 +10,9 @@ from typing import Any, get_args, get_type_hints
 import pyarrow as pa
 import pytest
 
+from processor import rows as row_classes
 from processor.rows import OF_INTERACTIONS, ROWS, FactRow, ForgottenRow, RejectedRow
 from processor.steps import decode
-from processor.tables import rows as row_classes
 from processor.tables.arrow import COLUMNS, REPLACED_BY
 from processor.tables.selecting import rows_from, selected
 from processor.tables.store import Store

@@ -60,7 +60,7 @@ def digest_of_rows(folder: Path, batch: int = 1000) -> str:
 def test_the_rows_of_the_golden_log_are_those_of_this_version(tmp_path: Path) -> None:
     found = digest_of_rows(tmp_path)
     assert found == rows_version.GOLDEN_ROWS, (
-        f"Other rows: raise ROWS_VERSION in processor/rows_version.py and set GOLDEN_ROWS to {found!r}, "
+        f"Other rows: raise ROWS_VERSION in processor/tables/rows_version.py and set GOLDEN_ROWS to {found!r}, "
         "so that databases are replayed; or find what changed, if nothing should have."
     )
 

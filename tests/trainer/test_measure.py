@@ -9,7 +9,7 @@ import pytest
 from contract.errors import ThumbwheelError
 from inference.generation import Sampling
 from runtime.settings import Settings
-from tests.serving.conftest import CHAMPION, save_adapter
+from tests.gateway.conftest import CHAMPION, save_adapter
 from trainer.guarding import guards
 from trainer.guarding.measure import evaluate_adapter
 
