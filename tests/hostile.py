@@ -112,6 +112,11 @@ def first_line(client: socket.socket) -> bytes:
         return b""
 
 
+def until_closed(client: socket.socket) -> bytes:
+    """All that comes back until the connection is closed."""
+    return b"".join(iter(lambda: client.recv(65536), b""))
+
+
 def code_of(answer: bytes) -> str:
     """The code in the body of an error, of our one shape or of the gateway's."""
     body = json.loads(answer.partition(b"\r\n\r\n")[2])

@@ -11,6 +11,9 @@ from random import Random
 from typing import Any
 
 import pytest
+from tests.serving.conftest import Gateway
+from tests.serving.test_process import Running, environment, start
+from tests.serving.test_refusals import CANDIDATES, CHAT, HELLO, send
 
 from contract.events import Interaction
 from control_store.control import Control
@@ -18,7 +21,15 @@ from tests.collector.mutations import damaged
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_process import Running, environment, start
 from tests.gateway.test_refusals import CANDIDATES, CHAT, HELLO, send
-from tests.hostile import code_of, dribbling, first_line, http2_posts_without_bodies, stalled_posts, status_of
+from tests.hostile import (
+    code_of,
+    dribbling,
+    first_line,
+    http2_posts_without_bodies,
+    stalled_posts,
+    status_of,
+    until_closed,
+)
 from tests.waiting import eventually
 
 SEED = 20_261_126
@@ -97,6 +108,6 @@ def test_a_body_that_ends_early_asks_no_model(running: Running) -> None:
             client.sendall(head + framed + body + b"\r\n")
             time.sleep(0.3)
             client.shutdown(socket.SHUT_WR)
-            answer = client.recv(65536)
+            answer = until_closed(client)
         assert answer.startswith(b"HTTP/1.1 408") and code_of(answer) == "too_slow"
     assert [event for event in running.logged() if isinstance(event, Interaction)] == []

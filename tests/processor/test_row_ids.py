@@ -7,7 +7,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from processor.parts.contents import TABLES, WITH_STABLE_ROW_IDS
+from processor.parts.contents import WITH_STABLE_ROW_IDS
+from processor.rows import OF_INTERACTIONS
 from processor.tables.store import Store
 
 ROWS = 100_000
@@ -50,7 +51,7 @@ def test_row_ids_stay_in_tables_that_are_read_by_them(tmp_path: Path, table: str
 
 def test_row_ids_change_in_others(tmp_path: Path) -> None:
     """Why they are not read so; and what is compared above, can differ."""
-    other = next(table for table in TABLES if table not in WITH_STABLE_ROW_IDS)
+    other = next(table for table in OF_INTERACTIONS if table not in WITH_STABLE_ROW_IDS)
     assert not kept_row_ids(tmp_path / "tables.duckdb", other)
 
 

@@ -14,9 +14,9 @@ from typing import get_args
 import pytest
 
 import trainer
+from contract import dataset_folder
 from contract.errors import ThumbwheelError
 from contract.facts import RequestTrain, TrainMethod
-from processor.datasets import filters
 from trainer import methods
 from trainer.tuning.table import DEFAULT, TUNINGS, find_tuning
 
@@ -29,7 +29,7 @@ def test_what_may_travel_is_what_the_table_has() -> None:
 
 
 def test_every_objective_reads_a_config_that_the_processor_writes() -> None:
-    assert {objective.reads for objective in methods.OBJECTIVES} == set(filters.CONFIGS)
+    assert {objective.reads for objective in methods.OBJECTIVES} == set(dataset_folder.CONFIGS)
 
 
 @pytest.mark.parametrize("objective", methods.OBJECTIVES, ids=methods.NAMES)
