@@ -11,9 +11,6 @@ from random import Random
 from typing import Any
 
 import pytest
-from tests.serving.conftest import Gateway
-from tests.serving.test_process import Running, environment, start
-from tests.serving.test_refusals import CANDIDATES, CHAT, HELLO, send
 
 from contract.events import Interaction
 from control_store.control import Control

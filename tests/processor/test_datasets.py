@@ -144,6 +144,21 @@ def test_close_wording_is_left_out_of_validation_too(build: Build, put: Put, set
     assert all(splits.get(f"x{n}") == splits.get(f"y{n}") for n in range(12) if f"x{n}" in splits and f"y{n}" in splits)
 
 
+def test_templated_chinese_prompts_are_different_questions(build: Build, put: Put, settings: Settings) -> None:
+    cities, dishes = ("北京", "上海", "广州", "成都", "杭州"), ("红烧肉", "酸辣汤", "宫保鸡丁", "番茄炒蛋", "清蒸鱼")
+    asked = [
+        f"请帮我查询一下从{one}到{other}的最便宜的机票价格是多少" for one in cities for other in cities if one != other
+    ]
+    asked += [f"请告诉我在家里应该怎么做一份{days}天也不会坏的{dish}" for dish in dishes for days in "一三五七"]
+    assert len(set(asked)) == 40
+    told = [interaction(f"t{n}", REPLIES, prompt=text, at=n) for n, text in enumerate(asked)]
+    put(*told, *(pick(f"t{n}", "ab", "a") for n in range(40)))
+    manifest = build(split=[0.6, 0.2, 0.2])
+    rows = table(settings, manifest)
+    assert (len(rows), manifest["dropped"]) == (40, {})
+    assert {row["split"] for row in rows} == {"train", "validation", "test"}
+
+
 def test_leak_check_refuses_a_prompt_in_two_splits(build: Build, put: Put, store: Store) -> None:
     from processor.datasets import parse_filters
 
