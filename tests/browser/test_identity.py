@@ -1,6 +1,6 @@
-"""What an element shows is an interaction and its replies: feedback is about what is on the screen, never about what was.
+"""An element shows an interaction and its replies: feedback is about what is on the screen, never about what was.
 
-In: the three elements, reused for other replies by the host page. Out: the events a collector gets, and what stands there.
+In: the three elements, reused for other replies by the host page. Out: the events a collector gets, and what stands.
 """
 
 from __future__ import annotations
@@ -33,7 +33,9 @@ def test_a_thumb_for_one_reply_is_none_for_the_next(page: Any, stub: Stub, mount
     thumbs = mount("thumbwheel-thumbs", one("r1") if how == "another reply" else both)
     turn = {
         "another reply": lambda reply: show(page, one(reply)),
-        "another candidate-id": lambda reply: thumbs.evaluate("(node, id) => node.setAttribute('candidate-id', id)", reply),
+        "another candidate-id": lambda reply: thumbs.evaluate(
+            "(node, id) => node.setAttribute('candidate-id', id)", reply
+        ),
     }[how]
     up = thumbs.get_by_role("button", name="Good answer")
     up.click()
@@ -134,10 +136,12 @@ def test_what_was_set_before_the_script_loaded_holds(page: Any, stub: Stub, moun
     page.evaluate(
         """([first, second, pair]) => {
             const main = document.querySelector("main");
-            for (const name of ["thumbs", "choice", "workbench"]) main.append(document.createElement("thumbwheel-" + name));
+            for (const name of ["thumbs", "choice", "workbench"])
+                main.append(document.createElement("thumbwheel-" + name));
             const [thumbs, choice, bench] = main.children;
             thumbs.setAttribute("candidate-id", "r1");
-            Object.assign(thumbs, {vote: "down", interaction: first, reasons: {down: [{value: "dull", label: "Dull"}]}});
+            const reasons = {down: [{value: "dull", label: "Dull"}]};
+            Object.assign(thumbs, {vote: "down", interaction: first, reasons});
             thumbs.setAttribute("candidate-id", "r2");
             thumbs.interaction = second;
             choice.interaction = bench.interaction = pair;
@@ -229,8 +233,10 @@ def test_a_draft_of_the_release_before_is_taken_over_where_it_fits(page: Any, mo
     page.evaluate(
         """() => {
             for (const [name, id] of [["old-1", "old-1.c2"], ["old-2", "gone"]])
-                localStorage.setItem("thumbwheel.draft." + name, JSON.stringify(
-                    {outcome: "chosen", chosen: id, base: id, editing: true, texts: {[id]: "Kept"}, dwell: 5, saved: Date.now()}));
+                localStorage.setItem("thumbwheel.draft." + name, JSON.stringify({
+                    outcome: "chosen", chosen: id, base: id, editing: true, texts: {[id]: "Kept"}, dwell: 5,
+                    saved: Date.now(),
+                }));
         }"""
     )
     show(page, item("old-1"))
@@ -309,7 +315,7 @@ def test_the_workbenchs_buttons_stay_in_sight(page: Any, stub: Stub, mount: Any)
     bench = mount("thumbwheel-workbench", item(replies=["long\n" * 120, "short"]))
     submit = bench.get_by_role("button", name="Send and next")
     box = submit.bounding_box()
-    assert 0 <= box["y"] and box["y"] + box["height"] <= 900
+    assert box["y"] >= 0 and box["y"] + box["height"] <= 900
     bench.get_by_role("button", name="Pick").first.focus()
     under = bench.evaluate(
         """node => {
