@@ -181,7 +181,7 @@ def heard(page: Any, name: str) -> list[Any]:
     return [detail for kind, detail in page.evaluate("heard") if kind == name]
 
 
-def show(page: Any, interaction: dict[str, Any]) -> None:
+def show(page: Any, interaction: dict[str, Any] | None) -> None:
     page.evaluate("x => { document.querySelector('main').firstChild.interaction = x }", interaction)
 
 

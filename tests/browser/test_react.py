@@ -38,15 +38,22 @@ def test_a_hydrated_component_takes_properties_and_calls_handlers(page: Any, tmp
         # The same interaction in another object: neither the vote nor what is being written is touched.
         assert voted.get_attribute("title") == "Good answer"
         assert comment.evaluate("field => field.isConnected")
+        # Another reply of the same interaction: the vote on the first one is none on it, but the page has one.
+        page.get_by_role("button", name="Sibling").click()
+        voted.and_(thumbs.get_by_role("button", name="Bad answer")).wait_for()
+        assert voted.count() == 1 and thumbs.get_by_label("Comment").count() == 0
+        choice = page.locator("thumbwheel-choice")
+        choice.get_by_role("button", name="This one Reply 2").click()
         page.get_by_role("button", name="Next").click()
         voted.and_(thumbs.get_by_role("button", name="Bad answer")).wait_for()
+        assert thumbs.get_by_role("button", name="Undo").count() == 0
         page.get_by_role("button", name="Focus").click()
         page.keyboard.press("Control+z")
         page.get_by_role("button", name="Again").click()
-        heard = "[1 thumb i-1 c-2][again][2 undo i-1][again]"
+        heard = "[1 thumb i-1 c-2][again][1 choice i-1 c-2][2 undo i-1][again]"
         page.locator("output").get_by_text(heard, exact=True).wait_for()
         # An undo brings its item back, and it stays until the page has another one to show.
-        assert thumbs.evaluate("element => element.interaction.interaction_id") == "i-1"
+        assert choice.evaluate("element => element.interaction.interaction_id") == "i-1"
         kept = thumbs.element_handle()
         page.get_by_role("button", name="Leave").click()
         thumbs.wait_for(state="detached")

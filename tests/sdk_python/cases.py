@@ -67,6 +67,8 @@ def server(case: Case) -> Callable[[list[dict[str, Any]]], Answer]:
     def answer(events: list[dict[str, Any]]) -> Answer:
         if len(events) > case.get("max_events", 500):
             return Answer(413, body=json.dumps({"error": {"code": "too_large", "message": "", "hint": ""}}))
+        if any(event["candidate_id"] in case.get("bad", ()) for event in events):
+            return Answer(400, body=json.dumps({"error": {"code": "invalid_body", "message": "m", "hint": "h"}}))
         now = {event["candidate_id"]: left[event["candidate_id"]].pop(0) for event in events}
         whole = next(iter(now.values()))
         if whole == "cut":

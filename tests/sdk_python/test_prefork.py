@@ -187,3 +187,42 @@ def test_what_a_frozen_function_answered_for_has_arrived(begin: Begin, stub: Stu
         assert stub.events[-1]["event_id"] in answer
         time.sleep(0.3)
         os.kill(process.pid, signal.SIGCONT)
+
+
+CHILD = """
+import logging, multiprocessing, os, sys, time
+import thumbwheel
+
+how = sys.argv[1]
+client = thumbwheel.init(os.environ["THUMBWHEEL_URL"], os.environ["THUMBWHEEL_SECRET_KEY"], actor="app",
+                         spool=os.environ.get("SPOOL"))
+
+
+def work(name):
+    client.thumb(name, "c-1", "up")
+    client.thumb(name, "c-2", "up")
+
+
+if __name__ == "__main__":
+    children = multiprocessing.get_context(how)
+    child = children.Process(target=work, args=("from-the-child",))
+    child.start()
+    child.join()
+    client.thumb("from-the-parent", "c-1", "up")
+"""
+
+
+@pytest.mark.parametrize("how", ["fork", "spawn", "forkserver"])
+@pytest.mark.parametrize("spooled", [False, True], ids=["no spool", "spool"])
+def test_a_multiprocessing_child_sends_what_waits_and_warns_of_being_terminated(
+    begin: Begin, stub: Stub, tmp_path: Path, how: str, spooled: bool
+) -> None:
+    (tmp_path / "children.py").write_text(CHILD)
+    kept = {"SPOOL": str(tmp_path / "spool")} if spooled else {}
+    # The collector is slow: what the child made still waits when its work is done.
+    stub.answers = [Answer(503, {"Retry-After": "0"})]
+    assert begin("children.py", how, **kept).wait(60) == 0
+    assert {name for name in arrived(stub) if name.startswith("from")} == {"from-the-child", "from-the-parent"}
+    assert set(_pids(stub, "from-the-child")) == {"c-1", "c-2"}
+    said = (tmp_path / "said.txt").read_text()
+    assert said.count("multiprocessing child") == (0 if spooled else 1), said

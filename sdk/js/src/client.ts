@@ -1,8 +1,11 @@
 /** The client a host page or server holds. Nothing here throws into the host: problems go to `onError`. */
 import { type Asked, Campaigns, fnv } from "./campaigns.js";
+import { Claims } from "./claims.js";
+import { json } from "./json.js";
 import { byteLength, findStorage, Queue } from "./queue.js";
 import { Reports, type Untold } from "./reports.js";
 import { Sender } from "./sender.js";
+import { each, leaveScope, scopeOf, takeOver } from "./scope.js";
 import { Slot } from "./slot.js";
 import { uuid7 } from "./uuid.js";
 import type {
@@ -20,6 +23,11 @@ export interface Options {
   url: string;
   /** Public key in pages, secret key on servers. */
   key: string;
+  /**
+   * Any name; needed where one site sends to several projects of one collector. What waits, an opt-out and drafts belong to
+   * collector and project: another key finds them again, another project does not.
+   */
+  project?: string;
   /** Who gives the feedback; a pseudonymous id. Each call may name another. */
   actor?: string | Actor;
   /** `required` stores and sends nothing before `optIn()`. */
@@ -44,6 +52,8 @@ export interface Options {
 export class Client {
   /** Events that will not arrive, by reason. */
   readonly dropped: Record<string, number> = {};
+  /** Of this collector and project, in the names of what the browser keeps. */
+  readonly scope: string;
   private readonly storage = findStorage();
   private readonly queue: Queue;
   private readonly sender: Sender;
@@ -53,25 +63,28 @@ export class Client {
   private readonly asked: Slot<Asked[]>;
   private readonly reports: Reports;
   private readonly listeners = new Set<(delivery: Delivery) => void>();
-  /** Whether feedback may be kept and sent: the consent in force. */
-  allowed: boolean;
   private closed = false;
 
   constructor(private readonly options: Options) {
     const host = String(options.url).replace(/\/+$/, "");
     const url = host + (options.path ?? "/v1/events");
-    // Keeps the entries of two projects on one site apart.
-    const scope = fnv(url + options.key).toString(36);
+    const byKey = fnv(url + options.key).toString(36);
+    const scope = (this.scope = this.storage ? scopeOf(host, options.key, options.project, byKey) : byKey);
+    guarded(() => takeOver(this.storage, byKey, scope));
     const slot = <T>(name: string): Slot<T> => new Slot(this.storage, `thumbwheel.${name}.${scope}`);
     this.consent = slot("consent");
     this.reports = new Reports((this.untold = slot("dropped")));
     const prefix = `thumbwheel.1.${scope}.`;
     this.queue = new Queue(prefix, this.storage, options.maxEvents ?? 1000, options.maxBytes ?? 512 * 1024);
-    this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, slot("claim"), (delivery) => this.settle(delivery));
+    this.sender = new Sender(url, options.key, this.queue, prefix, this.reports, new Claims(slot("claim")), (delivery) => this.settle(delivery));
     this.campaigns = new Campaigns(host + "/v1/campaigns", options.key, (this.asked = slot("asked")));
-    this.allowed = (this.consent.read() ?? (options.consent === "required" ? "denied" : "granted")) === "granted";
     if (this.usable()) this.listen("addEventListener");
     if (this.usable() && this.allowed && this.queue.all().length) this.sender.wake();
+  }
+
+  /** Whether feedback may be kept and sent: the consent in force, also where another tab gave or took it. */
+  get allowed(): boolean {
+    return (this.consent.read() ?? (this.options.consent === "required" ? "denied" : "granted")) === "granted";
   }
 
   /** Each call returns the event's id, or null when it was not kept; `dropped` and `onError` say why. */
@@ -137,6 +150,7 @@ export class Client {
     this.closed = true;
     this.sender.stop();
     this.listen("removeEventListener");
+    leaveScope(this.scope);
     return empty;
   }
 
@@ -144,13 +158,18 @@ export class Client {
     this.setConsent(true);
   }
 
-  /** Forgets what waits and keeps nothing from now on. */
+  /** Forgets what waits and keeps nothing from now on, in all tabs. */
   optOut(): void {
     this.setConsent(false);
+    this.forget();
+  }
+
+  private forget(): void {
     this.queue.clear();
     this.asked.write(null);
     this.untold.write(null);
     this.sender.stop();
+    guarded(() => each(this.storage, this.scope, (name, kind) => kind === "consent" || this.storage!.removeItem(name)));
   }
 
   private keep<T extends EventType>(type: T, fields: Fields[T]): string | null {
@@ -168,7 +187,7 @@ export class Client {
       if (!event) return this.drop("before_send", "beforeSend dropped the event", id);
       id = event.event_id;
       if (!event.actor?.id) return this.drop("actor", "The event names no actor", id, "Pass actor to init()");
-      const text = JSON.stringify(event);
+      const text = json(event);
       if (byteLength(text) > EVENT_MAX_BYTES) return this.drop("too_large", "The event is over 256 KiB", id);
       this.sender.mine.add(id);
       for (const gone of this.queue.add(id, text, this.sender.inFlight)) {
@@ -225,23 +244,30 @@ export class Client {
   }
 
   private readonly onHide = (event: Event): void => {
-    const leaving = event.type === "pagehide" || document.visibilityState === "hidden";
-    if (leaving && this.allowed) guarded(() => this.sender.leave());
+    const going = event.type === "pagehide";
+    if ((going || document.visibilityState === "hidden") && this.allowed) guarded(() => this.sender.leave(going));
   };
 
   private readonly onOnline = (): void => {
     if (this.allowed) void this.sender.hurry();
   };
 
+  /** Another tab changed the consent. */
+  private readonly onStorage = (event: Event): void => {
+    if ((event as StorageEvent).key !== this.consent.place) return;
+    if (this.allowed) this.sender.wake();
+    else this.forget();
+  };
+
   private listen(change: "addEventListener" | "removeEventListener"): void {
     if (typeof window === "undefined" || typeof document === "undefined") return;
     window[change]("pagehide", this.onHide);
     window[change]("online", this.onOnline);
+    window[change]("storage", this.onStorage);
     document[change]("visibilitychange", this.onHide);
   }
 
   private setConsent(granted: boolean): void {
-    this.allowed = granted;
     this.consent.write(granted ? "granted" : "denied");
     if (granted && this.usable()) this.sender.wake();
   }

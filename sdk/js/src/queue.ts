@@ -34,7 +34,8 @@ export class Queue {
   add(id: string, text: string, onTheirWay: Set<string>): string[] {
     this.put(id, text);
     const waiting = this.all();
-    let bytes = waiting.reduce((sum, item) => sum + byteLength(item.text), 0);
+    let bytes = 0;
+    for (const item of waiting) bytes += byteLength(item.text);
     let count = waiting.length;
     return waiting
       .filter((item) => {

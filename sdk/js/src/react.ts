@@ -47,6 +47,8 @@ export interface WorkbenchProps extends Common {
   heading?: string;
   /** The next item is on its way. */
   loading?: boolean;
+  /** The first item takes the focus, where nothing else has it: for a page that is the workbench. */
+  autoFocus?: boolean;
   onSkip?: (event: FeedbackMove) => void;
   onBack?: (event: FeedbackMove) => void;
 }
@@ -79,7 +81,7 @@ function listen(element: HTMLElement, latest: { current: Props }): () => void {
 function attributes(props: Props): Record<string, unknown> {
   const {
     client, interaction, reasons, vote, onSubmit, onUndo, onError, onSkip, onBack, className, candidateId, undoSeconds, loading,
-    hidden, ...rest
+    autoFocus, hidden, ...rest
   } = props;
   return {
     ...rest,
@@ -87,18 +89,22 @@ function attributes(props: Props): Record<string, unknown> {
     "candidate-id": candidateId,
     "undo-seconds": undoSeconds,
     loading: loading ? "" : undefined,
+    autofocus: autoFocus ? "" : undefined,
     hidden: hidden ? "" : undefined,
   };
 }
 
-function idOf(interaction: Showable | null): string | undefined {
-  return interaction && "choices" in interaction ? interaction.id : interaction?.interaction_id;
+/** What a vote is about. */
+function subjectOf(interaction: Showable | null, candidateId: string | undefined): string {
+  if (!interaction) return "";
+  const [id, shown] = "choices" in interaction ? [interaction.id, interaction.choices] : [interaction.interaction_id, interaction.candidates];
+  return [candidateId, id, ...shown.map((one) => one.candidate_id)].join("\n");
 }
 
 function component<E extends ThumbsElement | ChoiceElement | WorkbenchElement, P extends Common>(tag: string): Component<E, P> {
   const wrapped = forwardRef<E, Props>((props, ref) => {
     defineElements();
-    const { client = null, interaction = null, reasons, vote } = props;
+    const { client = null, interaction = null, reasons, vote, candidateId } = props;
     const element = useRef<E>(null);
     const latest = useRef(props);
     useImperativeHandle(ref, () => element.current!, []);
@@ -108,8 +114,8 @@ function component<E extends ThumbsElement | ChoiceElement | WorkbenchElement, P
     // Compared by what they say: an object written into the JSX is another one at each render, and would end an undo.
     useCommit(() => void Object.assign(element.current!, { interaction }), [JSON.stringify(interaction)]);
     useCommit(() => void (reasons && Object.assign(element.current!, { reasons })), [JSON.stringify(reasons)]);
-    // Another interaction starts without a vote.
-    useCommit(() => void (vote !== undefined && Object.assign(element.current!, { vote })), [vote, idOf(interaction)]);
+    // Another reply starts without a vote.
+    useCommit(() => void (vote !== undefined && Object.assign(element.current!, { vote })), [vote, subjectOf(interaction, candidateId)]);
     return createElement(tag, { ...attributes(props), ref: element });
   });
   wrapped.displayName = tag;

@@ -1,14 +1,17 @@
 /**
- * Sends what waits in the queue: one request at a time, in one tab at a time.
+ * Sends what waits in the queue: one request at a time, and no event from two tabs at once.
  *
- * Retried are 408, 429, 5xx, network errors and the events answered `retry`; nothing else is. The pause before a retry is
- * drawn from 0 .. 1 s x 2^n (exponential backoff, full jitter), at most 5 min, and never shorter than `Retry-After`.
+ * Final is only what the collector itself says: an event's result, or an error of its own shape. All else is sent again:
+ * 408, 429, 5xx, network errors, events answered `retry`, and whatever a proxy says in the collector's place. The pause
+ * before a retry is drawn from 0 .. 1 s x 2^n (exponential backoff, full jitter), at most 5 min, and never shorter than
+ * `Retry-After`.
  */
+import { backoff, isFinal, readAnswer, retryAfterMs, type Said } from "./answers.js";
+import { type Claims, CLAIM_LAG_MS } from "./claims.js";
+import { json } from "./json.js";
 import { byteLength, type Queue, type Waiting } from "./queue.js";
 import type { Reports } from "./reports.js";
-import type { Slot } from "./slot.js";
-import { uuid7 } from "./uuid.js";
-import type { Delivery, Problem } from "./wire.js";
+import type { Delivery } from "./wire.js";
 
 /** Browsers allow 64 KiB of keepalive bodies in flight per page; what is over that waits for the next visit. */
 const CHUNK_BYTES = 48_000;
@@ -18,34 +21,8 @@ const TIMEOUT_MS = 15_000;
 const STORAGE_LAG_MS = 150;
 /** Events of other tabs and visits are left to their owner for so long; then the tab that holds the claim sends them. */
 const ADOPT_MS = 3_000;
-/** How long a claim holds, longer than a request; and how long it must have stood, so that every tab has seen it. */
-const CLAIM_MS = 20_000;
-const CLAIM_LAG_MS = 500;
-const BACKOFF_MS = 1_000;
-const BACKOFF_MAX_MS = 300_000;
-const RETRY_AFTER_MAX_MS = 600_000;
-
-/** The tab that made it, and when. */
-export type Claim = [tab: string, at: number];
-
-interface Result {
-  event_id?: string;
-  status: "accepted" | "rejected" | "retry";
-  error?: Problem;
-}
-
-/** Pause in milliseconds before try number `attempt` (0 = the first retry). */
-export function backoff(attempt: number, retryAfterMs = 0, random: () => number = Math.random): number {
-  const jittered = random() * Math.min(BACKOFF_MAX_MS, BACKOFF_MS * 2 ** Math.min(attempt, 20));
-  return Math.max(jittered, Math.min(retryAfterMs, RETRY_AFTER_MAX_MS));
-}
-
-/** `Retry-After` as milliseconds from now: seconds or an HTTP date; 0 when absent or unreadable. */
-export function retryAfterMs(header: string | null, now: number = Date.now()): number {
-  if (!header) return 0;
-  const wait = /^\d+$/.test(header.trim()) ? Number(header) * 1000 : Date.parse(header) - now;
-  return wait > 0 ? wait : 0;
-}
+/** So many requests without an answer in a row, and the page is told what may be wrong. */
+const SILENT = 3;
 
 export class Sender {
   private timer: ReturnType<typeof setTimeout> | undefined;
@@ -55,7 +32,9 @@ export class Sender {
   private attempt = 0;
   private told = false;
   private limit = CHUNK_EVENTS;
-  private readonly tab = uuid7();
+  private silent = 0;
+  /** Ids of events that something other than the collector refused: the rest goes first. */
+  private readonly odd = new Set<string>();
   /** Ids of events in requests that are not answered yet. */
   readonly inFlight = new Set<string>();
   /** Ids of events this client made and does not know to be settled; others in the queue are of other tabs or visits. */
@@ -69,7 +48,7 @@ export class Sender {
     private readonly queue: Queue,
     private readonly lock: string,
     private readonly reports: Reports,
-    private readonly claim: Slot<Claim>,
+    private readonly claims: Claims,
     private readonly settle: (delivery: Delivery) => void,
   ) {}
 
@@ -92,16 +71,21 @@ export class Sender {
     this.told = false;
   }
 
-  /** The page may be going: sends its own events in requests that outlive it, without waiting for the lock. */
-  leave(): void {
-    if (this.claim.read()?.[0] === this.tab) this.claim.write(null);
-    if (this.told) return;
+  /**
+   * The page is hidden or, when `going`, at its end: sends its own events in requests that outlive it, without waiting for
+   * the lock. While it lives, its claim keeps other tabs from sending them too.
+   */
+  leave(going: boolean): void {
+    const other = this.claims.other();
+    if (going) this.claims.release();
+    if (this.told || other?.[2]) return;
     let rest = this.pending().filter((item) => this.mine.has(item.id));
+    if (rest.length && !going) this.claims.take();
     while (rest.length) {
       const chunk = this.cut(rest);
       rest = rest.slice(chunk.length);
       if (typeof Request === "function" && "keepalive" in Request.prototype) {
-        void this.exchange(chunk);
+        void this.exchange(chunk).then(() => this.release());
       } else {
         // Stays queued, since a beacon has no answer: the next visit sends it again and it counts once.
         navigator.sendBeacon?.(this.url, this.body(chunk));
@@ -137,44 +121,49 @@ export class Sender {
   }
 
   private async sendAll(): Promise<void> {
-    do {
+    let sent = false;
+    for (let more = true; more; ) {
       this.again = false;
       const chunk = this.cut(this.next());
-      if (!chunk.length) return;
-      if (!(await this.exchange(chunk))) {
-        this.again = false;
-        return;
-      }
-      this.again = true;
-    } while (this.again);
+      if (!chunk.length) break;
+      sent = true;
+      more = await this.exchange(chunk);
+      if (!more) this.again = false;
+    }
+    if (sent) this.release();
   }
 
   private pending(): Waiting[] {
     return this.queue.all().filter((item) => !this.inFlight.has(item.id));
   }
 
-  /** Own events, at once; when there are none, those that others have left for long enough. */
+  /**
+   * Own events, at once unless another tab is adopting; when there are none, those that others have left for long enough,
+   * once a claim to them stands.
+   */
   private next(): Waiting[] {
     const pending = this.pending();
+    if (!pending.length) return [];
     const own = pending.filter((item) => this.mine.has(item.id));
-    if (own.length || !pending.length) return own;
+    if (own.length && !this.claims.other()?.[2]) {
+      this.claims.take();
+      return own.sort((a, b) => +this.odd.has(a.id) - +this.odd.has(b.id));
+    }
     const now = performance.now();
     this.seen = new Map(pending.map(({ id }) => [id, this.seen.get(id) ?? now]));
     const left = pending.filter(({ id }) => now - this.seen.get(id)! >= ADOPT_MS);
-    if (left.length && this.claimed()) return left;
-    clearTimeout(this.adoption);
-    this.adoption = idle(setTimeout(() => this.wake(), left.length ? CLAIM_LAG_MS : ADOPT_MS + 20));
+    if (left.length && !own.length && this.claims.adopts()) return left;
+    this.wakeIn(own.length || left.length ? CLAIM_LAG_MS + 20 : ADOPT_MS + 20);
     return [];
   }
 
-  /** Whether this tab is the one that adopts: the one whose claim stands a moment after it was made. */
-  private claimed(): boolean {
-    const now = Date.now();
-    const [tab, at] = [this.claim.read()].flat() as Partial<Claim>;
-    // Neither one of long ago nor one out of the future, made before the clock was set, holds.
-    const holds = Math.abs(now - at!) < CLAIM_MS;
-    if (!holds) this.claim.write([this.tab, now]);
-    return holds && tab === this.tab;
+  private release(): void {
+    if (this.inFlight.size === 0) this.claims.release();
+  }
+
+  private wakeIn(ms: number): void {
+    clearTimeout(this.adoption);
+    this.adoption = idle(setTimeout(() => this.wake(), ms));
   }
 
   private cut(waiting: Waiting[]): Waiting[] {
@@ -189,7 +178,7 @@ export class Sender {
   }
 
   private body(chunk: Waiting[], dropped?: object): string {
-    const head = JSON.stringify({ sent_at: new Date().toISOString(), key: this.key, dropped });
+    const head = json({ sent_at: new Date().toISOString(), key: this.key, dropped });
     return `${head.slice(0, -1)},"events":[${chunk.map((item) => item.text).join(",")}]}`;
   }
 
@@ -210,10 +199,12 @@ export class Sender {
         keepalive: byteLength(body) < CHUNK_BYTES,
         signal: abort.signal,
       });
-      const json = await answer(response);
-      told = response.ok && !json.results?.some((result) => result.status === "retry");
-      return this.read(chunk, response.status, retryAfterMs(response.headers.get("Retry-After")), json);
+      this.silent = 0;
+      const said = await readAnswer(response);
+      told = response.ok && !!said.results?.every((result) => result.status !== "retry");
+      return this.read(chunk, response.status, retryAfterMs(response.headers.get("Retry-After")), said);
     } catch {
+      if (!abort.signal.aborted) this.unheard();
       return this.later(0);
     } finally {
       if (report) this.reports.settle(told);
@@ -222,18 +213,33 @@ export class Sender {
     }
   }
 
-  private read(chunk: Waiting[], status: number, wait: number, json: { results?: Result[]; error?: Problem }): boolean {
-    if (status === 413 && chunk.length > 1) {
-      this.limit = Math.ceil(chunk.length / 2);
-      return true;
-    }
+  /** Browsers hide a refusal of the page's origin: it looks like a network that is down. */
+  private unheard(): void {
+    if (++this.silent !== SILENT || typeof location === "undefined" || navigator.onLine === false) return;
+    console.warn(
+      `Thumbwheel: no answer from ${this.url}. If it runs, the key may not allow this origin: ` +
+        `thumbwheel keys create public --origin ${self.origin}`,
+    );
+  }
+
+  private read(chunk: Waiting[], status: number, wait: number, said: Said): boolean {
     if (status === 408 || status === 429 || status >= 500) return this.later(wait);
-    if (status >= 400) {
-      const error = json.error ?? { code: `http_${status}`, message: `The collector answered ${status}` };
+    const final = status === 413 || isFinal(said.error);
+    // Alone is found out which event it is about.
+    if (status >= 400 && chunk.length > 1 && (status === 400 || status === 413 || !final)) {
+      this.limit = Math.ceil(chunk.length / 2);
+      return final || this.later(wait);
+    }
+    if (status >= 400 && final) {
+      const error = isFinal(said.error) ? said.error : { code: "too_large", message: "A proxy calls the event too large" };
       for (const { id } of chunk) this.done({ event_id: id, status: "dropped", error });
       return true;
     }
-    const answers = new Map((json.results ?? []).map((result) => [result.event_id, result]));
+    if (status >= 400) {
+      this.odd.add(chunk[0]!.id);
+      return this.later(wait);
+    }
+    const answers = new Map((said.results ?? []).map((result) => [result.event_id, result]));
     let retry = false;
     for (const { id } of chunk) {
       const result = answers.get(id);
@@ -250,6 +256,7 @@ export class Sender {
   private done(delivery: Delivery): void {
     this.queue.remove(delivery.event_id);
     this.mine.delete(delivery.event_id);
+    this.odd.delete(delivery.event_id);
     this.settle(delivery);
   }
 
@@ -271,15 +278,4 @@ const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout
 function idle<T>(timer: T): T {
   (timer as { unref?: () => void }).unref?.();
   return timer;
-}
-
-/** The JSON of an answer; an empty object where a proxy answered something else. */
-async function answer(response: Response): Promise<{ results?: Result[]; error?: Problem }> {
-  const text = await response.text();
-  try {
-    const json: unknown = JSON.parse(text);
-    return json && typeof json === "object" ? json : {};
-  } catch {
-    return {};
-  }
 }

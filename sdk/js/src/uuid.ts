@@ -14,7 +14,8 @@ export function uuid7(now: number = Date.now()): string {
   }
   const bytes = crypto.getRandomValues(new Uint8Array(8));
   bytes[0] = (bytes[0]! & 0x3f) | 0x80;
-  const tail = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  // Not Array.from(bytes, ...): Prototype.js puts one there that takes no function.
+  const tail = [...bytes].map((byte) => byte.toString(16).padStart(2, "0")).join("");
   const time = lastMs.toString(16).padStart(12, "0");
   const count = (0x7000 + counter).toString(16);
   return `${time.slice(0, 8)}-${time.slice(8)}-${count}-${tail.slice(0, 4)}-${tail.slice(4)}`;

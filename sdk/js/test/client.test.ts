@@ -117,6 +117,99 @@ test("413 halves the batch, then drops the one event that is too large", async (
   assert.deepEqual(sent.slice(1), [["c-1", "c-2", "c-3", "c-4"], ["c-1", "c-2"], ["c-3", "c-4"], ["c-3"], ["c-4"]]);
 });
 
+test("a text cut inside an emoji arrives, and costs no other event", async () => {
+  const refuse = (events: Record<string, unknown>[]) => /\\ud[89a-f]/.test(JSON.stringify(events));
+  stub.decide = (events) => (refuse(events) ? { status: 400, body: JSON.stringify({ error: BAD }) } : {});
+  start();
+  client.thumb({ ...THUMB, comment: "Great 👍".slice(0, -1) });
+  client.thumb({ ...THUMB, candidate_id: "c-2" });
+  assert.equal(await client.flush(), true);
+  assert.deepEqual(stub.events.map((event) => event.comment), ["Great \ufffd", undefined]);
+  assert.deepEqual(client.dropped, {});
+});
+
+const BAD = { code: "invalid_body", message: "The body is not valid", hint: "Send JSON" };
+
+test("a request refused for one event goes again in halves until that one stands alone", async () => {
+  hurryRetries();
+  stub.answers.push({ status: 503 });
+  stub.decide = (events) =>
+    events.some((event) => event.candidate_id === "c-17") ? { status: 400, body: JSON.stringify({ error: BAD }) } : {};
+  start();
+  for (let i = 0; i < 41; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
+  assert.equal(await eventually(() => client.flush()), true);
+  assert.deepEqual(client.dropped, { invalid_body: 1 });
+  assert.deepEqual(problems, [BAD]);
+  const good = stub.bodies.slice(1).filter((body) => !body.events.some((event) => event.candidate_id === "c-17"));
+  assert.equal(good.flatMap((body) => body.events).length, 40);
+  assert.equal(new Set(good.flatMap((body) => body.events.map((event) => event.event_id))).size, 40);
+});
+
+for (const [name, answer] of Object.entries({
+  "an HTML 404": { status: 404, body: "<html>Not found</html>" },
+  "an HTML 403": { status: 403, body: "<html>Forbidden</html>" },
+  "an HTML 400": { status: 400, body: "<html>Bad request</html>" },
+  "an HTML 407": { status: 407, body: "<html>Who are you</html>" },
+  "a gateway's own JSON": { status: 401, body: '{"error": {"code": "Unauthorized", "message": "No"}}' },
+  "JSON without results": { status: 200, body: "{}" },
+})) {
+  test(`${name} is waited out`, async () => {
+    hurryRetries();
+    for (let n = 0; n < 4; n++) stub.answers.push(answer);
+    start().thumb({ ...THUMB, candidate_id: "c-0" });
+    assert.equal(await client.flush(1), false);
+    for (let i = 1; i < 3; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
+    assert.equal(await eventually(() => client.flush()), true);
+    assert.deepEqual(client.dropped, {});
+    const after = stub.bodies.slice(4).flatMap((body) => body.events.map((event) => event.candidate_id));
+    assert.deepEqual(after.sort(), ["c-0", "c-1", "c-2"]);
+  });
+}
+
+test("what a proxy refuses of one event holds up no other", async () => {
+  hurryRetries();
+  let blocks = true;
+  stub.decide = (events) =>
+    blocks && events.some((event) => event.comment === "<script>") ? { status: 403, body: "<html>Blocked</html>" } : {};
+  start().thumb({ ...THUMB, comment: "<script>" });
+  for (let i = 0; i < 5; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
+  await until(() => new Set(arrived()).size === 5);
+  assert.equal(await client.flush(100), false);
+  blocks = false;
+  assert.equal(await eventually(() => client.flush()), true);
+  assert.deepEqual(client.dropped, {});
+});
+
+/** Ids of replies in requests that held no blocked event. */
+function arrived(): unknown[] {
+  const clean = stub.bodies.filter((body) => !body.events.some((event) => event.comment));
+  return clean.flatMap((body) => body.events.map((event) => event.candidate_id));
+}
+
+test("a report counts as told only where the collector took it", async () => {
+  hurryRetries();
+  start();
+  client.thumb({ ...THUMB, actor: { id: "" } });
+  stub.answers.push({ status: 200, body: "<html>Log in</html>" });
+  client.thumb(THUMB);
+  assert.equal(await eventually(() => client.flush()), true);
+  assert.deepEqual(stub.bodies.map((body) => body.dropped?.counts), [{ actor: 1 }, { actor: 1 }]);
+  assert.equal(stub.bodies[0]!.dropped!.event_id, stub.bodies[1]!.dropped!.event_id);
+});
+
+test("init for another project leaves the first client at work", async () => {
+  const first = start();
+  const second = await new Stub().start();
+  const other = init({ url: second.url, key: "tw_pub_other", actor: "u-2" });
+  first.thumb(THUMB);
+  other.thumb(THUMB);
+  assert.equal(await first.flush(), true);
+  assert.equal(await other.flush(), true);
+  assert.deepEqual([stub.bodies[0]!.key, second.bodies[0]!.key], [KEY, "tw_pub_other"]);
+  await other.shutdown(50);
+  second.stop();
+});
+
 test("a rejected event is reported and not sent again", async () => {
   const error = { code: "unknown_field", message: "value must be up or down", field: "value" };
   stub.answers.push({ status: 207, results: () => ({ status: "rejected", error }) });

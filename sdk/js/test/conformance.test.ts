@@ -50,11 +50,12 @@ async function settled(client: Client): Promise<boolean> {
   return false;
 }
 
-function server(answers: Record<string, Word[]>, most = 500): (events: Json[]) => Answer {
+function server(answers: Record<string, Word[]>, most = 500, bad: string[] = []): (events: Json[]) => Answer {
   const left = structuredClone(answers);
   return (events) => {
     const error = (code: string) => JSON.stringify({ error: { code, message: "m", hint: "h" } });
     if (events.length > most) return { status: 413, body: error("too_large") };
+    if (events.some((event) => bad.includes(String(event.candidate_id)))) return { status: 400, body: error("invalid_body") };
     const now = new Map(events.map((event) => [event, left[String(event.candidate_id)]!.shift()!]));
     const whole = now.get(events[0]!)!;
     if (whole === "cut") return { cut: true };
@@ -108,7 +109,7 @@ for (const one of cases("kept_back")) {
 for (const one of cases("answers")) {
   test(`an answer leads to this: ${one.name}`, () =>
     connected(undefined, async (client, stub) => {
-      stub.decide = server(one.answers, one.max_events);
+      stub.decide = server(one.answers, one.max_events, one.bad);
       for (const name of one.events) client.thumb({ interaction_id: "i-1", candidate_id: name, value: "up" });
       assert.ok(await settled(client));
       assert.deepEqual(client.dropped, one.dropped ?? {});

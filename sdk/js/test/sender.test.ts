@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { backoff, retryAfterMs } from "../src/sender.js";
+import { backoff, isFinal, retryAfterMs } from "../src/answers.js";
 
 test("the pause doubles up to five minutes and is drawn from the whole range", () => {
   assert.deepEqual([0, 1, 2, 3].map((n) => backoff(n, 0, () => 1)), [1000, 2000, 4000, 8000]);
@@ -21,4 +21,11 @@ test("Retry-After is read as seconds or as a date", () => {
   assert.equal(retryAfterMs("Thu, 01 Jan 2015 00:00:30 GMT", now), 0);
   assert.equal(retryAfterMs("soon", now), 0);
   assert.equal(retryAfterMs(null, now), 0);
+});
+
+test("an error is the collector's only in the collector's shape", () => {
+  assert.equal(isFinal({ code: "invalid_key", message: "m", hint: "h" }), true);
+  for (const other of [undefined, "no", { code: "Forbidden", message: "No." }, { message: "m", hint: "h" }]) {
+    assert.equal(isFinal(other as never), false);
+  }
 });

@@ -29,6 +29,8 @@ __all__ = [
 ]  # fmt: skip
 
 _client: Optional[Client] = None
+# Of earlier calls of `init`, for other projects: what waits in them goes at exit too.
+_others: list[Client] = []
 
 
 def init(
@@ -36,12 +38,17 @@ def init(
 ) -> Client:
     """Make the client that the functions of this module use, and return it; further options as for `Client`.
 
-    Raises ValueError that names a wrong setting. A client made by an earlier `init` is flushed.
+    Raises ValueError that names a wrong setting. A client made by an earlier `init` for the same collector and key is
+    flushed and takes nothing more; one for another project goes on.
     """
     global _client
     earlier, _client = _client, Client(url, key, actor, sync, consent, **options)  # type: ignore[arg-type]
+    for one in [*_others, *([] if earlier is None else [earlier])]:
+        if one._scope == _client._scope:
+            one.shutdown()
     if earlier is not None:
-        earlier.shutdown()
+        _others.append(earlier)
+    _others[:] = [one for one in _others if not one._closed]
     return _client
 
 

@@ -12,19 +12,19 @@ import time
 import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
-from urllib.parse import urlsplit
 
 from thumbwheel.campaigns import Campaigns, decide
+from thumbwheel.children import flush_at_child_end, warn_in_child
 from thumbwheel.fields import ActorLike, Event, NotKept, build, encode
 from thumbwheel.journal import Item
 from thumbwheel.outbox import Outbox
 from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, Result, Stats
 from thumbwheel.sender import SHUTDOWN, Sender, send_now
+from thumbwheel.settings import check_settings, prepared
 from thumbwheel.signing import sign
-from thumbwheel.spool import Spool, prepare
+from thumbwheel.spool import Spool
 from thumbwheel.transport import Transport
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ class Client:
         tries of a call; `exit_timeout` for what still waits at exit. `spool` is a folder where what waits outlasts the
         process; processes may share it. `key_id` and `project` are for `sign`.
         """
-        _check_settings(url, key, actor, consent, path, max_events, max_bytes, timeout, exit_timeout)
+        check_settings(url, key, actor, consent, path, max_events, max_bytes, timeout, exit_timeout)
         self._address = url.rstrip("/") + path
         self._campaigns_address = url.rstrip("/") + CAMPAIGNS_PATH
         self._key = key
@@ -110,7 +110,7 @@ class Client:
         self._exit_timeout = exit_timeout
         self._key_id = key_id
         self._project = project
-        self._folder = None if spool is None else _prepared(spool, sync)
+        self._folder = None if spool is None else prepared(spool, sync)
         self._start_empty()
         _living.add(self)
         _hook_process()
@@ -129,13 +129,17 @@ class Client:
         self._sender = Sender(self._transport, self._outbox, self._reports, lost=self._lose)
         self._campaigns = Campaigns(Transport(self._campaigns_address, self._key, self._timeout))
 
+    @property
+    def _scope(self) -> str:
+        """Where events go and under which key: those of one client never go another way."""
+        return f"{self._address}\n{self._key}"
+
     def _make_spool(self) -> Spool | None:
         if self._folder is None:
             return None
-        scope = f"{self._address}\n{self._key}"
         max_events, max_bytes = self._bounds
         return Spool(
-            self._folder, scope, max_events=max_events, max_bytes=max_bytes, gone=self._lose_left,
+            self._folder, self._scope, max_events=max_events, max_bytes=max_bytes, gone=self._lose_left,
             take_over=self._take_over,
         )  # fmt: skip
 
@@ -293,6 +297,8 @@ class Client:
         return self._send_now(item) if self.sync else self._queue(item)
 
     def _queue(self, item: Item) -> str | None:
+        if self._folder is None:
+            warn_in_child()
         gone = self._outbox.add(item)
         if gone is None:
             raise NotKept(Problem("closed", "The client was shut down."))
@@ -353,6 +359,7 @@ def _hook_process() -> None:
         return
     _hooked.set()
     atexit.register(_at_exit)
+    flush_at_child_end(_at_exit)
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_after_fork)
 
@@ -367,33 +374,4 @@ def _after_fork() -> None:
     for client in list(_living):
         client._outbox.abandon()
         client._start_empty()
-
-
-def _prepared(spool: str | os.PathLike[str], sync: bool) -> Path:
-    if sync:
-        raise ValueError(
-            "thumbwheel: spool is for what waits; with sync=True nothing does, the Result says what to repeat"
-        )
-    try:
-        return prepare(spool)
-    except (OSError, TypeError, ValueError) as error:
-        raise ValueError(f"thumbwheel: spool={spool!r} cannot hold files ({error})") from None
-
-
-def _check_settings(
-    url: str, key: str, actor: object, consent: object, path: str, max_events: int, max_bytes: int,
-    timeout: float, exit_timeout: float,
-) -> None:  # fmt: skip
-    parts = urlsplit(url) if isinstance(url, str) else None
-    if parts is None or parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"thumbwheel: url={url!r} is no address such as 'https://feedback.example.com'")
-    if not isinstance(key, str) or not key.startswith("tw_") or not key.isascii() or not key.isprintable():
-        raise ValueError("thumbwheel: key is no Thumbwheel key (tw_pub_..., tw_sec_...)")
-    if actor is not None and not isinstance(actor, (str, Mapping)):
-        raise ValueError("thumbwheel: actor is an id or {'id': ..., 'kind': ...}")
-    if consent not in (None, "granted", "required"):
-        raise ValueError(f"thumbwheel: consent={consent!r} is neither 'granted' nor 'required'")
-    if not isinstance(path, str) or not path.startswith("/"):
-        raise ValueError(f"thumbwheel: path={path!r} does not begin with '/'")
-    if min(max_events, max_bytes, timeout) <= 0 or exit_timeout < 0:
-        raise ValueError("thumbwheel: max_events, max_bytes and timeout are above 0, exit_timeout is not below 0")
+    flush_at_child_end(_at_exit)

@@ -82,12 +82,22 @@ def rfc3339(moment: str | datetime | None) -> str:
 def encode(event: Event) -> bytes:
     """Return the event as JSON bytes; raises NotKept when it is no JSON, or too large for the collector."""
     try:
-        text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain).encode()
+        text = json.dumps(event, ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=_plain)
+        body = well_formed(text).encode()
     except (TypeError, ValueError, RecursionError) as error:
         problem = Problem("invalid_event", f"The event is no JSON ({type(error).__name__}).", "Send plain values.")
         raise NotKept(problem) from None
-    if len(text) > MAX_EVENT_BYTES:
+    if len(body) > MAX_EVENT_BYTES:
         raise NotKept(Problem("too_large", "The event is over 256 KiB.", "Shorten its messages."))
+    return body
+
+
+def well_formed(text: str) -> str:
+    """Return the text with U+FFFD for each half of a surrogate pair, which no store takes; two halves in a row join."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
     return text
 
 

@@ -88,8 +88,8 @@ class Outbox:
             self._travelling += len(batch)
             return batch
 
-    def settle(self, done: Iterable[Item], again: Iterable[Item] = ()) -> list[str]:
-        """Forget the items that are done and put the others back in front, in their order.
+    def settle(self, done: Iterable[Item], again: Iterable[Item] = (), aside: bool = False) -> list[str]:
+        """Forget the items that are done and put the others back in front, in their order; with `aside` at the end.
 
         Once nothing is taken any more, returns the ids of those others that no disk holds.
         """
@@ -99,7 +99,9 @@ class Outbox:
             self._travelling -= len(settled) + len(back)
             gone = [*settled, *back] if self._closed else settled
             self._bytes -= sum(len(item.body) for item in gone)
-            if not self._closed:
+            if not self._closed and aside:
+                self._items.extend(back)
+            elif not self._closed:
                 self._items.extendleft(reversed(back))
             self._changed.notify_all()
             return [item.event_id for item in back if item.event_id not in self._on_disk] if self._closed else []

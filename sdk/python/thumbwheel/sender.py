@@ -1,7 +1,9 @@
 """Takes events from the outbox, sends them in batches, and reads what became of each.
 
-Retried are network errors, 408, 429, 5xx and events answered `retry`; nothing else is. The pause before a retry is
-drawn from 0 .. 0.5 s x 2^n (exponential backoff, full jitter), at most 60 s, and never shorter than `Retry-After`.
+Final is only what the collector itself says: an event's result, or an error of its own shape. All else is sent again:
+network errors, 408, 429, 5xx, events answered `retry`, and whatever a proxy says in the collector's place. The pause
+before a retry is drawn from 0 .. 0.5 s x 2^n (exponential backoff, full jitter), at most 60 s, and never shorter than
+`Retry-After`.
 """
 
 from __future__ import annotations
@@ -40,9 +42,23 @@ def backoff(attempt: int, asked: float = 0.0) -> float:
     return max(jittered, min(asked, RETRY_AFTER_MAX_SECONDS))
 
 
-def may_retry(status: int) -> bool:
-    """Say whether a whole request is worth sending again; 0 means that no answer came."""
-    return status in (0, 408, 429) or status >= 500
+def may_retry(answer: Answer) -> bool:
+    """Say whether a whole request is worth sending again; status 0 means that no answer came."""
+    status = answer.status
+    if status in (0, 408, 429) or status >= 500:
+        return True
+    return not 200 <= status < 300 and status != 413 and not is_refusal(answer)
+
+
+def is_opaque(answer: Answer) -> bool:
+    """Say whether something in the collector's place refused the request: perhaps for one event, perhaps for all."""
+    return 400 <= answer.status < 500 and answer.status not in (408, 429) and may_retry(answer)
+
+
+def is_refusal(answer: Answer) -> bool:
+    """Say whether an error is the collector's own: a proxy's has another shape."""
+    error = answer.body.get("error")
+    return isinstance(error, dict) and all(isinstance(error.get(name), str) for name in ("code", "message", "hint"))
 
 
 def body_of(items: Sequence[Item], report: bytes | None = None) -> bytes:
@@ -62,7 +78,8 @@ def post(transport: Transport, reports: Reports, items: Sequence[Item], seconds:
     try:
         answer = transport.post(body_of(items, report), seconds)
         results = event_answers(answer).values()
-        told = 200 <= answer.status < 300 and all(result.get("status") != "retry" for result in results)
+        taken = bool(results) and all(result.get("status") != "retry" for result in results)
+        told = 200 <= answer.status < 300 and taken
     finally:
         reports.settle(told)
     return answer
@@ -137,14 +154,17 @@ class Sender:
             return self._outbox.refill() or (wait and not self._outbox.closed)
         again: list[Item] = list(batch)
         asked: float | None = 0.0
+        aside = False
         try:
             left = None if deadline is None else deadline - time.monotonic()
-            again, asked = self._read(batch, post(self._transport, self._reports, batch, left))
+            answer = post(self._transport, self._reports, batch, left)
+            aside = len(batch) == 1 and is_opaque(answer)
+            again, asked = self._read(batch, answer)
         finally:
             lasting, now = self._outbox.lasting, time.monotonic()
             kept = [item for item in again if lasting or now - item.made_at < GIVE_UP_SECONDS]
             ids = {item.event_id for item in kept}
-            late = self._outbox.settle([item for item in batch if item.event_id not in ids], kept)
+            late = self._outbox.settle([item for item in batch if item.event_id not in ids], kept, aside)
         if late:
             self._lost(SHUTDOWN, late)
         if len(kept) < len(again):
@@ -171,10 +191,12 @@ class Sender:
     def _read(self, batch: list[Item], answer: Answer) -> tuple[list[Item], float | None]:
         """Return the events to send again, and the pause asked for in seconds; None for no pause."""
         status = answer.status
-        if status == 413 and len(batch) > 1:
+        # Alone is found out which event it is about, also for a proxy that blocks one by what it holds.
+        opaque = is_opaque(answer)
+        if len(batch) > 1 and (status == 413 or opaque or (status == 400 and is_refusal(answer))):
             self._limit = (len(batch) + 1) // 2
-            return batch, None
-        if may_retry(status):
+            return batch, answer.retry_after if opaque else None
+        if may_retry(answer):
             return batch, answer.retry_after
         if not 200 <= status < 300:
             self._lost(refusal(answer), [item.event_id for item in batch])
@@ -227,7 +249,7 @@ def send_now(transport: Transport, reports: Reports, item: Item, seconds: float)
 
 
 def _read_one(item: Item, answer: Answer) -> tuple[str, Problem | None]:
-    if may_retry(answer.status):
+    if may_retry(answer):
         return "retry", NO_CONNECTION if answer.status == 0 else refusal(answer)
     if not 200 <= answer.status < 300:
         return "dropped", refusal(answer)

@@ -4,6 +4,11 @@ export interface Options {
     url: string;
     /** Public key in pages, secret key on servers. */
     key: string;
+    /**
+     * Any name; needed where one site sends to several projects of one collector. What waits, an opt-out and drafts belong to
+     * collector and project: another key finds them again, another project does not.
+     */
+    project?: string;
     /** Who gives the feedback; a pseudonymous id. Each call may name another. */
     actor?: string | Actor;
     /** `required` stores and sends nothing before `optIn()`. */
@@ -28,6 +33,8 @@ export declare class Client {
     private readonly options;
     /** Events that will not arrive, by reason. */
     readonly dropped: Record<string, number>;
+    /** Of this collector and project, in the names of what the browser keeps. */
+    readonly scope: string;
     private readonly storage;
     private readonly queue;
     private readonly sender;
@@ -37,10 +44,10 @@ export declare class Client {
     private readonly asked;
     private readonly reports;
     private readonly listeners;
-    /** Whether feedback may be kept and sent: the consent in force. */
-    allowed: boolean;
     private closed;
     constructor(options: Options);
+    /** Whether feedback may be kept and sent: the consent in force, also where another tab gave or took it. */
+    get allowed(): boolean;
     /** Each call returns the event's id, or null when it was not kept; `dropped` and `onError` say why. */
     thumb(fields: Thumb): string | null;
     choice(fields: Choice): string | null;
@@ -62,8 +69,9 @@ export declare class Client {
     /** Flushes, then takes nothing more. What could not be sent goes at the next visit. */
     shutdown(timeoutMs?: number): Promise<boolean>;
     optIn(): void;
-    /** Forgets what waits and keeps nothing from now on. */
+    /** Forgets what waits and keeps nothing from now on, in all tabs. */
     optOut(): void;
+    private forget;
     private keep;
     private envelope;
     private settle;
@@ -74,6 +82,8 @@ export declare class Client {
     private usable;
     private readonly onHide;
     private readonly onOnline;
+    /** Another tab changed the consent. */
+    private readonly onStorage;
     private listen;
     private setConsent;
 }

@@ -36,6 +36,8 @@ export interface WorkbenchProps extends Common {
     heading?: string;
     /** The next item is on its way. */
     loading?: boolean;
+    /** The first item takes the focus, where nothing else has it: for a page that is the workbench. */
+    autoFocus?: boolean;
     onSkip?: (event: FeedbackMove) => void;
     onBack?: (event: FeedbackMove) => void;
 }

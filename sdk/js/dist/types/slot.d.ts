@@ -1,7 +1,7 @@
 /** One value under one key of localStorage; kept in memory where storage is absent, full or forbidden. */
 export declare class Slot<T> {
     private readonly storage;
-    private readonly place;
+    readonly place: string;
     private memory;
     constructor(storage: Storage | null, place: string);
     /** The value, or null. Whoever shares the site may have written something else there: check what it is made of. */

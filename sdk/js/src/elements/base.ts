@@ -1,16 +1,16 @@
 /** What the three elements share: client and interaction, language, keys, submitting, undo, and where errors stand. */
 import { getClient } from "../index.js";
 import { uuid7 } from "../uuid.js";
-import type { Client } from "../client.js";
-import type { Delivery, Fields, Problem, Retract } from "../wire.js";
+import type { Fields, Problem, Retract } from "../wire.js";
+import { Deliveries, type FeedbackClient } from "./deliveries.js";
 import { adopt, button, h } from "./dom.js";
-import { fill, type Shown, readInteraction } from "./interaction.js";
+import { copyOf, fill, type Shown, readInteraction } from "./interaction.js";
 import { type KeyList, keysOn, keysPanel, listenToKeys, modifier } from "./keys.js";
 import { type Label, LABELS, language } from "./labels.js";
+import { langAt, onLanguage } from "./language.js";
 import { BASE_CSS } from "./styles.js";
 
-/** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
-export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe" | "allowed">>;
+export type { FeedbackClient } from "./deliveries.js";
 
 type Kind = "thumb" | "choice" | "pick";
 /** An event as an element hands it to the host: without actor and sdk, which the client adds. */
@@ -27,14 +27,16 @@ export abstract class FeedbackElement extends Host {
   private readonly bar = h("div", { part: "undo-bar", class: "bar" });
   private readonly alert = h("div", { role: "alert", part: "error", class: "alert" });
   private readonly help = h("div", { part: "keys", class: "help", hidden: true });
-  private undoButton: HTMLButtonElement | null = null;
   private ownClient: FeedbackClient | null = null;
-  private shown: Shown | null = null;
-  /** Of the interaction and the replies on the screen. */
-  private ids = "";
-  private unsubscribe: (() => void) | undefined;
+  protected shown: Shown | null = null;
+  /** What feedback given here is about; empty while nothing is shown. */
+  protected subject = "";
+  private endLanguage: (() => void) | undefined;
   private last: { event: Submitted; shown: Shown; restore: () => void } | null = null;
-  private readonly awaited = new Map<string, Submitted>();
+  private readonly deliveries = new Deliveries(
+    (label) => this.say(label),
+    (problem, event) => this.fail(problem, event),
+  );
   private undoTimer: ReturnType<typeof setTimeout> | undefined;
 
   /** `css` is the element's own sheet, beside the common one. */
@@ -75,21 +77,32 @@ export abstract class FeedbackElement extends Host {
 
   set client(client: FeedbackClient | null) {
     this.ownClient = client;
-    if (this.isConnected) this.listen();
+    if (this.isConnected) this.deliveries.listen(this.client);
   }
 
   /** The JSON of `/v1/candidates`, or a chat completion. */
   get interaction(): Shown | null {
-    return this.shown;
+    return this.shown && copyOf(this.shown);
   }
 
   set interaction(value: unknown) {
-    const before = this.shown?.interaction_id;
-    const ids = this.ids;
     this.shown = readInteraction(value);
-    this.ids = [this.shown?.interaction_id, ...(this.shown?.candidates ?? []).map((one) => one.candidate_id)].join("\n");
-    if (this.shown?.interaction_id !== before) this.changed();
-    if (this.isConnected) this.paint(this.ids === ids && !!this.shown);
+    this.look();
+  }
+
+  /** Shows what there is now. Where feedback would be about something else, the element begins anew. */
+  protected look(): void {
+    const subject = this.shown ? this.subjectOf(this.shown) : "";
+    const same = subject === this.subject;
+    const before = this.subject;
+    this.subject = subject;
+    if (!same) this.changed(before);
+    if (this.isConnected) this.paint(same && !!subject);
+  }
+
+  /** What feedback is about: the interaction, and the replies on the screen in their order. */
+  protected subjectOf(shown: Shown): string {
+    return [shown.interaction_id, ...shown.candidates.map((one) => one.candidate_id)].join("\n");
   }
 
   /** Shows what there is; `more` when only more of the same replies has arrived. A value that cannot be shown is said. */
@@ -117,19 +130,20 @@ export abstract class FeedbackElement extends Host {
     fill(place, this.shown!.candidates[index]!.content, this.say("reply", index + 1), this.say("broken"));
   }
 
-  /** Called before the first render of another interaction. */
-  protected changed(): void {}
+  /** Called before the first render of something else to give feedback on; `before` is what it was about so far. */
+  protected changed(_before: string): void {}
 
   connectedCallback(): void {
-    this.upgrade("client");
-    this.upgrade("interaction");
-    this.listen();
+    // A vote is about the interaction that was set with it.
+    for (const name of ["client", "reasons", "interaction", "vote"]) this.upgrade(name);
+    this.deliveries.listen(this.client);
+    this.endLanguage = onLanguage(() => this.box.lang !== this.locale && this.relabel());
     this.relabel();
   }
 
   disconnectedCallback(): void {
-    this.unsubscribe?.();
-    this.unsubscribe = undefined;
+    this.deliveries.end();
+    this.endLanguage?.();
     clearTimeout(this.undoTimer);
   }
 
@@ -151,7 +165,7 @@ export abstract class FeedbackElement extends Host {
     LABELS[this.locale][label].replace("{n}", String(n ?? ""));
 
   private get locale(): keyof typeof LABELS {
-    return language(this.closest<HTMLElement>("[lang]")?.lang || navigator.language);
+    return language(langAt(this));
   }
 
   /** `data-key` of what has focus inside, to be given back after a render. */
@@ -172,22 +186,21 @@ export abstract class FeedbackElement extends Host {
 
   /** Sends feedback unless the host cancels `thumbwheel-submit`. `restore` brings the item back on undo. */
   protected submit<K extends Kind>(type: K, fields: Omit<Fields[K], "interaction_id">, text: string, restore: () => void): void {
-    const shown = this.shown!;
-    const event = {
-      type,
-      event_id: uuid7(),
-      occurred_at: new Date().toISOString(),
-      interaction_id: shown.interaction_id,
-      conversation_id: shown.conversation_id,
-      campaign: shown.campaign,
-      ...fields,
-    } as unknown as Submitted;
+    const shown = copyOf(this.shown!);
+    const event = this.about(type, fields);
     this.fail(null);
     this.last = { event, shown, restore };
     if (this.tell("thumbwheel-submit", { event, text })) {
-      this.send(event.event_id, event, (client) => client[type](event as never));
+      this.deliveries.send(this.client, event.event_id, event, (client) => client[type](event as never));
     }
     this.showUndo(type === "thumb" ? "thanks" : "submitted");
+  }
+
+  /** Feedback on what is shown, made now. */
+  protected about<K extends Kind>(type: K, fields: Omit<Fields[K], "interaction_id">): Submitted {
+    const { interaction_id, conversation_id, campaign } = this.shown!;
+    const made = { type, event_id: uuid7(), occurred_at: new Date().toISOString(), interaction_id, conversation_id, campaign };
+    return { ...made, ...fields } as unknown as Submitted;
   }
 
   /** Takes the last submission back and shows it again. */
@@ -196,21 +209,23 @@ export abstract class FeedbackElement extends Host {
     if (!last) return false;
     const inside = this.hasFocus;
     this.forgetUndo();
-    const retract: Retract = {
-      interaction_id: last.event.interaction_id,
-      conversation_id: last.event.conversation_id,
-      target: last.event.event_id,
-      event_id: uuid7(),
-      occurred_at: new Date().toISOString(),
-    };
-    if (this.tell("thumbwheel-undo", { event: last.event, retract, interaction: last.shown })) {
-      this.send(retract.event_id!, last.event, (client) => client.retract(retract));
-    }
-    if (this.shown?.interaction_id !== last.shown.interaction_id) this.interaction = last.shown;
+    this.takeBack(last.event, last.shown, true);
+    if (this.subjectOf(last.shown) !== this.subject) this.interaction = last.shown;
     last.restore();
     if (inside) this.focus();
-    this.status.textContent = this.say("undone");
+    this.report(this.say("undone"));
     return true;
+  }
+
+  /** Retracts feedback; feedback that was not `sent` from here goes before its retraction, in whose place it stands. */
+  protected takeBack(event: Submitted, shown: Shown, sent: boolean): void {
+    const { interaction_id, conversation_id, event_id: target } = event;
+    const retract: Retract = { interaction_id, conversation_id, target, event_id: uuid7(), occurred_at: new Date().toISOString() };
+    if (!this.tell("thumbwheel-undo", { event, retract, interaction: copyOf(shown) })) return;
+    this.deliveries.send(this.client, retract.event_id!, event, (client) => {
+      if (!sent) client[event.type](event as never);
+      return client.retract(retract);
+    });
   }
 
   /** The submission that an undo would take back. */
@@ -221,59 +236,38 @@ export abstract class FeedbackElement extends Host {
   protected forgetUndo(): void {
     this.last = null;
     clearTimeout(this.undoTimer);
-    this.status.textContent = "";
-    this.undoButton?.remove();
+    this.report("");
+  }
+
+  /** Says what happened, beside `undo` where it can be undone. */
+  protected report(said: string, undo: HTMLButtonElement | "" = ""): void {
+    this.status.textContent = said;
+    while (this.bar.lastChild !== this.status) this.bar.removeChild(this.bar.lastChild!);
+    this.bar.append(undo);
   }
 
   protected fail(problem: Problem | null, event?: Submitted): void {
-    this.alert.textContent = problem ? [problem.message, problem.hint].filter(Boolean).join(" ") : "";
+    // What became of feedback on something else is told, not shown: it would stand beside the wrong reply.
+    if (!event || this.concerns(event)) {
+      this.alert.textContent = problem ? [problem.message, problem.hint].filter(Boolean).join(" ") : "";
+    }
     if (problem && event) this.tell("thumbwheel-error", { error: problem, event });
+  }
+
+  /** Whether what became of this feedback is to be shown beside what is on the screen now. */
+  protected concerns(_event: Submitted): boolean {
+    return true;
   }
 
   private showUndo(label: Label): void {
     clearTimeout(this.undoTimer);
-    this.status.textContent = this.say(label);
-    this.undoButton?.remove();
-    this.undoButton = button(this.say("undo"), "", "quiet undo", () => this.undo());
-    this.bar.append(this.undoButton);
+    this.report(this.say(label), button(this.say("undo"), "", "quiet undo", () => this.undo()));
     const seconds = Number(this.getAttribute("undo-seconds"));
     if (seconds > 0) this.undoTimer = setTimeout(() => this.forgetUndo(), seconds * 1000);
   }
 
   private tell(name: string, detail: object): boolean {
     return this.dispatchEvent(new CustomEvent(name, { bubbles: true, composed: true, cancelable: true, detail }));
-  }
-
-  /** `id` is that of the event sent; `event` is the feedback it is about. */
-  private send(id: string, event: Submitted, call: (client: FeedbackClient) => unknown): void {
-    const { client } = this;
-    if (!client) {
-      this.lost(event, { code: "no_client", message: this.say("noClient"), hint: this.say("noClientHint") });
-      return;
-    }
-    this.listen();
-    this.awaited.set(id, event);
-    Promise.resolve()
-      .then(() => call(client))
-      .catch((error: unknown) => this.lost(event, { code: "failed", message: error instanceof Error ? error.message : String(error) }));
-  }
-
-  private lost(event: Submitted, problem: Problem): void {
-    const message = problem.code === "no_client" ? problem.message : `${this.say("notSaved")} ${problem.message}`;
-    this.fail({ ...problem, message }, event);
-  }
-
-  private listen(): void {
-    this.unsubscribe?.();
-    this.unsubscribe = this.client?.subscribe?.((delivery: Delivery) => {
-      const event = this.awaited.get(delivery.event_id);
-      if (!event) return;
-      this.awaited.delete(delivery.event_id);
-      const code = delivery.error?.code ?? delivery.status;
-      // What the host's own beforeSend drops is the host's wish, not a fault.
-      if (delivery.status === "stored" || code === "before_send") return;
-      this.lost(event, delivery.error ?? { code, message: "" });
-    });
   }
 
   private toggleHelp(): true {
@@ -290,10 +284,11 @@ export abstract class FeedbackElement extends Host {
   }
 
   /** A property set before the element was defined shadows the accessor: set it again. */
-  private upgrade(name: "client" | "interaction"): void {
-    if (!Object.prototype.hasOwnProperty.call(this, name)) return;
-    const value = this[name];
-    delete (this as Record<string, unknown>)[name];
-    (this as Record<string, unknown>)[name] = value;
+  private upgrade(name: string): void {
+    if (!(name in Object.getPrototypeOf(this)) || !Object.prototype.hasOwnProperty.call(this, name)) return;
+    const own = this as unknown as Record<string, unknown>;
+    const value = own[name];
+    delete own[name];
+    own[name] = value;
   }
 }

@@ -36,6 +36,7 @@ export class ThumbwheelChoice extends FeedbackElement {
   }
 
   protected override changed(): void {
+    this.fail(null);
     this.decided = null;
     this.dwell.start();
   }

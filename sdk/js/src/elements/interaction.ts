@@ -33,7 +33,12 @@ export function readInteraction(value: unknown): Shown | null {
   }
   const { interaction_id, candidates } = (value ?? {}) as Shown;
   const whole = interaction_id && Array.isArray(candidates) && candidates.every((one) => one?.candidate_id);
-  return whole ? (value as Shown) : null;
+  return whole ? copyOf(value as Shown) : null;
+}
+
+/** A copy: what stands on the screen does not change when the host changes its own object. */
+export function copyOf(shown: Shown): Shown {
+  return { ...shown, candidates: shown.candidates.map((one) => ({ ...one })) };
 }
 
 /** The text of a content; images count for nothing. */

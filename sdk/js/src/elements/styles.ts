@@ -111,6 +111,8 @@ export const WORKBENCH_CSS = `${CARDS_CSS}
 .grid { grid-template-columns: repeat(auto-fit, minmax(min(100%, 20em), 1fr)); }
 .card { cursor: pointer; }
 .content { cursor: text; }
+.actions { position: sticky; bottom: 0; z-index: 1; padding-block: .6em; border-top: 1px solid var(--border); background: var(--surface); }
+.choose, textarea { scroll-margin-bottom: 6em; }
 .edit { margin-bottom: .75em; padding: .9em 1em; border: 1px solid var(--border); border-radius: var(--radius); background: var(--raised); }
 .edit .legend { margin-top: .6em; color: var(--muted); font-size: .85em; }
 .legend del, .legend ins { color: var(--text); }

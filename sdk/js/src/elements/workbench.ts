@@ -1,33 +1,25 @@
 /** <thumbwheel-workbench>: an agent picks one of the replies, may edit it, sends it, and goes on to the next. */
-import type { Outcome } from "../wire.js";
+import { fnv } from "../campaigns.js";
 import { FeedbackElement } from "./base.js";
 import { button, h } from "./dom.js";
+import { type Draft, fitting, FRESH } from "./draft.js";
 import { dropDraft, readDraft, saveDraft } from "./drafts.js";
 import { Dwell } from "./dwell.js";
 import { Editor } from "./editor.js";
 import { plainText } from "./interaction.js";
 import { type KeyList, modifier } from "./keys.js";
+import { Peers } from "./peers.js";
 import { WORKBENCH_CSS } from "./styles.js";
-
-/** Where the agent stands with one item. */
-interface Draft {
-  outcome: Outcome | null;
-  chosen: string | null;
-  editing: boolean;
-  /** Candidate whose text is being edited; null is a reply of one's own. */
-  base: string | null;
-  /** Texts written so far, by `base`. */
-  texts: Record<string, string>;
-  /** Milliseconds spent on it so far. */
-  dwell: number;
-}
-
-const FRESH: Draft = { outcome: null, chosen: null, editing: false, base: null, texts: {}, dwell: 0 };
 
 export class ThumbwheelWorkbench extends FeedbackElement {
   private draft: Draft = FRESH;
   private arrived = false;
   private waiting = false;
+  /** Whether `autofocus` has had its one chance. */
+  private greeted = false;
+  /** Whether it stands there that another tab has sent this item. */
+  private warned = false;
+  private readonly peers = new Peers(() => this.heed());
   private focused: string | null = null;
   private readonly dwell = new Dwell();
   private editor: Editor | null = null;
@@ -45,23 +37,35 @@ export class ThumbwheelWorkbench extends FeedbackElement {
   }
 
   override connectedCallback(): void {
+    this.peers.open();
     super.connectedCallback();
     document.addEventListener("visibilitychange", this.dwell.onVisibility);
   }
 
   override disconnectedCallback(): void {
     super.disconnectedCallback();
+    this.peers.close();
     document.removeEventListener("visibilitychange", this.dwell.onVisibility);
   }
 
   protected override changed(): void {
-    const { interaction } = this;
-    this.draft = { ...FRESH, ...(interaction && readDraft<Draft>(interaction.interaction_id)) };
+    const { shown } = this;
+    this.draft = shown ? fitting(readDraft<Draft>(this.place(), shown.interaction_id), shown) : FRESH;
     this.dwell.resume(this.draft.dwell);
     this.focused = null;
     this.waiting = false;
     this.arrived = true;
     this.fail(null);
+    this.heed();
+  }
+
+  /** Says whether another tab has sent this item. */
+  private heed(): boolean {
+    const sent = !!this.shown && !this.waiting && this.peers.haveSent(this.place());
+    if (sent) this.fail({ code: "sent_elsewhere", message: this.say("sentElsewhere"), hint: this.say("sentElsewhereHint") });
+    else if (this.warned) this.fail(null);
+    this.warned = sent;
+    return sent;
   }
 
   protected render(): void {
@@ -78,6 +82,13 @@ export class ThumbwheelWorkbench extends FeedbackElement {
     const gone = this.arrived || !this.body.querySelector(`[data-key="${held}"]`);
     this.refocus(held && gone ? "heading" : held);
     this.arrived = false;
+    if (ready && !this.greeted) this.greet();
+  }
+
+  /** Takes the focus with the first item where the page asks for that, and nothing else has it. */
+  private greet(): void {
+    this.greeted = true;
+    if (this.hasAttribute("autofocus") && document.activeElement === document.body) this.focus();
   }
 
   protected override arrive(): void {
@@ -158,8 +169,13 @@ export class ThumbwheelWorkbench extends FeedbackElement {
 
   private keepDraft(): void {
     // Without consent nothing is stored.
-    if (this.client?.allowed === false) return;
-    saveDraft(this.interaction!.interaction_id, { ...this.draft, dwell: this.dwell.read() });
+    saveDraft(this.place(), { ...this.draft, dwell: this.dwell.read() }, this.client?.allowed !== false);
+    dropDraft(this.shown!.interaction_id);
+  }
+
+  /** Where the draft of what is shown is kept: other replies to the same question have another one. */
+  private place(): string {
+    return `${this.client?.scope ?? "page"}.${this.shown!.interaction_id}.${fnv(this.subject).toString(36)}`;
   }
 
   private original(base: string | null): string {
@@ -208,7 +224,7 @@ export class ThumbwheelWorkbench extends FeedbackElement {
 
   private sendReply(): void {
     const { interaction, draft } = this;
-    if (!interaction || this.waiting) return;
+    if (!interaction || this.waiting || this.heed()) return;
     if (!draft.outcome) {
       this.complain();
       return;
@@ -220,7 +236,8 @@ export class ThumbwheelWorkbench extends FeedbackElement {
     const edited = sent && text !== this.original(base) ? { edited_text: text } : {};
     const shown = interaction.candidates.map((candidate) => candidate.candidate_id);
     const restore = (): void => this.restore({ ...draft, dwell: dwell_ms });
-    dropDraft(interaction.interaction_id);
+    dropDraft(this.place(), interaction.interaction_id);
+    this.peers.tell(this.place(), true);
     this.waiting = true;
     this.submit("pick", { shown, chosen, outcome, sent, dwell_ms, ...edited }, text, restore);
     if (this.waiting) this.render();
@@ -228,6 +245,7 @@ export class ThumbwheelWorkbench extends FeedbackElement {
 
   private restore(draft: Draft): void {
     this.draft = draft;
+    this.peers.tell(this.place(), false);
     this.waiting = false;
     this.dwell.resume(draft.dwell);
     this.keepDraft();

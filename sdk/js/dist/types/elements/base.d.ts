@@ -1,10 +1,9 @@
-import type { Client } from "../client.js";
 import type { Fields, Problem } from "../wire.js";
+import { type FeedbackClient } from "./deliveries.js";
 import { type Shown } from "./interaction.js";
 import { type KeyList } from "./keys.js";
 import { type Label } from "./labels.js";
-/** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
-export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe" | "allowed">>;
+export type { FeedbackClient } from "./deliveries.js";
 type Kind = "thumb" | "choice" | "pick";
 /** An event as an element hands it to the host: without actor and sdk, which the client adds. */
 export type Submitted = Fields[Kind] & {
@@ -24,14 +23,13 @@ export declare abstract class FeedbackElement extends Host {
     private readonly bar;
     private readonly alert;
     private readonly help;
-    private undoButton;
     private ownClient;
-    private shown;
-    /** Of the interaction and the replies on the screen. */
-    private ids;
-    private unsubscribe;
+    protected shown: Shown | null;
+    /** What feedback given here is about; empty while nothing is shown. */
+    protected subject: string;
+    private endLanguage;
     private last;
-    private readonly awaited;
+    private readonly deliveries;
     private undoTimer;
     /** `css` is the element's own sheet, beside the common one. */
     constructor(css: string);
@@ -48,6 +46,10 @@ export declare abstract class FeedbackElement extends Host {
     /** The JSON of `/v1/candidates`, or a chat completion. */
     get interaction(): Shown | null;
     set interaction(value: unknown);
+    /** Shows what there is now. Where feedback would be about something else, the element begins anew. */
+    protected look(): void;
+    /** What feedback is about: the interaction, and the replies on the screen in their order. */
+    protected subjectOf(shown: Shown): string;
     /** Shows what there is; `more` when only more of the same replies has arrived. A value that cannot be shown is said. */
     protected paint(more?: boolean): void;
     /** Takes in more of the replies on the screen: nothing is rebuilt, so focus, caret and selection stay. */
@@ -55,8 +57,8 @@ export declare abstract class FeedbackElement extends Host {
     /** The place of a reply's content. */
     protected content(index: number): HTMLElement;
     private fill;
-    /** Called before the first render of another interaction. */
-    protected changed(): void;
+    /** Called before the first render of something else to give feedback on; `before` is what it was about so far. */
+    protected changed(_before: string): void;
     connectedCallback(): void;
     disconnectedCallback(): void;
     attributeChangedCallback(name: string, before: string | null, after: string | null): void;
@@ -71,21 +73,24 @@ export declare abstract class FeedbackElement extends Host {
     protected helpButton(): HTMLButtonElement;
     /** Sends feedback unless the host cancels `thumbwheel-submit`. `restore` brings the item back on undo. */
     protected submit<K extends Kind>(type: K, fields: Omit<Fields[K], "interaction_id">, text: string, restore: () => void): void;
+    /** Feedback on what is shown, made now. */
+    protected about<K extends Kind>(type: K, fields: Omit<Fields[K], "interaction_id">): Submitted;
     /** Takes the last submission back and shows it again. */
     protected undo(): boolean;
+    /** Retracts feedback; feedback that was not `sent` from here goes before its retraction, in whose place it stands. */
+    protected takeBack(event: Submitted, shown: Shown, sent: boolean): void;
     /** The submission that an undo would take back. */
     protected get undoable(): Submitted | null;
     protected forgetUndo(): void;
+    /** Says what happened, beside `undo` where it can be undone. */
+    protected report(said: string, undo?: HTMLButtonElement | ""): void;
     protected fail(problem: Problem | null, event?: Submitted): void;
+    /** Whether what became of this feedback is to be shown beside what is on the screen now. */
+    protected concerns(_event: Submitted): boolean;
     private showUndo;
     private tell;
-    /** `id` is that of the event sent; `event` is the feedback it is about. */
-    private send;
-    private lost;
-    private listen;
     private toggleHelp;
     private relabel;
     /** A property set before the element was defined shadows the accessor: set it again. */
     private upgrade;
 }
-export {};

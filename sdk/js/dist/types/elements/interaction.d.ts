@@ -23,6 +23,8 @@ export type Showable = Completion | (Omit<Shown, "candidates"> & {
 });
 /** Reads either form; null when there is nothing to show, as in the JSON of an error. */
 export declare function readInteraction(value: unknown): Shown | null;
+/** A copy: what stands on the screen does not change when the host changes its own object. */
+export declare function copyOf(shown: Shown): Shown;
 /** The text of a content; images count for nothing. */
 export declare function plainText(content: Content | undefined): string;
 /** Brings a place in line with its content. A text that only grew keeps its node, and with it what a person selected. */

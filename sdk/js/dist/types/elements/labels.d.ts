@@ -46,6 +46,8 @@ declare const en: {
     broken: string;
     nothingPicked: string;
     nothingPickedHint: string;
+    sentElsewhere: string;
+    sentElsewhereHint: string;
     notSaved: string;
     noClient: string;
     noClientHint: string;

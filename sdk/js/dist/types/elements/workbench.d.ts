@@ -4,6 +4,11 @@ export declare class ThumbwheelWorkbench extends FeedbackElement {
     private draft;
     private arrived;
     private waiting;
+    /** Whether `autofocus` has had its one chance. */
+    private greeted;
+    /** Whether it stands there that another tab has sent this item. */
+    private warned;
+    private readonly peers;
     private focused;
     private readonly dwell;
     private editor;
@@ -12,7 +17,11 @@ export declare class ThumbwheelWorkbench extends FeedbackElement {
     connectedCallback(): void;
     disconnectedCallback(): void;
     protected changed(): void;
+    /** Says whether another tab has sent this item. */
+    private heed;
     protected render(): void;
+    /** Takes the focus with the first item where the page asks for that, and nothing else has it. */
+    private greet;
     protected arrive(): void;
     private headline;
     private idle;
@@ -22,6 +31,8 @@ export declare class ThumbwheelWorkbench extends FeedbackElement {
     private update;
     private set;
     private keepDraft;
+    /** Where the draft of what is shown is kept: other replies to the same question have another one. */
+    private place;
     private original;
     /** The reply as it would be sent. */
     private text;
