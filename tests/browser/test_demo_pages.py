@@ -150,7 +150,6 @@ def test_workbench_journey(page: Any, stub: Any, gateway: StubGateway, demo: str
     bench = page.locator("thumbwheel-workbench")
     bench.get_by_role("article").nth(3).wait_for()
     eventually(lambda: len(gateway.asked) == 2)  # the next one's replies, while the first is read
-    bench.evaluate("node => node.focus()")
     for key in ("2", "e", "Control+End", "!", "Control+Enter"):
         page.keyboard.press(key)
     event = stub.wait(1, "pick")[0]

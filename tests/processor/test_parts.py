@@ -210,7 +210,7 @@ def test_partitions_that_move_at_random_between_owners_who_die_or_go_on_unaware(
             processor.exchange()
     alone = digests(log.records, tmp_path / "alone.duckdb")
     for processor in processors:
-        assert table_digests(processor.tables.store) == alone, processor.name
+        assert table_digests(processor.store) == alone, processor.name
 
 
 def test_who_takes_a_partition_over_begins_where_the_folder_ends(processors: list[Processor], log: Log) -> None:

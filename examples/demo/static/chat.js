@@ -152,7 +152,9 @@ function ask(text) {
 
 async function answer(turn, article) {
   running = new AbortController();
-  Object.assign(turn, { end: undefined, text: undefined, interaction: undefined, problem: undefined });
+  // Another answer is on its way: what was thought of the one before is no vote on it.
+  const before = ["end", "text", "interaction", "problem", "vote", "chosen", "settled"];
+  for (const name of before) turn[name] = undefined;
   setRunning(true);
   fill(article, turn);
   const body = { messages: messages(turn), conversation_id: state.conversation_id };

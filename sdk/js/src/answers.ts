@@ -20,8 +20,7 @@ export interface Said {
 export async function readAnswer(response: Response): Promise<Said> {
   const text = await response.text();
   try {
-    const found: unknown = JSON.parse(text);
-    return found && typeof found === "object" ? found : {};
+    return Object(JSON.parse(text)) as Said;
   } catch {
     return {};
   }

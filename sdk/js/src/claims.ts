@@ -18,10 +18,10 @@ export class Claims {
 
   constructor(private readonly slot: Slot<Claim>) {}
 
-  /** The claim of another tab. Neither one of long ago nor one out of the future, made before the clock was set, holds. */
+  /** The claim of another tab, whatever stands in its place. Neither one of long ago nor one out of the future, made before the clock was set, holds. */
   other(): Claim | null {
     const found = this.slot.read();
-    return Array.isArray(found) && found[0] !== this.tab && Math.abs(Date.now() - found[1]) < CLAIM_MS ? found : null;
+    return found && found[0] !== this.tab && Math.abs(Date.now() - found[1]) < CLAIM_MS ? found : null;
   }
 
   /** Says that this tab sends its own, unless another one has claimed. */
@@ -32,12 +32,13 @@ export class Claims {
   /** Whether this tab may send what others left: its claim to that has stood for a moment. */
   adopts(): boolean {
     if (this.other()) return false;
+    const now = Date.now();
     const found = this.slot.read();
-    const age = found?.[2] ? Date.now() - found[1] : -1;
-    const stands = age >= CLAIM_LAG_MS && age < CLAIM_MS;
+    const age = found?.[2] ? now - found[1] : CLAIM_MS;
+    const holds = age >= 0 && age < CLAIM_MS;
+    const stands = holds && age >= CLAIM_LAG_MS;
     // Made anew for another request, it goes on standing.
-    if (stands) this.slot.write([this.tab, Date.now() - CLAIM_LAG_MS, true]);
-    else if (age < 0 || age >= CLAIM_MS) this.slot.write([this.tab, Date.now(), true]);
+    if (stands || !holds) this.slot.write([this.tab, stands ? now - CLAIM_LAG_MS : now, true]);
     return stands;
   }
 

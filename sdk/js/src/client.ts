@@ -5,7 +5,7 @@ import { json } from "./json.js";
 import { byteLength, findStorage, Queue } from "./queue.js";
 import { Reports, type Untold } from "./reports.js";
 import { Sender } from "./sender.js";
-import { each, leaveScope, scopeOf, takeOver } from "./scope.js";
+import { entries, leaveScope, scopeOf, takeOver } from "./scope.js";
 import { Slot } from "./slot.js";
 import { uuid7 } from "./uuid.js";
 import type {
@@ -169,7 +169,7 @@ export class Client {
     this.asked.write(null);
     this.untold.write(null);
     this.sender.stop();
-    guarded(() => each(this.storage, this.scope, (name, kind) => kind === "consent" || this.storage!.removeItem(name)));
+    guarded(() => entries(this.storage, this.scope, true).forEach((name) => this.storage!.removeItem(name)));
   }
 
   private keep<T extends EventType>(type: T, fields: Fields[T]): string | null {

@@ -23,21 +23,18 @@ export function leaveScope(scope: string): void {
   delete used[scope];
 }
 
-/** Calls `act` with each entry of a scope: its name, its kind, and what it is called under another scope. */
-export function each(storage: Storage | null, scope: string, act: (name: string, kind: string, as: (scope: string) => string) => unknown): void {
-  for (const name of Object.keys(storage ?? {})) {
-    const parts = name.split(".");
-    const as = (other: string): string => [parts[0], parts[1], other, ...parts.slice(3)].join(".");
-    if (parts[0] === "thumbwheel" && parts[2] === scope) act(name, parts[1]!, as);
-  }
+/** Entries of a scope, but for the consent if there is one to stay. */
+export function entries(storage: Storage | null, scope: string, butConsent = false): string[] {
+  const found = new RegExp(`^thumbwheel\\.${butConsent ? "(?!consent)" : ""}\\w+\\.${scope}(\\.|$)`);
+  return Object.keys(storage ?? {}).filter((name) => found.test(name));
 }
 
 /** Renames what the release before kept. */
 export function takeOver(storage: Storage | null, byKey: string, scope: string): void {
-  if (byKey !== scope) {
-    each(storage, byKey, (name, _, as) => {
-      if (!storage!.getItem(as(scope))) storage!.setItem(as(scope), storage!.getItem(name)!);
-      storage!.removeItem(name);
-    });
+  if (byKey === scope) return;
+  for (const name of entries(storage, byKey)) {
+    const now = name.replace(byKey, scope);
+    if (!storage!.getItem(now)) storage!.setItem(now, storage!.getItem(name)!);
+    storage!.removeItem(name);
   }
 }

@@ -215,11 +215,9 @@ export class Sender {
 
   /** Browsers hide a refusal of the page's origin: it looks like a network that is down. */
   private unheard(): void {
-    if (++this.silent !== SILENT || typeof location === "undefined" || navigator.onLine === false) return;
-    console.warn(
-      `Thumbwheel: no answer from ${this.url}. If it runs, the key may not allow this origin: ` +
-        `thumbwheel keys create public --origin ${self.origin}`,
-    );
+    const { origin } = globalThis;
+    if (++this.silent !== SILENT || !origin || !navigator.onLine) return;
+    console.warn(`Thumbwheel: no answer from ${this.url}. Does the key allow ${origin}? thumbwheel keys create public --origin ${origin}`);
   }
 
   private read(chunk: Waiting[], status: number, wait: number, said: Said): boolean {

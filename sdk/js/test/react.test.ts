@@ -17,8 +17,8 @@ test("on a server a component is its tag with what may stand on it, and React ha
     '<thumbwheel-thumbs lang="zh-CN" class="mine" candidate-id="c-1" undo-seconds="5"></thumbwheel-thumbs>',
   );
   assert.equal(
-    renderToString(createElement(ThumbwheelWorkbench, { interaction: null, loading: true, hidden: false }, "Nothing to do")),
-    '<thumbwheel-workbench loading="">Nothing to do</thumbwheel-workbench>',
+    renderToString(createElement(ThumbwheelWorkbench, { interaction: null, loading: true, autoFocus: true, hidden: false }, "Nothing to do")),
+    '<thumbwheel-workbench loading="" autofocus="">Nothing to do</thumbwheel-workbench>',
   );
   assert.equal(
     renderToString(createElement(ThumbwheelChoice, { interaction, heading: "Which one?" })),

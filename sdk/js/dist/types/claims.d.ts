@@ -11,7 +11,7 @@ export declare class Claims {
     private readonly slot;
     private readonly tab;
     constructor(slot: Slot<Claim>);
-    /** The claim of another tab. Neither one of long ago nor one out of the future, made before the clock was set, holds. */
+    /** The claim of another tab, whatever stands in its place. Neither one of long ago nor one out of the future, made before the clock was set, holds. */
     other(): Claim | null;
     /** Says that this tab sends its own, unless another one has claimed. */
     take(): void;
