@@ -67,10 +67,12 @@ class _Request:
 class Deadlines:
     """WSGI (PEP 3333) around an app: whatever reads a body raises BodyEnded where it ends early or takes too long."""
 
-    def __init__(self, app: App, port: int, threads: int, usual: Patience = USUAL, crowded: Patience = CROWDED) -> None:
+    def __init__(
+        self, app: App, port: int, threads: int, *, usual: Patience = USUAL, crowded: Patience = CROWDED
+    ) -> None:
         """`threads` is how many requests the server hands over at once, of connections to `port`."""
         self._app = app
-        self.watch = _Watch(port, max(1, threads // 2), usual, crowded)
+        self.watch = _Watch(port, max(1, threads // 2), usual=usual, crowded=crowded)
 
     def __call__(self, environ: Environ, start_response: Callable[..., Any]) -> Iterable[bytes]:
         """Pass the request on."""
@@ -188,7 +190,7 @@ class Body:
 class _Watch:
     """Looks after all reads of a process, in a thread that starts with the first of them."""
 
-    def __init__(self, port: int, many: int, usual: Patience, crowded: Patience) -> None:
+    def __init__(self, port: int, many: int, *, usual: Patience, crowded: Patience) -> None:
         self.in_flight: dict[_Request, None] = {}
         self.reading: dict[_Request, None] = {}
         self._port = port
