@@ -32,7 +32,7 @@ POINTS = {
     "mid-transaction": ("processor.ingest.runner", "write_rows", "after"),
     "committed": ("processor.ingest.runner", "store_batch", "after"),
     "run-recorded": ("trainer.loop.jobs", "write_record", "after"),
-    "half-taken-in": ("trainer.loop.registry", "_sync", "before"),
+    "half-taken-in": ("trainer.loop.registry", "sync", "before"),
     "taken-in": ("trainer.loop.registry", "Registry.take_in", "after"),
     "aliases-stored": ("trainer.loop.registry", "Registry.store", "after"),
     "facts-appended": ("trainer.loop.outbox", "append_all", "after"),
