@@ -124,6 +124,28 @@ def test_a_model_that_is_busy_says_so_and_retry_answers(page: Any, gateway: Stub
     assert [m["role"] for m in gateway.asked[0][1]["messages"]] == ["system", "user"]
 
 
+def test_another_answer_after_a_failed_one_starts_without_its_vote(page: Any, stub: Any, demo: str) -> None:
+    page.goto(demo)
+    say(page, "hello")
+    up = page.get_by_role("button", name="Good answer")
+    up.click()
+    stub.wait(1, "thumb")
+    # As it is kept when the connection ends in the middle of an answer.
+    page.evaluate(
+        """() => {
+            const state = JSON.parse(localStorage.getItem("harbour.chat"));
+            state.turns[0].end = "failed";
+            localStorage.setItem("harbour.chat", JSON.stringify(state));
+        }"""
+    )
+    page.reload()
+    assert up.get_attribute("aria-pressed") == "true"
+    page.get_by_role("button", name="Try again").click()
+    page.get_by_role("button", name="Try again").wait_for(state="detached")
+    up.wait_for()
+    assert up.get_attribute("aria-pressed") == "false"
+
+
 def test_composing_chinese_does_not_send(page: Any, gateway: StubGateway, demo: str) -> None:
     page.goto(f"{demo}/?lang=zh-Hans")
     page.get_by_label("消息").fill("退款")

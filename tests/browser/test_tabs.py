@@ -137,10 +137,14 @@ def test_what_a_tab_left_behind_goes_also_without_locks(page: Any, stub: Stub, t
     page.expected_errors += OFFLINE
     page.context.add_init_script(WITHOUT_LOCKS)
     first, keeper = tab(), page.context.new_page()
-    page.context.set_offline(True)
+    stub.answer = lambda body: (503, {})
     first.evaluate("give('i-1', 120)")
+    eventually(lambda: stub.bodies)
     first.close()
-    page.context.set_offline(False)
+    # What a closing tab sends has arrived by then.
+    keeper.wait_for_timeout(1000)
+    stub.answer = None
+    stub.bodies.clear()
     second = tab(again=keeper)
     # A tab that ends while it sends leaves its claim behind, which holds for 20 s.
     eventually(lambda: len(arrivals(stub)) == 120, 40)
