@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
 from processor import rows
@@ -28,6 +29,7 @@ def rows_from(row: type[RowT], found: Iterable[Sequence[Any]]) -> list[RowT]:
     ]
 
 
-def _fields_of(row: type[NamedTuple], kind: Any) -> set[str]:
+@lru_cache
+def _fields_of(row: type[NamedTuple], kind: Any) -> frozenset[str]:
     hints = get_type_hints(row, include_extras=True)
-    return {name for name, hint in hints.items() if hint == kind or kind in get_args(hint)}
+    return frozenset(name for name, hint in hints.items() if hint == kind or kind in get_args(hint))

@@ -15,7 +15,7 @@ blueprint = Blueprint("api_campaigns", __name__, url_prefix="/api/v1/campaigns")
 
 
 @blueprint.get("")
-def getcampaigns() -> Response:
+def get_campaigns() -> Response:
     """All campaigns, newest first."""
     now = datetime.now(UTC)
     page = slice_page([one.as_dict(now) for one in reversed(campaigns().listed(project()))], "campaign_id")
