@@ -1,44 +1,8 @@
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, mock, test } from "node:test";
-import { type Client, init, type Options, thumb } from "../src/index.js";
-import type { Problem } from "../src/wire.js";
+import { test } from "node:test";
+import { init, type Options, thumb } from "../src/index.js";
 import { Stub } from "./stub.js";
-
-const KEY = "tw_pub_test";
-const THUMB = { interaction_id: "i-1", candidate_id: "c-1", value: "up" } as const;
-
-let stub: Stub;
-let client: Client;
-let problems: Problem[];
-
-beforeEach(async () => {
-  stub = await new Stub().start();
-  problems = [];
-});
-
-afterEach(async () => {
-  await client?.shutdown(50);
-  stub.stop();
-  mock.restoreAll();
-});
-
-function start(options: Partial<Options> = {}): Client {
-  client = init({ url: stub.url, key: KEY, actor: "u-1", onError: (problem) => problems.push(problem), ...options });
-  return client;
-}
-
-/** Backoff draws zero, so that retries follow at once. */
-function hurryRetries(): void {
-  mock.method(Math, "random", () => 0);
-}
-
-async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 3000;
-  while (!condition()) {
-    if (Date.now() > deadline) throw new Error("it did not happen within 3 s");
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+import { client, eventually, hurryRetries, KEY, problems, start, stub, THUMB, until } from "./started.js";
 
 test("a thumb is sent at once, as text/plain with key and sent_at in the body", async () => {
   const id = start({ labels: ["refund/late"] }).thumb({ ...THUMB, reasons: ["clear"] });
@@ -65,11 +29,6 @@ test("only the events answered retry are sent again, under the same ids", async 
   assert.equal(stub.bodies[2]!.events[0]!.event_id, stub.bodies[1]!.events[1]!.event_id);
   assert.deepEqual(problems, []);
 });
-
-async function eventually(flush: () => Promise<boolean>): Promise<boolean> {
-  for (let i = 0; i < 20; i++) if (await flush()) return true;
-  return false;
-}
 
 test("a cut connection, 408 and 429 are retried; other 4xx are not", async () => {
   hurryRetries();
@@ -256,26 +215,6 @@ test("beforeSend changes or drops an event, and one that fails drops it", async 
   assert.deepEqual(client.dropped, { before_send: 1, failed: 1 });
 });
 
-test("the queue is bounded by count and by bytes, the oldest goes, and the loss is counted", async () => {
-  const fetching = mock.method(globalThis, "fetch", () => Promise.reject(new TypeError("offline")));
-  start({ maxEvents: 3 });
-  client.thumb({ ...THUMB, candidate_id: "c-0" });
-  await client.flush(20);
-  for (let i = 1; i < 5; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
-  assert.deepEqual(client.dropped, { queue_full: 2 });
-  await client.flush(20);
-  fetching.mock.restore();
-  assert.equal(await eventually(() => client.flush()), true);
-  assert.deepEqual(stub.events.map((event) => event.candidate_id), ["c-2", "c-3", "c-4"]);
-  start({ maxBytes: 1000 }).edit({ interaction_id: "i", candidate_id: "c", text: "x".repeat(2000) });
-  assert.deepEqual(client.dropped, { queue_full: 1 });
-});
-
-test("an event over 256 KiB is dropped on its own", () => {
-  start().edit({ interaction_id: "i", candidate_id: "c", text: "字".repeat(100_000) });
-  assert.deepEqual(client.dropped, { too_large: 1 });
-});
-
 test("nothing a host does wrong throws", async () => {
   assert.doesNotThrow(() => thumb(THUMB));
   assert.doesNotThrow(() => init(undefined as unknown as Options).thumb(THUMB));
@@ -296,14 +235,4 @@ test("an interaction needs a secret key", async () => {
   assert.equal(problems[0]!.code, "needs_secret_key");
   assert.ok(start({ key: "tw_sec_test" }).interaction(turn));
   await until(() => stub.events.length === 1);
-});
-
-test("a thousand events leave in requests under 48 kB", async () => {
-  stub.answers.push({ status: 503 });
-  hurryRetries();
-  start();
-  for (let i = 0; i < 1000; i++) client.thumb({ ...THUMB, candidate_id: `c-${i}` });
-  assert.equal(await eventually(() => client.flush()), true);
-  assert.ok(stub.bodies.every((body) => JSON.stringify(body).length < 48_000));
-  assert.equal(new Set(stub.events.map((event) => event.event_id)).size, 1000);
 });
