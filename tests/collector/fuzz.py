@@ -7,6 +7,7 @@ when every body got what was owed. Needs atheris, which is published for Linux o
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import sys
 import time
@@ -22,6 +23,13 @@ from .mutations import MAX_BYTES, damaged, is_json, spliced
 
 # A new log after so many, so that the folder stays small.
 LOG_BODIES = 20_000
+# libFuzzer's own limit looks at the peak, which a process inherits from the one that started it.
+MEMORY_MIB = 1024
+
+
+def memory_mib() -> int:
+    """Return the memory of this process that is in use now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize() // 2**20
 
 
 def main(seed: int, bodies: int, home: Path) -> None:
@@ -39,6 +47,7 @@ def main(seed: int, bodies: int, home: Path) -> None:
         target(body)
         done += 1
         if done % LOG_BODIES == 0 or done == bodies:
+            assert memory_mib() < MEMORY_MIB, f"{memory_mib()} MiB are in use after {done} bodies"
             target.close()
             statuses.update(target.statuses)
             shutil.rmtree(target.home)
@@ -57,7 +66,8 @@ def main(seed: int, bodies: int, home: Path) -> None:
             return spliced(body, random.choice(seeds), random)
         return damaged(body, random)
 
-    options = [f"-runs={bodies + 100}", f"-seed={seed}", f"-max_len={MAX_BYTES}", "-mutate_depth=1", "-cross_over=0"]
+    options = [f"-runs={bodies + 100}", f"-seed={seed}", f"-max_len={MAX_BYTES}"]
+    options += ["-mutate_depth=1", "-cross_over=0", "-rss_limit_mb=0"]
     atheris.Setup(["fuzz", *options, f"-artifact_prefix={home}/", str(corpus)], one, custom_mutator=mutated)
     atheris.Fuzz()
 

@@ -357,7 +357,8 @@ def test_a_close_that_raises_is_handled_and_its_thread_ended(log: KafkaLog, monk
 
 def test_a_process_that_forgets_to_close_still_ends(empty: Broker) -> None:
     program = (
-        f"from eventlog.log import *; open_log('kafka://{empty.address}', 2).append([Entry('{EVENTS}', 'k', b'v')])"
+        "from eventlog.log import Entry\nfrom eventlog.opening import open_log\n"
+        f"open_log('kafka://{empty.address}', 2).append([Entry('{EVENTS}', 'k', b'v')])"
     )
     command = ["timeout", "30", sys.executable, "-c", program]
     assert subprocess.run(command, cwd=Path(__file__).parents[2], check=False).returncode == 0

@@ -61,7 +61,7 @@ def wrapped(function: Any, when: str, after: int) -> Any:
 
     def broken(store: Any, batch: Any) -> None:
         with store.transaction() as cursor:
-            store.advance(cursor, batch.positions)
+            store.advance(cursor, batch.decoded.positions)
         if next(passes) == after:
             os.kill(os.getpid(), signal.SIGKILL)
         function(store, batch)
