@@ -19,6 +19,10 @@ Time = Annotated[int, "time"]
 Long = Annotated[int, "long"]
 Texts = Annotated[list[str], "texts"]
 
+# new_row(PairRow, (...)) is PairRow(...) without the named tuple's own constructor, a Python function: with five rows
+# an event that took an eighth of the steps' time.
+new_row = tuple.__new__
+
 
 class EventRow(NamedTuple):
     """An event that counts; made by `steps.fold.event_row`."""

@@ -19,6 +19,7 @@ from processor.rows import (
     InteractionRow,
     PairRow,
     UnpairedRow,
+    new_row,
 )  # fmt: skip
 from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.describe import candidate_rows, describe, interaction_row
@@ -73,7 +74,7 @@ def rows_of(known: Known) -> Derived:
             if state in ("vote", "untrusted"):
                 evidence.read(copy, description)
     described = description is not None
-    return Derived(
+    return new_row(Derived, (
         [interaction_row(known.kept, description)],
         candidate_rows(description) if description else [],
         [feedback_row(copy, state, described) for copy, state in votes],
@@ -81,7 +82,7 @@ def rows_of(known: Known) -> Derived:
         evidence.demonstrations,
         evidence.unpaired,
         conflict_rows(known, description.copy.event.event_id if description else "", others),
-    )
+    ))  # fmt: skip
 
 
 def conflict_rows(known: Known, described_by: str, others: list[Copy]) -> list[ConflictRow]:

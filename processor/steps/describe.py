@@ -14,7 +14,7 @@ import msgspec
 
 from contract.envelope import CandidateText, Message
 from contract.events import Interaction
-from processor.rows import CandidateRow, InteractionRow
+from processor.rows import CandidateRow, InteractionRow, new_row
 from processor.steps.batch import Copy
 from processor.steps.normalise import last_user_text, prompt_hash, text_of
 
@@ -117,21 +117,21 @@ def interaction_row(kept: Sequence[Copy], description: Description | None) -> In
     conversation = _conversation(kept)
     if description is None:
         first = min(kept, key=_order)
-        return InteractionRow(
+        return new_row(InteractionRow, (
             str(first.event.project), first.interaction_key, first.event.interaction_id, conversation, None,
             first.event.source, first.event.labels, None, None, None, None, None, False, False, None,
             first.occurred, first.received, False, first.partition,
-        )  # fmt: skip
+        ))  # fmt: skip
     copy = description.copy
     event: Any = copy.event
     trial = getattr(event, "trial", None)
-    return InteractionRow(
+    return new_row(InteractionRow, (
         event.project, copy.interaction_key, event.interaction_id, event.conversation_id or conversation,
         getattr(event, "surface", None), event.source, event.labels, _json.encode(description.messages).decode(),
         description.prompt_text, description.hash, event.event_id, event.via, description.trusted,
         description.truncated, None if trial is None else _json.encode(trial).decode(),
         copy.occurred, copy.received, True, copy.partition,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _conversation(kept: Sequence[Copy]) -> str | None:
@@ -145,9 +145,9 @@ def candidate_rows(description: Description) -> list[CandidateRow]:
     event: Any = description.copy.event
     key = description.copy.interaction_key
     return [
-        CandidateRow(
+        new_row(CandidateRow, (
             event.project, key, event.interaction_id, c.candidate_id, c.position, c.content, c.model, c.finish_reason,
             None if c.sampling is None else _json.encode(c.sampling).decode(),
-        )
+        ))
         for c in description.candidates.values()
     ]  # fmt: skip

@@ -16,7 +16,7 @@ import msgspec
 from msgspec import UNSET
 
 from contract.events import FeedbackEvent, Interaction, encode
-from processor.rows import EventRow, FactRow
+from processor.rows import EventRow, FactRow, new_row
 from processor.steps.batch import Changes, Copy, Folded, Key, Known, Remaining
 from processor.steps.decode import fact_rank
 
@@ -99,11 +99,11 @@ def _change_events(before: Known | None, after: Known, added: list[EventRow], go
 def event_row(copy: Copy) -> EventRow:
     """Return the row of `events`."""
     event: Any = copy.event
-    return EventRow(
+    return new_row(EventRow, (
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.conversation_id,
         event.type, event.actor.id, event.actor.kind, event.source, event.labels, copy.occurred, copy.received,
         event.key_id, event.via, event.verified, copy.body, copy.digest, copy.topic, copy.partition,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def fold_facts(remaining: Remaining) -> Changes:

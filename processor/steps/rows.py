@@ -13,7 +13,7 @@ from rapidfuzz.distance import Levenshtein
 
 from contract.events import Choice, Edit, Pick, Thumb
 from contract.ids import derived_bytes
-from processor.rows import DemonstrationRow, PairRow, UnpairedRow
+from processor.rows import DemonstrationRow, PairRow, UnpairedRow, new_row
 from processor.steps.batch import Copy
 from processor.steps.describe import Candidate, Description
 from processor.steps.normalise import same_text
@@ -109,14 +109,14 @@ def _pair(
 ) -> PairRow:  # fmt: skip
     event: Any = copy.event
     chosen_id = chosen.candidate_id if chosen else None
-    return PairRow(
+    return new_row(PairRow, (
         event.project,
         derived_bytes(event.project, event.interaction_id, event.event_id, chosen_id or "text", loser.candidate_id),
         copy.interaction_key, event.interaction_id, copy.key, event.event_id, kind, description.hash, chosen_text,
         loser.content or "", chosen_id, loser.candidate_id, chosen.model if chosen else None, loser.model, 1, kept,
         chosen.truncated if chosen else False, loser.truncated, event.actor.id, why_not is None, why_not,
         copy.occurred, copy.received,
-    )  # fmt: skip
+    ))  # fmt: skip
 
 
 def _why_not(copy: Copy, description: Description, *texts: str | None) -> str | None:

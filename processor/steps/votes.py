@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from contract.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
-from processor.rows import FeedbackRow
+from processor.rows import FeedbackRow, new_row
 from processor.steps.batch import Copy
 from processor.steps.describe import Description
 
@@ -118,8 +118,8 @@ def feedback_row(copy: Copy, state: str, described: bool) -> FeedbackRow:
         outcome, chosen, shown, value = event.outcome, event.chosen, event.shown, event.judge
     elif isinstance(event, Annotation):
         candidate_id, value = event.candidate_id, None if event.rating is None else repr(event.rating)
-    return FeedbackRow(
+    return new_row(FeedbackRow, (
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.type, candidate_id,
         value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, event.actor.id, event.actor.kind,
         event.via, event.verified, copy.occurred, copy.received, state, target, described, event.campaign,
-    )  # fmt: skip
+    ))  # fmt: skip
