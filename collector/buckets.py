@@ -18,6 +18,7 @@ import mmap
 import os
 import threading
 import time
+import weakref
 from collections.abc import Mapping
 from functools import lru_cache
 from hashlib import blake2b
@@ -59,12 +60,14 @@ class Buckets:
 
     def _claim(self, folder: Path) -> int:
         for region in range(REGIONS):
-            self._owner = (folder / f"owner-{region}").open("ab")
+            owner = os.open(folder / f"owner-{region}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
-                fcntl.flock(self._owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return region
+                fcntl.flock(owner, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                self._owner.close()
+                os.close(owner)
+                continue
+            weakref.finalize(self, os.close, owner)
+            return region
         raise OSError(f"more than {REGIONS} workers share {folder}")
 
     def take(self, wanted: Mapping[str, float]) -> dict[str, float]:

@@ -64,9 +64,10 @@ def test_a_worker_that_comes_later_knows_what_was_taken_and_one_that_ends_is_not
 ) -> None:
     first = Buckets(tmp_path, 64, burst_s=10.0)
     assert not first.take({"shop": 8.0})
-    first._owner.close()
+    region = first._region
+    del first
     later = [Buckets(tmp_path, 64, burst_s=10.0) for _ in range(2)]
-    assert later[0]._region == first._region != later[1]._region
+    assert later[0]._region == region != later[1]._region
     assert [worker.take({"shop": 3.0}) for worker in later] == [{"shop": 1.0}, {"shop": 1.0}]
     clock.now += 1.0
     assert not later[1].take({"shop": 3.0})

@@ -67,7 +67,8 @@ def environment(home: Path, base: Path, port: int) -> dict[str, str]:
 
 
 def start(env: dict[str, str], output: Path) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "gateway"], env=env, stderr=output.open("wb"))
+    with output.open("wb") as file:
+        return subprocess.Popen([sys.executable, "-m", "gateway"], env=env, stderr=file)
 
 
 @pytest.fixture(scope="module")
