@@ -160,13 +160,14 @@ def _stamped(event: Event, key: Key, now: datetime, sent_at: datetime | None, fi
     """Return the event as it goes to the log: all that a key may write belongs to an interaction."""
     interaction_id: str = event.interaction_id  # type: ignore[union-attr]
     named = named_candidates(event)
-    # Whether every candidate the feedback names was signed for its interaction.
-    verified = bool(named) and all([verify_candidate(find, key.project, interaction_id, name) for name in named])
+    # Whether every candidate the feedback names was signed for its interaction, and none for another actor.
+    actor = event.actor.id
+    verified = bool(named) and all([verify_candidate(find, key.project, interaction_id, n, actor) for n in named])
     stamped = stamp(
         event, project=key.project, key_id=key.key_id, via="secret" if key.kind == "secret" else "public",
         received_at=now, verified=verified, sent_at=sent_at,
     )  # fmt: skip
-    return Judged(event.event_id, Entry(EVENTS, interaction_id, encode(stamped)), actor=event.actor.id)
+    return Judged(event.event_id, Entry(EVENTS, interaction_id, encode(stamped)), actor=actor)
 
 
 def _reported(report: bytes, key: Key, now: datetime) -> list[Entry]:

@@ -180,7 +180,7 @@ def revive(record: Record, find_key: FindKey, find_signing_key: FindSigningKey) 
         raise not_retryable(f"Its key may not write {event.type!r} events")
     interaction_id: str = event.interaction_id  # type: ignore[union-attr]
     named = named_candidates(event)
-    verified = [verify_candidate(find_signing_key, kept.project, interaction_id, candidate) for candidate in named]
+    verified = [verify_candidate(find_signing_key, kept.project, interaction_id, c, event.actor.id) for c in named]
     return stamp(
         event, project=kept.project, key_id=kept.key_id, via="secret" if key.kind == "secret" else "public",
         received_at=kept.received_at, verified=bool(named) and all(verified),

@@ -104,7 +104,7 @@ class Gateway:
         interaction_id = asked.thumbwheel.interaction_id or str(uuid7())
         completion = chat.Completion(
             asked, self._models.resolve(project, asked.model), interaction_id,
-            self._sign(key, project, interaction_id, asked.n or 1), project, key.key_id,
+            self._sign(key, project, interaction_id, asked, asked.n or 1), project, key.key_id,
         )  # fmt: skip
         headers = {INTERACTION_HEADER: interaction_id}
         if asked.stream:
@@ -125,11 +125,11 @@ class Gateway:
         if unrecorded or not self._log_there():
             chosen = blind.champion_only(self._models, project)
         drawn = blind.draw_candidates(self._generator, asked, chosen)
-        ids = self._sign(key, project, interaction_id, len(drawn))
+        ids = self._sign(key, project, interaction_id, asked, len(drawn))
         if not self._record(asked, interaction_id, chosen, drawn, ids, project, key) and chosen.challenger:
             # The event may be in the log all the same: other ids, so that no vote can count for texts nobody saw.
             drawn = blind.draw_candidates(self._generator, asked, blind.champion_only(self._models, project))
-            ids = self._sign(key, project, interaction_id, len(drawn))
+            ids = self._sign(key, project, interaction_id, asked, len(drawn))
         shown = [{"candidate_id": i, "content": one.reply.text} for i, one in zip(ids, drawn, strict=True)]
         return _json({"interaction_id": interaction_id, "candidates": shown}, {INTERACTION_HEADER: interaction_id})
 
@@ -148,8 +148,12 @@ class Gateway:
         event = interaction_event(asked, interaction_id, "workbench", shown, trial)
         return self._interactions.record(event, project, key.key_id)
 
-    def _sign(self, key: Key, project: str, interaction_id: str, count: int) -> list[str]:
-        return [sign_candidate(key.signing_key, key.key_id, project, interaction_id) for _ in range(count)]
+    def _sign(
+        self, key: Key, project: str, interaction_id: str, asked: ChatRequest | CandidatesRequest, count: int
+    ) -> list[str]:
+        actor = asked.thumbwheel.actor
+        actor_id = None if actor is None else actor.id
+        return [sign_candidate(key.signing_key, key.key_id, project, interaction_id, actor_id) for _ in range(count)]
 
     def _log_there(self) -> bool:
         try:

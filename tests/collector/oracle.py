@@ -187,7 +187,9 @@ def check_stored(record: Record, event: Event, key: Key, find: FindSigningKey, s
     stored: Any = decode_stored(record.value)
     own: Any = event
     names = named_candidates(event)
-    verified = bool(names) and all(verify_candidate(find, key.project, own.interaction_id, name) for name in names)
+    verified = bool(names) and all(
+        verify_candidate(find, key.project, own.interaction_id, name, own.actor.id) for name in names
+    )
     wanted = encode(
         stamp(
             event, project=key.project, key_id=key.key_id, via=key.kind, received_at=stored.received_at,

@@ -121,6 +121,15 @@ def test_feedback_is_verified_only_when_every_candidate_it_names_is_signed(bench
     assert found == [True, False, False, True]
 
 
+def test_ids_issued_for_an_actor_verify_that_actor_s_feedback_only(bench: Bench) -> None:
+    created = bench.control.create_key("default", "secret")
+    key = signing_key(created.key)
+    agents, anybodys = (sign_candidate(key, created.key_id, "default", "i-1", actor) for actor in ("agent-7", None))
+    given = [("agent-7", agents), ("agent-8", agents), ("agent-7", anybodys), ("agent-8", anybodys)]
+    bench.post_from(SHOP, [thumb(candidate_id=name, actor={"id": actor, "kind": "agent"}) for actor, name in given])
+    assert [e.get("verified", False) for e in events(bench.log)] == [True, False, True, True]
+
+
 def test_a_rejected_event_is_kept_with_its_bytes_and_reason(bench: Bench) -> None:
     bad = thumb(value="sideways")
     bench.post([bad])

@@ -98,7 +98,7 @@ def test_a_revoked_key_is_not_found_but_what_it_signed_stays_valid(control: Cont
     candidate = sign_candidate(signing_key(made.key), made.key_id, "shop", "i-1")
     assert control.revoke_key(made.key_id) and not control.revoke_key(made.key_id)
     assert control.find_key(made.key) is None
-    assert verify_candidate(control.signing_key, "shop", "i-1", candidate)
+    assert verify_candidate(control.signing_key, "shop", "i-1", candidate, "u-1")
     assert [key.revoked for key in control.list_keys("shop")] == [True]
 
 
@@ -112,13 +112,13 @@ def test_a_service_key_serves_every_project(control: Control) -> None:
 def test_a_public_key_signs_no_candidates(control: Control) -> None:
     made = control.create_key("shop", "public")
     forged = sign_candidate(signing_key(made.key), made.key_id, "shop", "i-1")
-    assert not verify_candidate(control.signing_key, "shop", "i-1", forged)
+    assert not verify_candidate(control.signing_key, "shop", "i-1", forged, "u-1")
 
 
 def test_another_project_s_key_does_not_verify(control: Control) -> None:
     made = control.create_key("shop", "secret")
     candidate = sign_candidate(signing_key(made.key), made.key_id, "bank", "i-1")
-    assert not verify_candidate(control.signing_key, "bank", "i-1", candidate)
+    assert not verify_candidate(control.signing_key, "bank", "i-1", candidate, "u-1")
 
 
 def test_a_key_made_by_another_process_works_within_a_second(
@@ -240,7 +240,7 @@ def test_a_key_of_the_mounted_file_works_beside_the_store(url: str, keys_file: P
     assert key is not None and (key.key_id, key.project, key.origins) == ("kfile", "shop", ("https://shop.example",))
     assert control.find_key(made.key) is not None
     candidate = sign_candidate(signing_key("tw_sec_mounted"), "kfile", "shop", "i-1")
-    assert verify_candidate(control.signing_key, "shop", "i-1", candidate)
+    assert verify_candidate(control.signing_key, "shop", "i-1", candidate, "u-1")
     assert control.projects() == ["bank", "default", "shop"]
     assert {listed.key_id for listed in control.list_keys()} == {"kfile", made.key_id}
     assert [listed.key_id for listed in control.list_keys("bank")] == [made.key_id]

@@ -59,7 +59,7 @@ def test_what_a_rotated_key_signed_stays_valid_after_it_expired(
     ids = [sign_candidate(signing_key(made.key), made.key_id, "shop", "i-1") for made in (old, new)]
     for by in (timedelta(0), 2 * DAY):
         later(monkeypatch, by)
-        assert all(verify_candidate(control.signing_key, "shop", "i-1", name) for name in ids)
+        assert all(verify_candidate(control.signing_key, "shop", "i-1", name, "u-1") for name in ids)
 
 
 def test_a_key_expires_also_while_the_store_is_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -190,6 +190,6 @@ def test_a_candidate_s_signature_is_compared_in_constant_time(monkeypatch: pytes
     compared: list[tuple[str, str]] = []
     real = signing_module.hmac.compare_digest
     monkeypatch.setattr(signing_module.hmac, "compare_digest", lambda a, b: compared.append((a, b)) or real(a, b))
-    assert verify_candidate(lambda project, key_id: key, "shop", "i-1", right)
-    assert not verify_candidate(lambda project, key_id: key, "shop", "i-1", right[:-1] + "~")
+    assert verify_candidate(lambda project, key_id: key, "shop", "i-1", right, "u-1")
+    assert not verify_candidate(lambda project, key_id: key, "shop", "i-1", right[:-1] + "~", "u-1")
     assert [given for given, _ in compared] == [right.split(".")[3], right.split(".")[3][:-1] + "~"]

@@ -93,7 +93,17 @@ def test_the_event_is_in_the_log_when_the_answer_comes(gateway: Gateway) -> None
     assert event.trial and (event.trial.challenger, event.trial.baseline) == (CHALLENGER, "base")
     assert (event.trial.counted, event.trial.sampling) == (True, settings)
     find = gateway.control.signing_key
-    assert all(verify_candidate(find, "shop", event.interaction_id, c.candidate_id) for c in event.candidates)
+    assert all(verify_candidate(find, "shop", event.interaction_id, c.candidate_id, "u-1") for c in event.candidates)
+
+
+def test_replies_issued_for_an_actor_are_theirs_to_judge(gateway: Gateway) -> None:
+    gateway.set_aliases(challenger=CHALLENGER)
+    about = {"actor": {"id": "agent-7", "kind": "agent"}}
+    _, body = post(gateway, k=2, max_tokens=6, thumbwheel=about)
+    find, interaction = gateway.control.signing_key, body["interaction_id"]
+    for name in (c["candidate_id"] for c in body["candidates"]):
+        assert verify_candidate(find, "shop", interaction, name, "agent-7")
+        assert not verify_candidate(find, "shop", interaction, name, "agent-8")
 
 
 def test_the_order_is_random(gateway: Gateway) -> None:

@@ -41,7 +41,7 @@ def test_the_official_client_gets_a_completion_and_it_is_logged(gateway: Gateway
         assert (shown.candidate_id, shown.content) == (choice.candidate_id, choice.message.content)  # type: ignore[attr-defined]
         assert (shown.model, shown.finish_reason) == ("base", choice.finish_reason)
         assert shown.sampling == {"temperature": 0.0, "top_p": 0.95, "max_tokens": 7}
-        assert verify_candidate(gateway.control.signing_key, "shop", done.id, shown.candidate_id)
+        assert verify_candidate(gateway.control.signing_key, "shop", done.id, shown.candidate_id, "u1")
 
 
 def test_a_stream_is_logged_before_its_last_chunk_and_carries_ids(gateway: Gateway, client: openai.OpenAI) -> None:
@@ -136,7 +136,7 @@ def test_a_service_key_names_its_project(gateway: Gateway) -> None:
         event = gateway.logged()[-1]
         assert event.project == wanted
         candidate = answer.json()["choices"][0]["candidate_id"]
-        assert verify_candidate(gateway.control.signing_key, wanted, event.interaction_id, candidate)
+        assert verify_candidate(gateway.control.signing_key, wanted, event.interaction_id, candidate, "u-1")
 
 
 def test_a_long_interaction_is_logged_shortened(gateway: Gateway, client: openai.OpenAI) -> None:

@@ -358,10 +358,13 @@ def test_signed_ids_verify_as_the_collector_verifies_them(connect: Connect) -> N
     def find(project: str, key_id: str) -> bytes | None:
         return signing_key(KEY) if (project, key_id) == ("shop", "k1") else None
 
-    assert verify_candidate(find, "shop", "i-1", candidate)
-    assert not verify_candidate(find, "shop", "i-2", candidate)
+    assert verify_candidate(find, "shop", "i-1", candidate, "u-1")
+    assert not verify_candidate(find, "shop", "i-2", candidate, "u-1")
     assert client.sign("i-1") != candidate
-    assert verify_candidate(find, "shop", "i-1", thumbwheel.sign(KEY, "k1", "i-1", "shop"))
+    assert verify_candidate(find, "shop", "i-1", thumbwheel.sign(KEY, "k1", "i-1", "shop"), "u-1")
+    for issued in (client.sign("i-1", "agent-7"), thumbwheel.sign(KEY, "k1", "i-1", "shop", "agent-7")):
+        assert verify_candidate(find, "shop", "i-1", issued, "agent-7")
+        assert not verify_candidate(find, "shop", "i-1", issued, "agent-8")
 
 
 def test_without_a_key_id_a_candidate_id_is_unsigned_and_the_host_is_told(connect: Connect) -> None:

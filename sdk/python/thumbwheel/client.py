@@ -226,13 +226,14 @@ class Client:
             self._tell(Problem("failed", f"campaign() could not decide ({type(error).__name__})."), None)
             return None
 
-    def sign(self, interaction_id: str) -> str:
+    def sign(self, interaction_id: str, actor_id: str | None = None) -> str:
         """Return a new candidate id whose feedback counts as verified, made offline.
 
-        Needs a secret key and `key_id`; without them the id is random, unsigned, and `on_error` hears of it.
+        Name the actor the reply is shown to: then only their feedback counts, and in a blind test they are a rater of
+        their own. Needs a secret key and `key_id`; without them the id is random, unsigned, and `on_error` hears of it.
         """
         if self._key_id and not self._key.startswith("tw_pub_"):
-            return sign(self._key, self._key_id, str(interaction_id), self._project)
+            return sign(self._key, self._key_id, str(interaction_id), self._project, actor_id)
         hint = "Pass the secret key and its key_id to init()."
         self._tell(Problem("cannot_sign", "A candidate id could not be signed.", hint), None)
         return "c-" + secrets.token_urlsafe(12)
