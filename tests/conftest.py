@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from control_store.control import Control
 from eventlog.log import Log
 from eventlog.opening import open_log
 from tests.kafka_broker import Broker, apache_kafka, tansu
@@ -15,6 +17,22 @@ from tests.kafka_broker import free_port as find_free_port
 from tests.postgresql import PostgreSQL, programs
 
 PARTITIONS = 3
+
+
+@pytest.fixture(autouse=True)
+def _stores_closed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Closes the connections of every control store that a test opened."""
+    opened: list[Control] = []
+    make: Any = Control.__init__
+
+    def remembered(self: Control, *args: Any, **kwargs: Any) -> None:
+        make(self, *args, **kwargs)
+        opened.append(self)
+
+    monkeypatch.setattr(Control, "__init__", remembered)
+    yield
+    for control in opened:
+        control.close()
 
 
 @pytest.fixture

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -16,6 +16,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
 from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from cli.demo.raters import Person
 
 COMPARE_NEEDED = 96
 # How long a service of the stack may take to come back before the demo gives up.
@@ -26,6 +29,12 @@ RESTART_SECONDS = 90.0
 @click.option("--turns", default=1, show_default=True, type=click.IntRange(1, 100), help="How often the wheel turns.")
 @click.option("--interactions", default=160, show_default=True, type=click.IntRange(8, 10_000), help="Per turn.")
 @click.option("--rater", default="concise", show_default=True, help="concise, polite, direct, or module:function.")
+@click.option(
+    "--raters", default=1, show_default=True, type=click.IntRange(1, 100), help="So many people rate, in turns."
+)
+@click.option(
+    "--contrary", default=0, show_default=True, type=click.IntRange(0), help="So many of them prefer the opposite."
+)
 @click.option("--base", default=None, help="Base model: demo, a folder, or a Hugging Face id.")
 @click.option("--prompts", type=click.Path(path_type=Path), default=None, help="JSON list of strings, or one a line.")
 @click.option("--max-tokens", default=80, show_default=True, type=click.IntRange(8, 1024), help="Longest reply.")
@@ -33,16 +42,16 @@ RESTART_SECONDS = 90.0
 @shared_options
 @pass_context
 def demo(
-    context: Context, turns: int, interactions: int, rater: str, base: str | None, prompts: Path | None,
-    max_tokens: int, seed: str,
+    context: Context, turns: int, interactions: int, rater: str, raters: int, contrary: int, base: str | None,
+    prompts: Path | None, max_tokens: int, seed: str,
 ) -> None:  # fmt: skip
-    """Turn the wheel unattended with a simulated rater, in the project demo."""
+    """Turn the wheel unattended with simulated raters, in the project demo."""
     from cli.demo.prompts import load_prompts
-    from cli.demo.raters import find_rater
+    from cli.demo.raters import find_people
     from cli.demo.report import terminal_lines, write_html
     from cli.demo.turn import TRAIN_SHARE, Wheel
 
-    rate = find_rater(rater)
+    people = find_people(rater, raters, contrary)
     train = round(interactions * TRAIN_SHARE)
     small = interactions < 160
     texts = load_prompts(prompts, train, interactions - train if small else max(interactions - train, COMPARE_NEEDED))
@@ -50,7 +59,7 @@ def demo(
     with (
         _running(context, settings) as services,
         _bars(context) as track,
-        services.desk(rate, rater, max_tokens) as desk,
+        services.desk(people, max_tokens) as desk,
     ):
         wheel = Wheel(desk, texts, interactions, f"{rater}/{seed}", track, context.say)
         reports = []
@@ -83,18 +92,17 @@ class Services:
         )
 
     @contextmanager
-    def desk(self, rater: Any, name: str, max_tokens: int) -> Iterator[Any]:
+    def desk(self, people: Sequence[Person], max_tokens: int) -> Iterator[Any]:
         """Yield the desk that collects picks; its SDK client is flushed at the end."""
         import thumbwheel
 
         from cli.demo.collect import Desk
 
-        actor = {"id": f"rater-{name.replace(':', '-')}"[:128], "kind": "agent"}
         client = thumbwheel.Client(
-            self._collector, self._keys.demo_secret, actor=actor, source="demo", path=self._path
+            self._collector, self._keys.demo_secret, actor=people[0].actor, source="demo", path=self._path
         )  # fmt: skip
         try:
-            yield Desk(self._gateway, self._data, client, rater, name.replace(":", "-")[:100], max_tokens)
+            yield Desk(self._gateway, self._data, client, people, max_tokens)
         finally:
             client.shutdown(5.0)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import thumbwheel
 
-from cli.demo.raters import Rater, checked
+from cli.demo.raters import Person, checked
 from contract.errors import ThumbwheelError
 from runtime.data_api import Api
 
@@ -42,13 +42,12 @@ class Collected:
 
 @dataclass(frozen=True)
 class Desk:
-    """Who rates, and through what."""
+    """Who rates, in turns, and through what."""
 
     gateway: Api
     data: Api
     client: thumbwheel.Client
-    rater: Rater
-    rater_name: str
+    people: Sequence[Person]
     max_tokens: int
 
     def collect(
@@ -59,18 +58,18 @@ class Desk:
         collected = Collected()
         started = time.monotonic()
         with ThreadPoolExecutor(IN_FLIGHT) as pool:
-            shown = pool.map(lambda prompt: self._candidates(prompt, label, compare), prompts)
+            raters = [self.people[index % len(self.people)] for index in range(len(prompts))]
+            shown = pool.map(lambda prompt, rater: self._candidates(prompt, label, rater, compare), prompts, raters)
             for index, (prompt, answer) in enumerate(zip(prompts, shown, strict=True)):
-                self._rate(prompt, answer, label, random.Random(f"{seed}/{index}"), collected)
+                self._rate(prompt, answer, label, raters[index], random.Random(f"{seed}/{index}"), collected)
                 progress(1)
         self._wait_until_stored(collected)
         collected.seconds = time.monotonic() - started
         return collected
 
-    def _candidates(self, prompt: str, label: str, compare: dict[str, str] | None) -> dict[str, Any]:
+    def _candidates(self, prompt: str, label: str, rater: Person, compare: dict[str, str] | None) -> dict[str, Any]:
         about: dict[str, Any] = {
-            "labels": [label], "surface": "workbench", "source": "demo",
-            "actor": {"id": f"rater-{self.rater_name}", "kind": "agent"},
+            "labels": [label], "surface": "workbench", "source": "demo", "actor": rater.actor,
         }  # fmt: skip
         if compare:
             about["compare"] = compare
@@ -89,34 +88,42 @@ class Desk:
                 time.sleep(1.0)
         raise AssertionError("unreachable")
 
-    def _rate(self, prompt: str, answer: dict[str, Any], label: str, rng: random.Random, collected: Collected) -> None:
+    def _rate(
+        self, prompt: str, answer: dict[str, Any], label: str, rater: Person, rng: random.Random, collected: Collected
+    ) -> None:
         shown = answer["candidates"]
         messages = [{"role": "user", "content": prompt}]
-        rating = checked(self.rater(messages, [one["content"] for one in shown], rng), len(shown))
+        rating = checked(rater.rate(messages, [one["content"] for one in shown], rng), len(shown))
         if rng.random() < RETRACT_SHARE:
-            self._pick(answer, checked({"outcome": "chosen", "chosen": 0}, len(shown)), label, collected, retract=True)
-        self._pick(answer, rating, label, collected)
+            slip = checked({"outcome": "chosen", "chosen": 0}, len(shown))
+            self._pick(answer, slip, label, rater, collected, retract=True)
+        self._pick(answer, rating, label, rater, collected)
         collected.outcomes[rating["outcome"]] += 1
         collected.edits += bool(rating.get("edited_text"))
         if rating["outcome"] == "chosen" and rng.random() < THUMB_SHARE:
             chosen = shown[rating["chosen"]]["candidate_id"]
             self._keep(collected, self.client.thumb(
-                interaction_id=answer["interaction_id"], candidate_id=chosen, value="up", labels=[label]
+                interaction_id=answer["interaction_id"], candidate_id=chosen, value="up", labels=[label],
+                actor=rater.actor,
             ))  # fmt: skip
             collected.thumbs += 1
 
     def _pick(
-        self, answer: dict[str, Any], rating: dict[str, Any], label: str, collected: Collected, retract: bool = False
-    ) -> None:
+        self, answer: dict[str, Any], rating: dict[str, Any], label: str, rater: Person, collected: Collected,
+        retract: bool = False,
+    ) -> None:  # fmt: skip
         shown = [one["candidate_id"] for one in answer["candidates"]]
         chosen = None if rating["chosen"] is None else shown[rating["chosen"]]
         event_id = self._keep(collected, self.client.pick(
             interaction_id=answer["interaction_id"], shown=shown, outcome=rating["outcome"], chosen=chosen,
             edited_text=rating.get("edited_text"), sent=rating["outcome"] == "chosen", labels=[label],
+            actor=rater.actor,
         ))  # fmt: skip
         if retract:
             # A slip of the hand, taken back: it must count for nothing.
-            self._keep(collected, self.client.retract(interaction_id=answer["interaction_id"], target=event_id))
+            self._keep(collected, self.client.retract(
+                interaction_id=answer["interaction_id"], target=event_id, actor=rater.actor
+            ))  # fmt: skip
             collected.retracted += 1
 
     def _keep(self, collected: Collected, event_id: thumbwheel.Sent) -> str:

@@ -10,6 +10,7 @@ import importlib
 import random
 import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ThumbwheelError
@@ -72,6 +73,37 @@ def from_score(score: Callable[[str], float]) -> Rater:
         return rating
 
     return rate
+
+
+@dataclass(frozen=True)
+class Person:
+    """A simulated rater: the actor they vote as, and how they rate."""
+
+    actor: dict[str, str]
+    rate: Rater
+
+
+def find_people(name: str, count: int, contrary: int) -> list[Person]:
+    """Return `count` raters of one taste, the last `contrary` of them preferring what the others like least.
+
+    Raises ThumbwheelError `unknown_rater`, also where a function of one's own is asked to be contrary.
+    """
+    if contrary and name not in PRESETS:
+        raise ThumbwheelError(
+            "unknown_rater", "Only a preset has a contrary rater.", f"Use {', '.join(PRESETS)} with --contrary."
+        )
+    rate = find_rater(name)
+    people = []
+    for number in range(1, count + 1):
+        mark = name.replace(":", "-")[:100] + (f"-{number}" if count > 1 else "")
+        against = number > count - contrary
+        actor = {"id": f"rater-{mark}", "kind": "agent"}
+        people.append(Person(actor, from_score(_contrary(PRESETS[name])) if against else rate))
+    return people
+
+
+def _contrary(score: Callable[[str], float]) -> Callable[[str], float]:
+    return lambda text: -score(text)
 
 
 def _tidied(text: str) -> str | None:

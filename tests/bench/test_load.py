@@ -40,6 +40,7 @@ def port() -> Iterator[int]:
     yield server.server_address[1]
     server.shutdown()
     thread.join(5)
+    server.server_close()
 
 
 def test_requests_held_up_by_a_stall_count_from_when_they_were_due(port: int) -> None:

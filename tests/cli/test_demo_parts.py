@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from cli.demo.prompts import SHIPPED, is_evaluation, load_prompts
-from cli.demo.raters import PRESETS, checked, find_rater
+from cli.demo.raters import PRESETS, checked, find_people, find_rater
 from cli.demo.report import support_line, terminal_lines, write_html
 from cli.demo.turn import TurnReport
 from contract.errors import ThumbwheelError
@@ -113,3 +113,15 @@ def test_the_report_shows_every_turn_and_escapes_what_people_wrote(tmp_path: Pat
     html = write_html(tmp_path / "r.html", "Demo", [turn], None).read_text("utf-8")
     assert "<script>" not in html and "&lt;script&gt;" in html and html.count("<svg") == 2
     assert support_line(None) == "no decisive picks"
+
+
+def test_a_contrary_rater_prefers_what_the_others_like_least_and_each_votes_as_themselves() -> None:
+    people = find_people("polite", 3, 1)
+    assert len({one.actor["id"] for one in people}) == 3
+    texts = ["Thank you, I am glad to help you. Please let me know.", "No."]
+    rng = random.Random(4)
+    picks = [[one.rate([], texts, rng)["chosen"] for _ in range(100)].count(0) for one in people]
+    assert picks[0] > 80 and picks[1] > 80 and picks[2] < 20
+    assert find_people("concise", 1, 0)[0].actor["id"] == "rater-concise"
+    with pytest.raises(ThumbwheelError, match="contrary"):
+        find_people("tests.e2e.test_up:steady", 2, 1)

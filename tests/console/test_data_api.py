@@ -141,8 +141,9 @@ def test_a_dataset_is_built_listed_and_served(told: Bench) -> None:
     client = told.app.test_client()
     headers = {"Authorization": f"Bearer {told.secret}"}
     for file in manifest["files"]:
-        served = client.get(f"/api/v1/datasets/{manifest['dataset_id']}/files/{file['name']}", headers=headers)
-        assert len(served.data) == file["bytes"]
+        address = f"/api/v1/datasets/{manifest['dataset_id']}/files/{file['name']}"
+        with client.get(address, headers=headers) as served:
+            assert len(served.data) == file["bytes"]
     for name in ("../../../dev.toml", "%2e%2e/manifest.json", "nothing.parquet"):
         answer = client.get(f"/api/v1/datasets/{manifest['dataset_id']}/files/{name}", headers=headers)
         assert answer.status_code == 404

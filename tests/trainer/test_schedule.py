@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -459,6 +460,7 @@ def test_one_broken_project_does_not_stop_the_others(
     turn_until(scheduler, lambda: console.types("model.challenger"))
 
 
+@pytest.mark.filterwarnings("ignore:subprocess:ResourceWarning")  # The trainer that is gone does not wait for it.
 def test_a_run_that_still_trains_when_the_trainer_is_back_is_watched_and_begins_again_only_when_it_is_gone(
     settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
 ) -> None:
@@ -467,6 +469,7 @@ def test_a_run_that_still_trains_when_the_trainer_is_back_is_watched_and_begins_
     runs.mkdir(parents=True)
     (runs / "slow").touch()
     turn_until(make(settings, events, console), lambda: console.types("run.started"))
+    gc.collect()
     folder = runs / jobs.read_records(runs)[0].run_id
     turn_until(back := make(settings, events, console), lambda: console.events("run.progress"))
     for _ in range(3):
