@@ -140,7 +140,10 @@ def judge_again(job: run.Job, result: dict[str, Any], encoder: Encoder) -> dict[
     old = {guard["name"]: guard for guard in json.loads((job.out / "guards.json").read_text("utf-8"))["guards"]}
     held = result["metrics"]["held_out"]
     training = guards.Training(
-        1.0, old["not_a_no_op"]["value"], old["loads"]["value"], guards.Accuracy(held["right"], held["total"])
+        1.0,
+        old["not_a_no_op"]["value"],
+        old["loads"]["value"],
+        guards.Accuracy(held["right"], held["total"], held.get("rows", 0), held.get("p_below", 1.0)),
     )
     verdicts = guards.judge(side, base, training)
     return {

@@ -34,6 +34,7 @@ from inference.hardware import Hardware, find_hardware
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
 from trainer.guarding import evaluate, guards
+from trainer.guarding.chance import Accuracy
 from trainer.methods import AUTO, CHOICES, Objective, find_objective
 from trainer.progress import MetricsFile
 from trainer.recipes import choose_method, make_config
@@ -148,9 +149,9 @@ def _held_out_tokens(dataset: DatasetFolder, encoder: Encoder) -> list[tuple[lis
 
 def _held_out_accuracy(
     dataset: DatasetFolder, after: Sequence[evaluate.Likelihood], before: Sequence[evaluate.Likelihood]
-) -> evaluate.Accuracy:
+) -> Accuracy:
     if dataset.pairs("validation"):
-        return evaluate.preference_accuracy(after, before)
+        return evaluate.preference_accuracy(dataset.pairs("validation")[:MAX_HELD_OUT], after, before)
     return evaluate.thumb_accuracy(dataset.rated("validation")[:MAX_HELD_OUT], after, before)
 
 
@@ -179,7 +180,10 @@ def _judge(
     return {
         "passed": guards.all_passed(verdicts), "reasons": guards.reasons(verdicts),
         "not_measured": guards.not_measured(verdicts), "guards": [asdict(guard) for guard in verdicts],
-        "held_out": {"right": accuracy.right, "total": accuracy.total, "rate": accuracy.rate},
+        "held_out": {
+            "right": accuracy.right, "total": accuracy.total, "rate": accuracy.rate, "rows": accuracy.rows,
+            "p_below": accuracy.p_below,
+        },
         "replies": list(side.replies), "base_replies": list(base.replies), "prompts": list(guards.frozen_prompts()),
     }  # fmt: skip
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +13,13 @@ import torch
 from inference.generation import Sampling
 from tests.trainer.conftest import loaded
 from trainer.guarding import guards, replies
-from trainer.guarding.evaluate import Accuracy, Likelihood, closeness, meanings, preference_accuracy
+from trainer.guarding.chance import Accuracy, of_pairs, of_thumbs
+from trainer.guarding.evaluate import Likelihood, closeness, meanings, preference_accuracy
 from trainer.guarding.guards import Side, Training, judge, reasons
+from trainer.rows import Pair
 
-BASE = Side(2.0, 1.0, 0.05, 0.5, 60.0, 0.9, 0.0, (3.0, 4.0), ("a reply",))
-FINE = Training(1.0, 2.0, 0.0, Accuracy(25, 40))
+BASE = Side(2.0, 1.0, 0.05, 0.5, 60.0, 0.9, 0.0, (3.0, 4.0), ("a reply",) * 32)
+FINE = Training(1.0, 2.0, 0.0, Accuracy(25, 40, 40, 0.94))
 
 
 def failed(side: Side, training: Training = FINE) -> set[str]:
@@ -32,7 +36,7 @@ def test_the_base_itself_passes() -> None:
         ("reply_nll", replace(BASE, nll=3.1)),
         ("perplexity", replace(BASE, text_nll=(3.2, 4.2))),
         ("repeats", replace(BASE, repeats=0.11)),
-        ("ends", replace(BASE, ended=0.43)),
+        ("ends", replace(BASE, ended=0.2)),
         ("topic", replace(BASE, topic=0.79)),
         ("length", replace(BASE, words=14.0)),
         ("length", replace(BASE, words=91.0)),
@@ -54,16 +58,69 @@ def test_a_run_that_did_nothing_or_does_not_load_is_held() -> None:
 
 
 def test_held_out_accuracy_fails_only_when_it_is_clearly_below_chance() -> None:
-    assert failed(BASE, replace(FINE, accuracy=Accuracy(18, 40))) == set()
-    assert failed(BASE, replace(FINE, accuracy=Accuracy(10, 40))) == {"held_out"}
-    assert failed(BASE, replace(FINE, accuracy=Accuracy(0, 10))) == set()
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(18, 40, 40, 0.3))) == set()
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(10, 40, 40, 0.001))) == {"held_out"}
+    assert failed(BASE, replace(FINE, accuracy=Accuracy(0, 10, 10, 0.001))) == set()
     assert failed(BASE, replace(FINE, accuracy=Accuracy(0, 0))) == set()
+
+
+def held_back(draw: Callable[[random.Random], Accuracy], runs: int = 2000) -> float:
+    """Return the share of runs that the held-out guard holds back."""
+    rng = random.Random(20261129)
+    (guard,) = (one for one in guards.GUARDS if one.name == "held_out")
+    assert isinstance(guard, guards.WeightsGuard)
+    return sum(not guard.check(BASE, BASE, replace(FINE, accuracy=draw(rng)))[0] for _ in range(runs)) / runs
+
+
+@pytest.mark.parametrize(("up", "down"), [(12, 12), (40, 10), (10, 90), (60, 60)])
+def test_an_adapter_that_learnt_nothing_from_thumbs_is_held_back_once_in_forty_runs(up: int, down: int) -> None:
+    def luck(rng: random.Random) -> Accuracy:
+        return of_thumbs([rng.gauss(0, 1) for _ in range(up)], [rng.gauss(0, 1) for _ in range(down)])
+
+    assert 0.01 < held_back(luck) < 0.04
+
+
+@pytest.mark.parametrize(("groups", "of_one"), [(24, 1), (24, 3), (60, 3)])
+def test_an_adapter_that_learnt_nothing_from_picks_is_held_back_once_in_forty_runs(groups: int, of_one: int) -> None:
+    def luck(rng: random.Random) -> Accuracy:
+        gains = []
+        for _ in range(groups):
+            # The pairs of one pick share its chosen reply.
+            chosen = rng.gauss(0, 1)
+            gains += [(chosen, rng.gauss(0, 1)) for _ in range(of_one)]
+        return of_pairs(gains, [str(n // of_one) for n in range(len(gains))])
+
+    assert 0.005 < held_back(luck) < 0.04
+
+
+def test_an_adapter_that_learnt_the_opposite_is_held_back() -> None:
+    def opposite(rng: random.Random) -> Accuracy:
+        return of_thumbs([rng.gauss(0, 1) for _ in range(40)], [rng.gauss(1, 1) for _ in range(40)])
+
+    assert held_back(opposite, 200) > 0.95
+    assert of_pairs([(0.0, 1.0)] * 30, [str(n) for n in range(30)]).p_below < 1e-6
+
+
+def test_an_adapter_that_ends_as_often_as_the_base_is_not_held_back_by_luck() -> None:
+    rng, runs = random.Random(20261129), 2000
+
+    def share(chance: float) -> float:
+        return sum(rng.random() < chance for _ in range(32)) / 32
+
+    def fails(ours: float, base: float) -> bool:
+        side = replace(BASE, ended=share(base))
+        return "ends" in {g.name for g in judge(replace(BASE, ended=share(ours)), side, FINE) if not g.passed}
+
+    assert sum(fails(0.6, 0.6) for _ in range(runs)) / runs < 0.02
+    assert sum(fails(0.05, 0.6) for _ in range(200)) / 200 > 0.95
 
 
 def test_held_out_accuracy_counts_pairs_whose_chosen_side_gained_more() -> None:
     before = [Likelihood(-10, 5), Likelihood(-10, 5), Likelihood(-10, 5), Likelihood(-10, 5)]
     after = [Likelihood(-8, 5), Likelihood(-12, 5), Likelihood(-9, 5), Likelihood(-11, 5)]
-    assert preference_accuracy(after, before) == Accuracy(1, 2)
+    pairs = [Pair(str(n), f"prompt {n}", [], [], []) for n in range(2)]
+    found = preference_accuracy(pairs, after, before)
+    assert (found.right, found.total, found.rows) == (1, 2, 2)
 
 
 def test_repeats_and_scripts_are_seen_in_english_and_chinese() -> None:

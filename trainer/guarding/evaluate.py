@@ -5,7 +5,6 @@ Everything is a forward pass of the model in hand with the adapter on, off (`bas
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ import torch.nn.functional as F
 
 from inference.generation import adapter_off
 from inference.tokens import Encoder
+from trainer.guarding.chance import Accuracy, of_pairs, of_thumbs
 from trainer.rows import Pair, Rated
 
 # Positions in one forward pass: the logits of 1024 take 0.5 GB with a vocabulary of 49152, 1.5 GB with one of 150000.
@@ -27,28 +27,6 @@ class Likelihood:
 
     logp: float
     tokens: int
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """How often the adapter's implicit reward orders held-out rows as people did; `rate` is None without rows."""
-
-    right: int
-    total: int
-
-    @property
-    def rate(self) -> float | None:
-        """Return right / total."""
-        return self.right / self.total if self.total else None
-
-    def upper(self) -> float:
-        """Return the upper end of the 95 % Wilson interval; 1.0 without rows."""
-        if not self.total:
-            return 1.0
-        z, n, p = 1.96, self.total, self.right / self.total
-        centre = p + z * z / (2 * n)
-        spread = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-        return (centre + spread) / (1 + z * z / n)
 
 
 def likelihoods(
@@ -146,23 +124,21 @@ def pair_tokens(pairs: Sequence[Pair], encoder: Encoder) -> list[tuple[list[int]
     return chosen + [encoder.pair(pair.prompt, pair.rejected, pair.rejected_cut) for pair in pairs]
 
 
-def preference_accuracy(after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:
+def preference_accuracy(pairs: Sequence[Pair], after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:
     """Return how often the log-ratio after / before is higher on the chosen side (DPO's implicit reward).
 
     Both lists hold the chosen sides, then the rejected sides.
     """
     gains = [new.logp - old.logp for new, old in zip(after, before, strict=True)]
-    half = len(gains) // 2
-    right = sum(1 for chosen, rejected in zip(gains[:half], gains[half:], strict=True) if chosen > rejected)
-    return Accuracy(right, half)
+    sides = list(zip(gains[: len(pairs)], gains[len(pairs) :], strict=True))
+    return of_pairs(sides, [pair.group for pair in pairs])
 
 
 def thumb_accuracy(rated: Sequence[Rated], after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:
     """Return how often a reply with a thumb up gained more likelihood per token than one with a thumb down."""
     gains = [(new.logp - old.logp) / max(1, new.tokens) for new, old in zip(after, before, strict=True)]
     up = [gain for gain, row in zip(gains, rated, strict=True) if row.label]
-    down = [gain for gain, row in zip(gains, rated, strict=True) if not row.label]
-    return Accuracy(sum(1 for u in up for d in down if u > d), len(up) * len(down))
+    return of_thumbs(up, [gain for gain, row in zip(gains, rated, strict=True) if not row.label])
 
 
 def nll_per_token(likelihood: Sequence[Likelihood]) -> float:

@@ -28,7 +28,8 @@ import torch
 from inference.generation import Sampling, generate
 from inference.tokens import Encoder, Messages
 from runtime.files import write_whole
-from trainer.guarding.evaluate import Accuracy, closeness, likelihoods, meanings, nll_per_token
+from trainer.guarding.chance import Accuracy, highest_gain
+from trainer.guarding.evaluate import closeness, likelihoods, meanings, nll_per_token
 from trainer.guarding.replies import ReplyMeasures, Written, mean, measure_replies
 
 # Raised whenever what is measured changes, so that a cached base side is not compared with something else.
@@ -41,7 +42,8 @@ MAX_NLL_RATIO = 1.5
 MAX_PERPLEXITY_RATIO = 1.15
 # Points (0..1) of 4-grams that repeat within a reply.
 MAX_REPEAT_GAIN = 0.05
-# Points of replies that end by themselves within 256 tokens: an adapter that cannot stop.
+# Points of replies that end by themselves within 256 tokens: an adapter that cannot stop. Of 32 replies 0.05 are 1.6:
+# the adapter fails when even the upper end of the 95 % interval of the difference lies below.
 MAX_END_LOSS = 0.05
 # How much closer a reply lies to its own prompt than to the other prompts, in the base's hidden states: replies that
 # drift off topic lie anywhere. bench.guards: 0.91 x for the recipe that keeps the text, 0.59 x for the one that ruins
@@ -57,9 +59,10 @@ LENGTH_RANGE = (0.25, 1.5)
 MAX_LANGUAGE_LOSS = 0.10
 # Replies without any word; one in 32 may happen by chance.
 MAX_EMPTY = 1 / 32
-# Held-out rows ordered as people did: the adapter fails when even the upper end of the 95 % interval is below chance,
-# with fewer rows the interval says nothing.
+# Held-out rows ordered as people did: the adapter fails when an adapter that learnt nothing would be so wrong in less
+# than one of 40 runs; fewer rows say nothing.
 MIN_ACCURACY_ROWS = 20
+MAX_P_BELOW = 0.025
 CHANCE = 0.5
 # Largest difference of a next-token logit from the model the run started from; less is a training that did nothing.
 MIN_LOGIT_CHANGE = 1e-3
@@ -98,6 +101,8 @@ class Replies(Protocol):
     def language(self) -> float: ...
     @property
     def empty(self) -> float: ...
+    @property
+    def count(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -113,6 +118,11 @@ class Side:
     empty: float
     text_nll: tuple[float, ...]
     replies: tuple[str, ...]
+
+    @property
+    def count(self) -> int:
+        """Return the number of replies."""
+        return len(self.replies)
 
 
 @dataclass(frozen=True)
@@ -225,7 +235,8 @@ def _repeats(adapter: Replies, base: Replies) -> Verdict:
 
 
 def _ends(adapter: Replies, base: Replies) -> Verdict:
-    return adapter.ended >= base.ended - MAX_END_LOSS, adapter.ended, base.ended
+    passed = highest_gain(adapter.ended, base.ended, adapter.count) >= -MAX_END_LOSS
+    return passed, adapter.ended, base.ended
 
 
 def _topic(adapter: Side, base: Side, _: Training) -> Verdict:
@@ -254,8 +265,8 @@ def _not_empty(adapter: Replies, base: Replies) -> Verdict:
 
 def _held_out(_: Side, __: Side, training: Training) -> Verdict:
     accuracy = training.accuracy
-    enough = accuracy.total >= MIN_ACCURACY_ROWS
-    return not enough or accuracy.upper() >= CHANCE, accuracy.rate, CHANCE
+    enough = accuracy.rows >= MIN_ACCURACY_ROWS
+    return not enough or accuracy.p_below >= MAX_P_BELOW, accuracy.rate, CHANCE
 
 
 def _not_a_no_op(_: Side, __: Side, training: Training) -> Verdict:
@@ -272,7 +283,7 @@ GUARDS: tuple[RepliesGuard | WeightsGuard, ...] = (
     WeightsGuard("reply_nll", f"at most {MAX_NLL_RATIO} x base", _reply_nll),
     WeightsGuard("perplexity", f"at most {MAX_PERPLEXITY_RATIO} x base", _perplexity),
     RepliesGuard("repeats", f"at most base + {MAX_REPEAT_GAIN}", _repeats),
-    RepliesGuard("ends", f"at least base - {MAX_END_LOSS}", _ends),
+    RepliesGuard("ends", f"not clearly below base - {MAX_END_LOSS}", _ends),
     WeightsGuard("topic", f"at least {MIN_TOPIC_RATIO} x base", _topic),
     RepliesGuard("likeness", f"at least {MIN_LIKENESS_RATIO} x base", _likeness, stands_in=True),
     RepliesGuard("length", f"{LENGTH_RANGE[0]} to {LENGTH_RANGE[1]} x base", _length),

@@ -19,7 +19,7 @@ from inference.hardware import find_hardware
 from inference.tokens import make_encoder
 from runtime.settings import Settings
 from trainer.guarding import evaluate, guards
-from trainer.guarding.evaluate import Accuracy
+from trainer.guarding.chance import Accuracy
 from trainer.loop.registry import Registry
 
 

@@ -28,7 +28,10 @@ class Written:
 
 @dataclass(frozen=True)
 class ReplyMeasures:
-    """Measures of one side's replies: shares in 0..1, length in words, likeness to the prompts in -1..1."""
+    """Measures of one side's replies: shares in 0..1, length in words, likeness to the prompts in -1..1.
+
+    `count` is the number of replies.
+    """
 
     repeats: float
     ended: float
@@ -36,6 +39,7 @@ class ReplyMeasures:
     language: float
     empty: float
     likeness: float
+    count: int
 
 
 def measure_replies(prompts: Sequence[str], replies: Sequence[Written]) -> ReplyMeasures:
@@ -45,6 +49,7 @@ def measure_replies(prompts: Sequence[str], replies: Sequence[Written]) -> Reply
         repeats=mean([repeated_share(text) for text in texts]), ended=mean([float(reply.ended) for reply in replies]),
         words=mean([float(len(words(text))) for text in texts]), language=kept_language(prompts, texts),
         empty=mean([float(not words(text)) for text in texts]), likeness=likeness(prompts, texts),
+        count=len(texts),
     )  # fmt: skip
 
 

@@ -39,7 +39,7 @@ def render_card(adapter_id: str, card: Mapping[str, Any]) -> str:
     return _CARD.format(
         adapter_id=adapter_id, tuning=card.get("tuning") or "lora", parent=card.get("parent") or "the base",
         settings=", ".join(f"{name} {value}" for name, value in (card.get("config") or {}).items()),
-        held_out=f"{held['right']} of {held['total']}" if held.get("total") else "no held-out rows",
+        held_out=f"{held['right']:g} of {held['total']}" if held.get("total") else "no held-out rows",
         guards=_guards(card), **known,
     )  # fmt: skip
 
