@@ -9,7 +9,7 @@ import secrets
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -152,8 +152,3 @@ def find_running(home: Path) -> dict[str, Any] | None:
         return body
     finally:
         os.close(lock)
-
-
-def with_service_key(settings: Settings, keys: DevKeys) -> Settings:
-    """Return the settings with the service key from dev.toml where none is set."""
-    return settings if settings.service_key else replace(settings, service_key=keys.service)
