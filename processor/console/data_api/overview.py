@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import duckdb
 from flask import Blueprint, Response, g
 
 from control_store.keys import EVERY_PROJECT
 from processor.console.access import known_projects
 from processor.console.data_api.answers import answer, read, refuse_while_behind
 from processor.console.services import datasets, project, services
+from processor.console.watching import for_caller
 from processor.queries import overview
 
 blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
@@ -16,7 +20,14 @@ blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
 @blueprint.get("/overview")
 def get_overview() -> Response:
     """Everything the overview page shows."""
-    return read(lambda cursor: overview.overview(cursor, project(), services().settings, datasets()))
+
+    def found(cursor: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+        told = overview.overview(cursor, project(), services().settings, datasets())
+        items = [told["support"]] if told["support"] else []
+        seen = for_caller({"items": items, "comparisons": told["comparisons"]})
+        return {**told, "support": seen["items"][0] if items else None, "comparisons": seen["comparisons"]}
+
+    return read(found)
 
 
 @blueprint.get("/projects")
