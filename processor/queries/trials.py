@@ -221,8 +221,8 @@ class _Count:
             "scope": "these_raters" if found.raters < 2 else "raters_like_these", "trial_scope": WHOLE_PROJECT,
             "labels": list(test.labels), "ended_by": test.ended_by,
             "sampling": json.loads(self._sampling) if self._sampling else None,
-            "counted": len({(b.interaction_id, b.actor_id) for b in counted}), "excluded": dict(sorted(excluded.items())),
-            "excluded_ids": _ids(ballots), "choices": _figures(choices),
+            "counted": len({(b.interaction_id, b.actor_id) for b in counted}),
+            "excluded": dict(sorted(excluded.items())), "excluded_ids": _ids(ballots), "choices": _figures(choices),
             "by_rater": _by_rater(found.by_rater) if state != "running" else None,
             "by_kind": self._by_kind(counted), "by_label": self._by_label(counted),
             "registered_at": _time(test.start), "decided_at": None if decided_at is None else _time(decided_at),
@@ -326,4 +326,3 @@ def _comparisons(found: Votes) -> list[Row]:
                 "raters": len(tally.by_rater), "sampling": json.loads(sampling), "excluded": dict(tally.excluded),
             })  # fmt: skip
     return items
-

@@ -61,7 +61,7 @@ class Door:
         self._bench.catch_up()
 
     def support(self) -> dict[str, Any]:
-        (item,) = self._bench.get("support")["items"]
+        (item,) = self._bench.support()
         found: dict[str, Any] = item
         return found
 

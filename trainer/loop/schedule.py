@@ -35,7 +35,11 @@ log = logging.getLogger("trainer")
 # A demo run of one epoch over more pairs takes longer than its turn may.
 DEMO_MAX_ROWS = 288
 # What a decision keeps of the counts it was made on.
-SUPPORT = ("wins", "losses", "ties", "none", "rate", "interval", "e_value", "k", "raters", "sampling")
+SUPPORT = (
+    "wins", "losses", "ties", "none", "rate", "unweighted_rate", "interval", "e_value", "e_plus", "e_minus", "k",
+    "raters", "others", "needed", "counted", "excluded", "excluded_ids", "by_kind", "by_label", "labels", "sampling",
+    "reason", "trial_scope", "rule_version",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -176,7 +180,8 @@ class Scheduler:
         aliases = self._registry(project).load()
         if aliases.challenger is None:
             return
-        for item in self._api.of(project).get("/api/v1/support")["items"]:
+        answer = self._api.of(project).get("/api/v1/support")
+        for item in answer["items"]:
             sides = (item["challenger"], item["baseline"])
             if sides != (aliases.challenger, aliases.baseline or "base") or item.get("ended_by"):
                 continue
@@ -184,7 +189,7 @@ class Scheduler:
             if verdict.decision == "running":
                 continue
             move = {"promote": registry.promote, "reject": registry.reject, "held": registry.hold}[verdict.decision]
-            figures = {name: item.get(name) for name in SUPPORT}
+            figures = {name: item.get(name) for name in SUPPORT} | {"basis": answer.get("basis")}
             moved = move(aliases, aliases.challenger, reason=verdict.reason, metrics={"support": figures})
             self._change(project, moved)
             return
@@ -215,6 +220,7 @@ class Scheduler:
         start = aliases.champion if params.get("start") != "base" else None
         challenge = bool(params.pop("challenge", True))
         filters = params.pop("filters", None)
+        trial_labels = params.pop("trial_labels", ())
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures
         record = Record(
@@ -222,6 +228,7 @@ class Scheduler:
             challenge=challenge, started_at=jobs.now(),
         )  # fmt: skip
         try:
+            record = replace(record, trial_labels=jobs.checked_labels(trial_labels))
             record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
         except ApiAway:
             raise
