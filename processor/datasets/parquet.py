@@ -19,7 +19,8 @@ _SOURCE = [("event_id", pa.string()), ("interaction_id", pa.string()), ("convers
 SCHEMAS = {
     "preference": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("chosen", _CHAT), ("rejected", _CHAT), ("weight", pa.float64()),
-        ("chosen_share", pa.float64()), ("chosen_model", pa.string()), ("rejected_model", pa.string()), *_SOURCE, ("kind", pa.string()),
+        ("chosen_share", pa.float64()), ("chosen_model", pa.string()), ("rejected_model", pa.string()), *_SOURCE,
+        ("kind", pa.string()),
         ("truncated_chosen", pa.bool_()), ("truncated_rejected", pa.bool_()), ("replay", pa.bool_()),
     ]),
     "unpaired": pa.schema([

@@ -108,7 +108,7 @@ def about_header(header: Sequence[str], mapping: Mapping[str, str]) -> Clue | No
     for name in header:
         if header.count(name) > 1:
             return Clue(f"the header names column {name!r} twice", "Rename one of them.")
-    for field, column in (mapping.items() if "prompt" in mapping else [*mapping.items(), ("prompt", "prompt")]):
+    for field, column in mapping.items() if "prompt" in mapping else [*mapping.items(), ("prompt", "prompt")]:
         if column in header:
             continue
         near = next((name for name in header if name.strip().casefold() == column.strip().casefold()), None)

@@ -1,8 +1,8 @@
 """Import one file: each row becomes an interaction and one judgement of it, appended to the log.
 
 Rows about the same question and replies are judgements of the same interaction: the tables make one row of them
-(`processor.steps.consensus`). A row that names nobody is a judgement of its own where the file contradicts itself, and a
-repetition where it does not.
+(`processor.steps.consensus`). A row that names nobody is a judgement of its own where the file contradicts itself, and
+a repetition where it does not.
 """
 
 from __future__ import annotations

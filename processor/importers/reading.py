@@ -1,8 +1,8 @@
 """Files read row by row: JSON arrays and JSON lines, CSV. A bad row is a value, not the end.
 
 A row is found by its ends (a line, the brackets of an array's item, the quotes of a CSV record) and then read alone, so
-that what is wrong with it costs no other. Memory is bounded by a row. What is wrong with the whole file is one row, with
-a hint and the number of rows that nobody read for it.
+that what is wrong with it costs no other. Memory is bounded by a row. What is wrong with the whole file is one row,
+with a hint and the number of rows that nobody read for it.
 """
 
 from __future__ import annotations

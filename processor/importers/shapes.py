@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -196,7 +195,10 @@ def _implicit(row: Mapping[str, Any], prompt: Any, used: set[str]) -> Said:
 
 def _begin_alike(chosen: str, rejected: str, row: Mapping[str, Any], used: set[str]) -> Said:
     """Read two texts that begin with their prompt, as TRL does (`extract_prompt`), but never cut a word in two."""
-    shared = len(os.path.commonprefix([chosen, rejected]))
+    shared = next(
+        (at for at, (one, other) in enumerate(zip(chosen, rejected, strict=False)) if one != other),
+        min(len(chosen), len(rejected)),
+    )
     if chosen.startswith(("\n\nHuman:", "\n\nAssistant:")):
         return _transcript(chosen, rejected, shared, row, used)
     while 0 < shared < max(len(chosen), len(rejected)) and _within_word(chosen, rejected, shared):

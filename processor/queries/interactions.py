@@ -135,6 +135,8 @@ def find_interaction(
     found["events"] = rows(cursor, _EVENTS, {"key": key})
     for event in found["events"]:
         event["body"] = parse_json(event["body"])
+        if event["occurred_at"] is None:
+            event["body"]["occurred_at"] = None
     found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key})
     found["same_prompt"] = rows(cursor, _SAME_PROMPT, {"key": key, "project": project})
     del found["interaction_key"]

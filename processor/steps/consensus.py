@@ -1,4 +1,4 @@
-"""In: the rows that the votes of one interaction make. Out: the same rows, of which one trains where several judge alike.
+"""In: the rows that the votes of one interaction make. Out: the same, of which one trains where several judge alike.
 
 Who judges the same two replies, or the same one, says one thing about them: what most say trains once, and the share of
 those who say it is asked of the rows (`processor.queries.pairs`). A tie trains nothing. Which of the rows trains is
