@@ -82,7 +82,7 @@ def _told(report: ImportReport) -> list[str]:
     if others := report.quarantined - sum(report.reasons[why] for why in told):
         lines.append(f"{others} more were refused for other reasons.")
     if report.unread:
-        lines.append(f"{report.unread} rows were not read.")
+        lines.append(f"{report.unread} {'row was' if report.unread == 1 else 'rows were'} not read.")
     if report.quarantine:
         lines.append(f"Refused rows are in {report.quarantine}.")
     return lines + [f"hint: {hint}" for hint in report.hints]

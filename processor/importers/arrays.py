@@ -24,7 +24,7 @@ _SCALAR = re.compile(rb'[^,\[\]{}"\n]++|.', re.DOTALL)
 _FIRST_NAME = re.compile(rb'\{\s*+("[^"\\\n]*+(?:\\[^\n][^"\\\n]*+)*+")')
 _CLOSES = {0x7D: 0x7B, 0x5D: 0x5B}
 # A row that opens more than this is no row that only nests deeply.
-_MOST_OPEN = 1_000_000
+_MOST_OPEN = 300_000
 QUOTE = 0x22
 TOO_DEEP = f"the row nests more than {MAX_DEPTH} levels deep"
 BREAKS = "the file breaks here, the rest cannot be read: the row does not end"

@@ -108,6 +108,7 @@ def read_openai(row: Mapping[str, Any], mapping: Mapping[str, str]) -> Said:
 
 def read_csv(row: Mapping[str, Any], mapping: Mapping[str, str]) -> Said:
     """CSV with a mapping from prompt, system, chosen, rejected, completion, label, annotator to columns."""
+    _text_only(row)
     names = {name: mapping.get(name, name) for name in _CSV_FIELDS}
     for name, column in mapping.items():
         if column not in row:
@@ -141,19 +142,24 @@ def _preference(
     return Said(messages, chosen, rejected, extra=_extra(row, used), annotator=_annotator(row))
 
 
-def _annotator(row: Mapping[str, Any]) -> str | None:
+def _annotator_column(row: Mapping[str, Any]) -> str | None:
     for name in ANNOTATORS:
         value = row.get(name)
         if isinstance(value, str | int) and not isinstance(value, bool) and str(value).strip():
-            return str(value).strip()
+            return name
     return None
+
+
+def _annotator(row: Mapping[str, Any]) -> str | None:
+    column = _annotator_column(row)
+    return None if column is None else str(row[column]).strip()
 
 
 def _text_only(row: Mapping[str, Any]) -> None:
     """Refuse a row whose question is more than its texts: without tools or images it is another question."""
     for name in _MORE_THAN_TEXT:
         value = row.get(name)
-        if value and str(value).strip() not in ("[]", "{}", "null"):
+        if value and str(value).strip() not in ("", "[]", "{}", "null"):
             raise RowError(f"{name} cannot be imported, and without them it is another question")
 
 
@@ -309,4 +315,5 @@ def _text(row: Mapping[str, Any], name: str, default: str | None = None) -> str:
 
 
 def _extra(row: Mapping[str, Any], used: set[str]) -> dict[str, Any]:
-    return {name: value for name, value in row.items() if name not in used}
+    column = _annotator_column(row)
+    return {name: value for name, value in row.items() if name not in used and name != column}
