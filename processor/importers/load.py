@@ -82,7 +82,7 @@ def import_file(
     report = ImportReport(dry_run=dry_run)
     names = dict(mapping or {})
     with Quarantine(path, quarantine, dry_run) as refused:
-        loading = _Import(log, project, labels, source, replace, report)
+        loading = _Import(log, project, report, labels=labels, source=source, replace=replace)
         for row in read_rows(path, format, progress, names):
             report.rows += 1
             try:
@@ -113,7 +113,7 @@ class _Import:
     """One import under way: what its rows said so far, and what is to be appended."""
 
     def __init__(
-        self, log: Log, project: str, labels: Sequence[str], source: str, replace: bool, report: ImportReport
+        self, log: Log, project: str, report: ImportReport, *, labels: Sequence[str], source: str, replace: bool
     ) -> None:
         self._log = log
         self._project, self._labels, self._source = project, labels, source
