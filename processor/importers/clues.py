@@ -62,8 +62,8 @@ def _encoding(head: bytes) -> str:
     # Chinese takes two high bytes a character; an accent before a letter reads as one, too, with a low one.
     if high * 2 >= len(foreign) * 3 and sum(map(_is_chinese, foreign)) * 10 >= len(foreign) * 9:
         return "gb18030"
-    # One such byte costs its row; many are an encoding.
-    return "windows-1252" if len(wrong) >= 5 else ""
+    # Such a byte costs its row; where most rows have one it is an encoding.
+    return "windows-1252" if len(wrong) >= 5 and len(wrong) * 2 > head.count(b"\n") else ""
 
 
 def _is_chinese(character: str) -> bool:

@@ -225,6 +225,7 @@ def test_a_file_without_rows_is_not_taken(tmp_path: Path, log: Log, content: byt
         '{"prompt": "你好吗", "completion": "a"}'.encode() + b'\n{"prompt": "\xe9"}\n' + FIRST,
         '[{"prompt": "你好吗", "completion": "a"}, '.encode() + b'{"prompt": "\xe9t\xe9"}, ' + FIRST + b"]",
         b'{"prompt": \n' + FIRST + b"\n" + LAST,
+        b'{"prompt": "caf\xe9?"}\n' * 6 + (FIRST + b"\n") * 9,
     ],
 )  # fmt: skip
 def test_one_bad_row_is_no_other_encoding_and_no_other_form(tmp_path: Path, content: bytes) -> None:
