@@ -2,7 +2,7 @@
 
     report = import_file(Path("dpo_en_demo.json"), "sharegpt", "default", log)
 
-    reading    rows of a file, each found by its ends and read alone (arrays, lines); clues: what is wrong with all of it
+    reading    rows of a file, each found by its ends and read alone (arrays, lines); clues: what is wrong with all
     shapes     what a row of each format says
     votes      the interaction and the judgement a row stands for
     standing   what earlier imports said, read from the log
