@@ -122,6 +122,11 @@ ABOUT: dict[str, About] = {
     ),
     "train_min_pairs": About("train when this many new pairs have come in", "新增这么多偏好对时训练"),
     "train_every_days": About("or when this many days have passed", "或经过这么多天后训练"),
+    "train_on_import": About(
+        "whether imported rows count as new: `false` trains on them when other feedback, or a wish, starts a run",
+        "导入的数据行是否算作新增：`false` 时，它们不会触发训练，但会在其他反馈或手动请求触发的训练中使用",
+        "`true`", "`true`",
+    ),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
     "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),
     "trial_days": About(

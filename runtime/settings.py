@@ -18,6 +18,7 @@ from contract.errors import SettingsError
 PREFIX = "THUMBWHEEL_"
 FILE_NAME = "thumbwheel.toml"
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.I)
+_SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 # Below this a batch of the largest events does not go through.
 LEAST_PROCESSOR_MEMORY = 256 * 2**20
 # Kubernetes puts such names into every container beside a service called "thumbwheel-...".
@@ -77,6 +78,7 @@ class Settings:
     log_requests: str = "refused"
     train_min_pairs: int = 300
     train_every_days: float = 7.0
+    train_on_import: bool = True
     promote_min_rate: float = 0.55
     promote_min_picks: int = 40
     trial_days: float = 14.0
@@ -149,7 +151,13 @@ def _parse(default: Any, text: str, shown_as: str) -> Any:
     try:
         if isinstance(default, Bind):
             return parse_bind(text)
+        if isinstance(default, bool):
+            return _SWITCH[text.strip().lower()]
         return type(default)(text)
+    except KeyError as error:
+        raise SettingsError(
+            "malformed_setting", f"{shown_as}={text!r} is malformed.", "Use true or false.", shown_as
+        ) from error
     except ValueError as error:
         raise SettingsError(
             "malformed_setting", f"{shown_as}={text!r} is malformed.", f"It looks like {default}.", shown_as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import Progress
@@ -12,9 +12,15 @@ from rich.progress import Progress
 from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
+from runtime.settings import Settings
+
+if TYPE_CHECKING:
+    from processor.importers import ImportReport
 
 IMPORT_FORMATS = ("trl", "sharegpt", "alpaca", "openai", "csv")
 EXPORT_FORMATS = ("trl", "sharegpt", "openai")
+# The status of an import that did not take all of its file.
+NOT_WHOLE = 3
 
 
 @click.command("import")
@@ -22,35 +28,78 @@ EXPORT_FORMATS = ("trl", "sharegpt", "openai")
 @click.option("--format", "form", required=True, type=click.Choice(IMPORT_FORMATS))
 @click.option("--mapping", "mappings", multiple=True, metavar="FIELD=COLUMN", help="CSV: which column holds what.")
 @click.option("--label", "labels", multiple=True, help="A label on every row, such as support/import.")
+@click.option("--replace", is_flag=True, help="Where a row contradicts an earlier import, the row wins.")
 @click.option("--dry-run", is_flag=True, help="Read and count, import nothing.")
 @shared_options
 @pass_context
 def import_(
-    context: Context, file: Path, form: str, mappings: tuple[str, ...], labels: tuple[str, ...], dry_run: bool
-) -> None:
-    """Bring existing preference data in through the log; importing a file again changes nothing."""
+    context: Context, file: Path, form: str, mappings: tuple[str, ...], labels: tuple[str, ...], replace: bool,
+    dry_run: bool,
+) -> None:  # fmt: skip
+    """Bring existing preference data in through the log; importing a file again changes nothing.
+
+    Ends with status 3 where rows were refused or not read, or the file holds none.
+    """
     from dataclasses import asdict
 
     from eventlog.opening import open_log
+    from processor.history.archive import with_archive
     from processor.importers import import_file
 
     mapping = dict(_pair(text) for text in mappings)
-    log = open_log(context.settings.log_url, context.settings.partitions or None)
+    log = with_archive(
+        open_log(context.settings.log_url, context.settings.partitions or None), context.settings.archive
+    )
     try:
         with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
             task = bar.add_task(f"Reading {file.name}", total=file.stat().st_size if file.is_file() else None)
             report = import_file(
                 file, form, context.project, log, mapping=mapping or None, dry_run=dry_run, labels=labels,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
+                replace=replace, progress=lambda done, total: bar.update(task, completed=done, total=total),
             )  # fmt: skip
     finally:
         log.close()
-    verb = "would be imported" if dry_run else "imported"
+    context.result(asdict(report), "\n".join([*_told(report), *_about_training(report, context.settings)]))
+    if not report.whole:
+        click.get_current_context().exit(NOT_WHOLE)
+
+
+def _told(report: ImportReport) -> list[str]:
+    """Return what an import did, as lines: each reason of a refusal once, with the first row it holds for."""
+    verb = "would be imported" if report.dry_run else "imported"
+    replaced = f" ({report.replaced} in the place of earlier ones)" if report.replaced else ""
     lines = [
-        f"{report.imported} of {report.rows} rows {verb}, {report.repeated} repeated, {report.quarantined} quarantined."
+        f"{report.imported} of {report.rows} rows {verb}{replaced}, {report.unchanged} unchanged, "
+        f"{report.repeated} repeated, {report.quarantined} quarantined."
     ]
-    lines += report.errors + ([f"Refused rows are in {report.quarantine}."] if report.quarantine else [])
-    context.result(asdict(report), "\n".join(lines))
+    told: set[str] = set()
+    for error in report.errors:
+        why = error.partition(": ")[2]
+        if why not in told:
+            told.add(why)
+            more = report.reasons.get(why, 1) - 1
+            lines.append(f"{error} ({more} more like it)" if more else error)
+    if others := report.quarantined - sum(report.reasons[why] for why in told):
+        lines.append(f"{others} more were refused for other reasons.")
+    if report.unread:
+        lines.append(f"{report.unread} {'row was' if report.unread == 1 else 'rows were'} not read.")
+    if report.quarantine:
+        lines.append(f"Refused rows are in {report.quarantine}.")
+    return lines + [f"hint: {hint}" for hint in report.hints]
+
+
+def _about_training(report: ImportReport, settings: Settings) -> list[str]:
+    """Return what imported rows mean for a trainer that runs: it starts by itself when enough is new."""
+    new = max(report.kinds.get("choice", 0), report.kinds.get("thumb", 0))
+    if not new or report.dry_run:
+        return []
+    if not settings.train_on_import:
+        return ["These rows start no training (THUMBWHEEL_TRAIN_ON_IMPORT); the next run takes them along."]
+    enough = "enough for" if new >= settings.train_min_pairs else "counted towards"
+    return [
+        f"These rows are {enough} a run, which the trainer starts by itself at {settings.train_min_pairs} new ones "
+        "(THUMBWHEEL_TRAIN_MIN_PAIRS). With THUMBWHEEL_TRAIN_ON_IMPORT=false imported rows start none."
+    ]
 
 
 def _pair(text: str) -> tuple[str, str]:

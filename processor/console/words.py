@@ -26,6 +26,8 @@ WORDS: dict[str, LazyString] = {
     "truncated_prompt": _("prompt was shortened"), "tools": _("uses tools"), "not_text": _("more than text"),
     "no_prompt": _("no prompt"), "truncated": _("cut at the token limit"), "ai_feedback": _("an AI’s feedback"),
     "empty_reply": _("empty reply"), "truncated_reply": _("repeats a cut reply"), "kind": _("another kind of row"),
+    "outvoted": _("others judged otherwise"), "agreeing": _("others judged the same, and one row trains"),
+    "tied": _("as many judged otherwise"),
     "label_not_included": _("label not asked for"), "label_excluded": _("label left out"),
     "test_running": _("its blind test is undecided"), "before_since": _("received too early"),
     "evaluation_prompt": _("prompt kept for evaluation"), "over_max_rows": _("over the number of rows asked for"),

@@ -19,12 +19,13 @@ _SOURCE = [("event_id", pa.string()), ("interaction_id", pa.string()), ("convers
 SCHEMAS = {
     "preference": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("chosen", _CHAT), ("rejected", _CHAT), ("weight", pa.float64()),
-        ("chosen_model", pa.string()), ("rejected_model", pa.string()), *_SOURCE, ("kind", pa.string()),
+        ("chosen_share", pa.float64()), ("chosen_model", pa.string()), ("rejected_model", pa.string()), *_SOURCE,
+        ("kind", pa.string()),
         ("truncated_chosen", pa.bool_()), ("truncated_rejected", pa.bool_()), ("replay", pa.bool_()),
     ]),
     "unpaired": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("label", pa.bool_()),
-        ("weight", pa.float64()), ("model", pa.string()), *_SOURCE,
+        ("weight", pa.float64()), ("label_share", pa.float64()), ("model", pa.string()), *_SOURCE,
     ]),
     "demonstration": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("weight", pa.float64()), *_SOURCE,
@@ -78,7 +79,7 @@ def _source(row: DataRow) -> dict[str, Any]:
 def _preference(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "chosen": _said(row.chosen), "rejected": _said(row.rejected),
-        "weight": row.weight_num / row.weight_den, "chosen_model": row.chosen_model,
+        "weight": row.weight_num / row.weight_den, "chosen_share": row.share, "chosen_model": row.chosen_model,
         "rejected_model": row.rejected_model, **_source(row), "kind": row.kind,
         "truncated_chosen": row.truncated_chosen, "truncated_rejected": row.truncated_rejected, "replay": row.replay,
     }  # fmt: skip
@@ -87,7 +88,7 @@ def _preference(row: DataRow) -> dict[str, Any]:
 def _unpaired(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "completion": _said(row.chosen), "label": row.label,
-        "weight": row.weight_num / row.weight_den, "model": row.chosen_model, **_source(row),
+        "weight": row.weight_num / row.weight_den, "label_share": row.share, "model": row.chosen_model, **_source(row),
     }  # fmt: skip
 
 

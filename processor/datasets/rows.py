@@ -18,18 +18,36 @@ _SHARED = """
 r.interaction_id, r.event_id, lower(replace(CAST(r.prompt_hash AS VARCHAR), '-', '')), r.received_at,
 i.conversation_id, i.labels, i.messages, i.trial, i.received_at,
 """
+# Of those who judged the same, the row that trains is one; `steps.consensus` says so of the others.
 _PAIRS = f"""
+WITH others AS (
+    SELECT interaction_key, chosen_candidate, rejected_candidate, count(*) AS n FROM pairs
+    WHERE project = $project AND why_not IN ('agreeing', 'outvoted') GROUP BY ALL
+)
 SELECT {_SHARED} 'preference', r.pair_id, r.kind, r.weight_num, r.weight_den, r.chosen, r.rejected,
-    r.chosen_model, r.rejected_model, r.truncated_chosen, r.truncated_rejected, NULL
-FROM pairs r JOIN interactions i USING (interaction_key) WHERE r.project = ? AND r.trainable
+    r.chosen_model, r.rejected_model, r.truncated_chosen, r.truncated_rejected, NULL,
+    (1 + coalesce(a.n, 0)) / (1 + coalesce(a.n, 0) + coalesce(o.n, 0))
+FROM pairs r JOIN interactions i USING (interaction_key)
+    LEFT JOIN others a ON a.interaction_key = r.interaction_key
+        AND a.chosen_candidate = r.chosen_candidate AND a.rejected_candidate = r.rejected_candidate
+    LEFT JOIN others o ON o.interaction_key = r.interaction_key
+        AND o.chosen_candidate = r.rejected_candidate AND o.rejected_candidate = r.chosen_candidate
+WHERE r.project = $project AND r.trainable
 """
 _UNPAIRED = f"""
-SELECT {_SHARED} 'unpaired', r.unpaired_id, 'thumb', 1, 1, r.text, '', r.model, NULL, r.truncated, false, r.label
-FROM unpaired r JOIN interactions i USING (interaction_key) WHERE r.project = ? AND r.trainable
+WITH others AS (
+    SELECT interaction_key, candidate_id, count(*) FILTER (why_not = 'agreeing') AS agreeing, count(*) AS n
+    FROM unpaired WHERE project = $project AND why_not IN ('agreeing', 'outvoted') GROUP BY ALL
+)
+SELECT {_SHARED} 'unpaired', r.unpaired_id, 'thumb', 1, 1, r.text, '', r.model, NULL, r.truncated, false, r.label,
+    (1 + coalesce(o.agreeing, 0)) / (1 + coalesce(o.n, 0))
+FROM unpaired r JOIN interactions i USING (interaction_key)
+    LEFT JOIN others o ON o.interaction_key = r.interaction_key AND o.candidate_id = r.candidate_id
+WHERE r.project = $project AND r.trainable
 """
 _DEMONSTRATIONS = f"""
-SELECT {_SHARED} 'demonstration', r.demonstration_id, r.kind, 1, 1, r.text, '', NULL, NULL, false, false, NULL
-FROM demonstrations r JOIN interactions i USING (interaction_key) WHERE r.project = ? AND r.trainable
+SELECT {_SHARED} 'demonstration', r.demonstration_id, r.kind, 1, 1, r.text, '', NULL, NULL, false, false, NULL, 1.0
+FROM demonstrations r JOIN interactions i USING (interaction_key) WHERE r.project = $project AND r.trainable
 """
 _UNTRAINABLE = """
 SELECT why_not, count(*) FROM (
@@ -55,7 +73,10 @@ WHERE d.project = ? AND a.prompt_hash IS NOT NULL AND b.prompt_hash IS NOT NULL 
 
 @dataclass(slots=True)
 class DataRow:
-    """One row of a dataset. `chosen` is the completion of unpaired and demonstration rows; the weight is exact."""
+    """One row of a dataset. `chosen` is the completion of unpaired and demonstration rows; the weight is exact.
+
+    `share`: of those who judged these replies, how many say what the row says.
+    """
 
     interaction_id: str
     event_id: str
@@ -78,6 +99,7 @@ class DataRow:
     truncated_chosen: bool
     truncated_rejected: bool
     label: bool | None
+    share: float
     replay: bool = False
     split: str = ""
 
@@ -104,7 +126,7 @@ def select_rows(cursor: duckdb.DuckDBPyConnection, project: str, filters: Filter
     """Return the rows these filters take, in order."""
     found: list[DataRow] = []
     for query in (_PAIRS, _UNPAIRED, _DEMONSTRATIONS):
-        for values in cursor.execute(query, [project]).fetchall():
+        for values in cursor.execute(query, {"project": project}).fetchall():
             row = DataRow(*values)
             row.id = str(row.id)
             found.append(row)

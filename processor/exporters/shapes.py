@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -11,7 +12,8 @@ class Refused(ValueError):
 
 
 Write = Callable[[dict[str, Any]], dict[str, Any]]
-_FROM = {"user": "human", "assistant": "gpt", "system": "system"}
+# What OpenAI calls developer is the system of other formats.
+_FROM = {"user": "human", "assistant": "gpt", "system": "system", "developer": "system"}
 
 
 def _trl_preference(row: dict[str, Any]) -> dict[str, Any]:
@@ -81,7 +83,16 @@ DATASET_INFO: dict[str, dict[str, Any]] = {
 
 def _turns(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     _known_roles(messages)
-    return [{"from": _FROM[message["role"]], "value": message["content"]} for message in messages]
+    return [{"from": _FROM[message["role"]], "value": message["content"]} for message in _one_system(messages)]
+
+
+def _one_system(messages: list[dict[str, str]]) -> list[dict[str, str]]:
+    """Return the messages with what leads them as one: LLaMA-Factory reads a single system message, the first."""
+    leading = list(itertools.takewhile(lambda message: _FROM[message["role"]] == "system", messages))
+    if len(leading) < 2:
+        return messages
+    whole = "\n\n".join(message["content"] for message in leading)
+    return [{"role": "system", "content": whole}, *messages[len(leading) :]]
 
 
 def _known_roles(messages: list[dict[str, str]]) -> None:

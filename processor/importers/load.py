@@ -1,52 +1,77 @@
-"""Import one file: each row becomes an interaction and one expert's feedback, appended to the log."""
+"""Import one file: each row becomes an interaction and one judgement of it, appended to the log.
+
+Rows about the same question and replies are judgements of the same interaction: the tables make one row of them
+(`processor.steps.consensus`). A row that names nobody is a judgement of its own where the file contradicts itself, and
+a repetition where it does not.
+"""
 
 from __future__ import annotations
 
-import hashlib
-import json
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from contract.checks import MAX_EVENT_BYTES
 from contract.errors import EventError, ThumbwheelError
-from contract.events import Event, decode_event, encode, stamp
-from contract.ids import derived_id
+from contract.events import Event
+from contract.ids import derived_id, uuid7
 from eventlog.log import Log, append_all
+from processor.importers.quarantine import Quarantine
 from processor.importers.reading import Progress, ReadRow, RowError, read_rows
-from processor.importers.shapes import READERS, Said
-from processor.steps.normalise import same_text
+from processor.importers.shapes import READERS
+from processor.importers.standing import Standing, read_standing
+from processor.importers.votes import Imported, Vote, feedback, read_vote, retraction, stamped
+from processor.steps.votes import ANONYMOUS
 
 FORMATS = tuple(READERS)
 CHUNK = 500
-# When a row happened is not known, and must not depend on when it is imported: the same row is the same event.
-UNKNOWN_TIME = "1970-01-01T00:00:00Z"
 MAX_ERRORS = 20
+MAX_REASONS = 50
+_REPLACE = "Import with --replace where this file corrects what was imported before."
 
 
 @dataclass
 class ImportReport:
-    """Counts of rows. `errors` are the first ones, "row N: why"; `kinds` says what the imported rows became."""
+    """Counts of rows. `errors` are the first ones, "row N: why"; `kinds` says what the imported rows became.
+
+    `unchanged` rows say what earlier imports said, `repeated` ones what an earlier row of the file said; `replaced` of
+    the imported ones took the place of what was imported before. `unread` rows were never read. `reasons` counts the
+    quarantined rows by why; a hint says what to do about many of them.
+    """
 
     rows: int = 0
     imported: int = 0
+    replaced: int = 0
+    unchanged: int = 0
     repeated: int = 0
     quarantined: int = 0
+    unread: int = 0
     kinds: dict[str, int] = field(default_factory=dict)
     errors: list[str] = field(default_factory=list)
+    reasons: dict[str, int] = field(default_factory=dict)
+    hints: list[str] = field(default_factory=list)
     quarantine: str | None = None
     dry_run: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Say whether the file had rows, and all of them were read and taken."""
+        return self.rows > 0 and not self.quarantined and not self.unread
+
+    def advise(self, hint: str) -> None:
+        """Add a hint, once."""
+        if hint and hint not in self.hints:
+            self.hints.append(hint)
 
 
 def import_file(
     path: Path, format: str, project: str, log: Log, *, mapping: Mapping[str, str] | None = None,
     dry_run: bool = False, progress: Progress | None = None, labels: Sequence[str] = (), source: str = "import",
-    quarantine: Path | None = None,
+    quarantine: Path | None = None, replace: bool = False,
 ) -> ImportReport:  # fmt: skip
-    """Append a file's rows to the log. `mapping` names CSV columns; `dry_run` only counts.
+    """Append what a file's rows change to the log. `mapping` names CSV columns; `dry_run` only counts.
 
+    `replace`: where a row contradicts what an earlier import says for the same annotator (or for nobody), the row wins.
     Raises ThumbwheelError for an unknown format or an unreadable file, LogUnavailable when the log does not
     confirm: import the file again then, nothing doubles.
     """
@@ -55,126 +80,135 @@ def import_file(
     if not path.is_file():
         raise ThumbwheelError("no_file", f"There is no file {path}.", "Check the path.")
     report = ImportReport(dry_run=dry_run)
-    seen: set[bytes] = set()
-    pending: list[Event] = []
-    with _Quarantine(path, quarantine, dry_run) as refused:
-        for row in read_rows(path, format, progress):
+    names = dict(mapping or {})
+    with Quarantine(path, quarantine, dry_run) as refused:
+        loading = _Import(log, project, report, labels=labels, source=source, replace=replace)
+        for row in read_rows(path, format, progress, names):
             report.rows += 1
             try:
-                events = _events(row, READERS[format], mapping or {}, project, labels, source)
+                if row.value is None:
+                    raise RowError(row.error or "unreadable")
+                loading.take(read_vote(READERS[format](row.value, names), project))
             except (RowError, EventError) as error:
                 _refuse(report, refused, row, str(error))
-                continue
-            mark = hashlib.blake2b(events[-1].event_id.encode(), digest_size=16).digest()
-            if mark in seen:
-                report.repeated += 1
-                continue
-            seen.add(mark)
-            report.imported += 1
-            report.kinds[events[-1].type] = report.kinds.get(events[-1].type, 0) + 1
-            pending.extend(events)
-            if len(pending) >= CHUNK:
-                _append(log, pending, dry_run)
-        _append(log, pending, dry_run)
+        loading.finish()
         report.quarantine = refused.name
+    if not report.rows:
+        report.advise("The file holds no rows.")
     return report
 
 
-def _append(log: Log, pending: list[Event], dry_run: bool) -> None:
-    if pending and not dry_run:
-        append_all(log, pending)
-    pending.clear()
-
-
-def _refuse(report: ImportReport, refused: _Quarantine, row: ReadRow, why: str) -> None:
+def _refuse(report: ImportReport, refused: Quarantine, row: ReadRow, why: str) -> None:
     report.quarantined += 1
-    line = f"row {row.number}: {why}"
+    report.unread += row.unread
+    report.advise(row.hint)
     if len(report.errors) < MAX_ERRORS:
-        report.errors.append(line)
+        report.errors.append(f"row {row.number}: {why}")
+    if why in report.reasons or len(report.reasons) < MAX_REASONS:
+        report.reasons[why] = report.reasons.get(why, 0) + 1
     refused.write({"row": row.number, "error": why, "value": row.value if row.value is not None else row.raw})
 
 
-class _Quarantine:
-    """The file refused rows are kept in: beside the imported one where that can be written; made when needed."""
+class _Import:
+    """One import under way: what its rows said so far, and what is to be appended."""
 
-    def __init__(self, path: Path, given: Path | None, dry_run: bool) -> None:
-        name = f"{path.name}.quarantine.jsonl"
-        self._places = [given] if given else [path.with_name(name), Path(tempfile.gettempdir()) / name]
-        self._file: IO[str] | None = None
-        self._dry_run = dry_run
-        self.name: str | None = None
+    def __init__(
+        self, log: Log, project: str, report: ImportReport, *, labels: Sequence[str], source: str, replace: bool
+    ) -> None:
+        self._log = log
+        self._project, self._labels, self._source = project, labels, source
+        self._replace = replace
+        self._report = report
+        self._standing: Standing = read_standing(log, project)
+        self._said: set[bytes] = set()
+        self._pending: list[Event] = []
+        # Rows that name nobody and were said before: by mark, how many more.
+        self._again: dict[bytes, tuple[Vote, int]] = {}
+        # Judgements that name nobody and may have to give way.
+        self._unnamed: dict[bytes, Vote] = {}
 
-    def __enter__(self) -> _Quarantine:
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        if self._file is not None:
-            self._file.close()
-
-    def write(self, value: dict[str, Any]) -> None:
-        if self._dry_run:
+    def take(self, imported: Imported) -> None:
+        """Take in one row; raise RowError, EventError."""
+        vote = imported.vote
+        if vote.mark in self._said:
+            self._report.repeated += 1
+            if not vote.named and vote.opposite:
+                self._again[vote.mark] = vote, self._again.get(vote.mark, (vote, 0))[1] + 1
             return
-        if self._file is None:
-            self._file = self._open()
-        self._file.write(json.dumps(value, ensure_ascii=False, default=str) + "\n")
+        if vote.named and vote.reversed is not vote and vote.reversed.mark in self._said:
+            raise RowError(f"{vote.actor} judges the same replies otherwise in an earlier row")
+        if self._standing.has(vote):
+            self._said.add(vote.mark)
+            self._report.unchanged += 1
+            self._give_way(vote)
+            return
+        replaces, event_id = self._place(imported)
+        asked = [] if self._standing.has_interaction(vote.interaction_id) else [imported.interaction()]
+        self._append([*asked, imported.judgement(event_id)], vote)
+        self._standing.add_interaction(vote.interaction_id)
+        self._said.add(vote.mark)
+        self._give_way(vote)
+        self._count(vote, replaces)
 
-    def _open(self) -> IO[str]:
-        for place in self._places:
-            try:
-                file = place.open("w", encoding="utf-8", errors="replace")
-            except OSError:
-                continue
-            self.name = str(place)
-            return file
-        raise ThumbwheelError(
-            "quarantine", f"No quarantine file can be written ({self._places[0]}).", "Import from a folder of yours."
-        )
+    def _place(self, imported: Imported) -> tuple[bool, str]:
+        """Return whether a judgement takes the place of an earlier one, and its event id; raise RowError."""
+        vote, event_id = imported.vote, imported.event_id
+        contradicts = vote.reversed is not vote and self._standing.has(vote.reversed)
+        taken_back = self._standing.was_retracted(event_id)
+        if not self._replace:
+            if vote.named and contradicts:
+                self._report.advise(_REPLACE)
+                raise RowError(f"{vote.actor} judges the same replies otherwise in an earlier import")
+            if taken_back:
+                self._report.advise(_REPLACE)
+                raise RowError("an earlier import took this judgement back")
+            return False, event_id
+        # The id that follows from the content belongs to the judgement before.
+        return contradicts, str(uuid7()) if taken_back or (vote.named and contradicts) else event_id
 
+    def _give_way(self, vote: Vote) -> None:
+        """Note judgements of the same that name nobody: with `replace` they go, unless the file says them too."""
+        if self._replace and vote.opposite:
+            for other in (vote.by(ANONYMOUS), vote.reversed.by(ANONYMOUS)):
+                if self._standing.has(other):
+                    self._unnamed[other.mark] = other
 
-def _events(
-    row: ReadRow, read: Any, mapping: Mapping[str, str], project: str, labels: Sequence[str], source: str
-) -> list[Event]:
-    """Return the interaction and the feedback a row stands for; raise RowError or EventError."""
-    if row.value is None:
-        raise RowError(row.error or "unreadable")
-    said: Said = read(row.value, mapping)
-    _check(said)
-    replies = [said.reply] if said.rejected is None else sorted([said.reply, said.rejected])
-    # Which reply stands first follows from the texts, so that position tells nothing about the choice.
-    identity = json.dumps([said.messages, replies], ensure_ascii=True, sort_keys=True)
-    interaction_id = str(derived_id(project, "import", identity))
-    ids = {reply: f"{interaction_id}.{position}" for position, reply in enumerate(replies)}
-    shared = {"occurred_at": UNKNOWN_TIME, "source": source, "labels": list(labels), "interaction_id": interaction_id}
-    asked = {
-        "type": "interaction", "event_id": str(derived_id(interaction_id, "interaction")), "messages": said.messages,
-        "candidates": [{"candidate_id": ids[reply], "content": reply} for reply in replies],
-        "actor": {"id": "import", "kind": "system"}, "surface": "chat", **shared,
-    }  # fmt: skip
-    if said.extra:
-        asked["extra"] = said.extra
-    feedback = _feedback(said, ids) | {"actor": {"id": "import", "kind": "expert"}, **shared}
-    feedback["event_id"] = str(derived_id(interaction_id, feedback["type"], said.reply, str(said.label)))
-    events: list[Event] = []
-    for body in (asked, feedback):
-        event = stamp(decode_event(body), project=project, key_id="import", via="import")
-        if len(encode(event)) > MAX_EVENT_BYTES:
-            raise RowError(f"the row is larger than {MAX_EVENT_BYTES // 1024} KiB")
-        events.append(event)
-    return events
+    def finish(self) -> None:
+        """Append what only the whole file tells: who else says what is contradicted, and what gives way."""
+        for vote, more in self._again.values():
+            if vote.reversed.mark in self._said or self._standing.has(vote.reversed):
+                for nth in range(2, more + 2):
+                    self._one_more(vote.by(vote.actor, nth))
+        for mark, vote in self._unnamed.items():
+            if mark not in self._said:
+                while (target := self._standing.event_of(vote)) is not None:
+                    self._append([retraction(vote, target)], vote)
+                    vote = vote.by(vote.actor, vote.nth + 1)
+        self._flush()
 
+    def _one_more(self, vote: Vote) -> None:
+        """Take a repeated row as a judgement of its own."""
+        self._report.repeated -= 1
+        if self._standing.has(vote):
+            self._report.unchanged += 1
+            return
+        identity = (vote.interaction_id, vote.kind, vote.about, vote.verdict, str(vote.nth))
+        self._append([feedback(vote, str(derived_id(*identity)))], vote)
+        self._count(vote, False)
 
-def _check(said: Said) -> None:
-    if not any(message["role"] == "user" and message["content"].strip() for message in said.messages):
-        raise RowError("there is no question")
-    if not said.reply.strip() or (said.rejected is not None and not said.rejected.strip()):
-        raise RowError("a reply is empty")
-    if said.rejected is not None and same_text(said.reply, said.rejected):
-        raise RowError("chosen and rejected are the same text")
+    def _count(self, vote: Vote, replaces: bool) -> None:
+        self._report.imported += 1
+        self._report.replaced += replaces
+        self._report.kinds[vote.kind] = self._report.kinds.get(vote.kind, 0) + 1
 
+    def _append(self, bodies: Sequence[dict[str, Any]], vote: Vote) -> None:
+        self._pending += [
+            stamped(body, vote.interaction_id, self._project, self._labels, self._source) for body in bodies
+        ]
+        if len(self._pending) >= CHUNK:
+            self._flush()
 
-def _feedback(said: Said, ids: Mapping[str, str]) -> dict[str, Any]:
-    if said.rejected is not None:
-        return {"type": "choice", "shown": list(ids.values()), "chosen": ids[said.reply], "outcome": "chosen"}
-    if said.label is not None:
-        return {"type": "thumb", "candidate_id": ids[said.reply], "value": "up" if said.label else "down"}
-    return {"type": "edit", "candidate_id": ids[said.reply], "text": said.reply}
+    def _flush(self) -> None:
+        if self._pending and not self._report.dry_run:
+            append_all(self._log, self._pending)
+        self._pending.clear()

@@ -1,4 +1,7 @@
-"""Interactions: the filtered list, one with everything known about it, and which events have arrived."""
+"""Interactions: the filtered list, one with everything known about it, and which events have arrived.
+
+When an imported row happened is not known: its events say 1970, and their `occurred_at` is None here.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +46,8 @@ WITH found AS (
 )
 SELECT i.interaction_id, i.conversation_id, i.surface, i.source, i.labels, i.prompt_text, i.via, i.trusted,
     i.truncated, i.described, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
-    i.occurred_at, i.received_at, coalesce(v.feedback, 0) AS feedback,
+    nullif(i.occurred_at, TIMESTAMP '1970-01-01') AS occurred_at, i.received_at,
+    coalesce(v.feedback, 0) AS feedback,
     coalesce(v.up, 0) AS up, coalesce(v.down, 0) AS down, coalesce(v.picks, 0) AS picks,
     coalesce(v.edits, 0) AS edits, coalesce(r.candidates, 0) AS candidates,
     CASE WHEN blinded THEN [] ELSE coalesce(r.models, []) END AS models,
@@ -51,18 +55,23 @@ SELECT i.interaction_id, i.conversation_id, i.surface, i.source, i.labels, i.pro
 FROM found i LEFT JOIN votes v USING (interaction_key) LEFT JOIN replies r USING (interaction_key)
 ORDER BY i.received_at DESC, i.interaction_key DESC
 """
-_ONE = "SELECT * FROM interactions WHERE interaction_key = $key AND project = $project"
+_ONE = """
+SELECT * REPLACE (nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at) FROM interactions
+WHERE interaction_key = $key AND project = $project
+"""
 _CANDIDATES = """
 SELECT candidate_id, position, content, model, finish_reason, sampling FROM candidates
 WHERE interaction_key = $key ORDER BY position
 """
 _FEEDBACK = """
 SELECT event_id, type, candidate_id, value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, actor_id,
-    actor_kind, via, verified, occurred_at, received_at, state, target
+    actor_kind, via, verified, nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at,
+    received_at, state, target
 FROM feedback WHERE interaction_key = $key ORDER BY received_at, event_id
 """
 _EVENTS = """
-SELECT event_id, type, actor_id, actor_kind, via, key_id, verified, occurred_at, received_at, topic, "partition", body
+SELECT event_id, type, actor_id, actor_kind, via, key_id, verified,
+    nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at, received_at, topic, "partition", body
 FROM events WHERE interaction_key = $key ORDER BY received_at, event_id
 """
 _CONFLICTS = """
@@ -126,6 +135,8 @@ def find_interaction(
     found["events"] = rows(cursor, _EVENTS, {"key": key})
     for event in found["events"]:
         event["body"] = parse_json(event["body"])
+        if event["occurred_at"] is None:
+            event["body"]["occurred_at"] = None
     found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key})
     found["same_prompt"] = rows(cursor, _SAME_PROMPT, {"key": key, "project": project})
     del found["interaction_key"]

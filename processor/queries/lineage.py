@@ -9,7 +9,8 @@ from processor.queries.facts import ancestors, list_adapters, list_runs
 from processor.queries.reading import NotFound, Row, one, rows
 
 _EVENT = """
-SELECT event_id, type, interaction_id, actor_id, occurred_at, received_at, topic, "partition", via FROM events
+SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at,
+    received_at, topic, "partition", via FROM events
 WHERE project = $project AND event_id = $id ORDER BY received_at LIMIT 1
 """
 _STATE = "SELECT state FROM feedback WHERE project = $project AND event_id = $id LIMIT 1"
@@ -25,7 +26,7 @@ _INTERACTION_EVENTS = """
 SELECT event_id FROM feedback WHERE project = $project AND interaction_id = $id ORDER BY received_at, event_id
 """
 _TYPES = """
-SELECT event_id, type, interaction_id, actor_id, occurred_at FROM events
+SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at FROM events
 WHERE project = $project AND event_id IN (SELECT unnest($ids::TEXT[])) ORDER BY received_at, event_id
 """
 

@@ -55,9 +55,11 @@ _FRESH = """
         AND NOT coalesce(len(list_filter(i.labels,
             lambda label: label = '{label}' OR starts_with(label, '{label}/'))) > 0, false)
 """
+_IMPORTED = " AND i.via = 'import'"
 _NEW = "SELECT " + ", ".join(
-    f"(SELECT count(*) {_FRESH.format(table=table, label=EVALUATION_LABEL)}) AS new_{table}"
+    f"(SELECT count(*) {_FRESH.format(table=table, label=EVALUATION_LABEL)}{extra}) AS {name}_{table}"
     for table in ("pairs", "unpaired", "demonstrations")
+    for name, extra in (("new", ""), ("imported", _IMPORTED))
 )
 _BY_SOURCE = f"""
 SELECT coalesce(i.source, '') AS source, count(*) AS pairs {_FRESH.format(table="pairs", label=EVALUATION_LABEL)}
@@ -141,7 +143,10 @@ def _share(row: Row) -> Row:
 
 
 def readiness(cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets) -> Row:
-    """Return what has come since the data of the last finished run, and what the schedule waits for."""
+    """Return what has come since the data of the last finished run, and what the schedule waits for.
+
+    `imported_*` are those of the `new_*` rows whose interaction an import brought.
+    """
     runs = list_runs(cursor, project)
     finished = next((run for run in runs if run["state"] == "finished"), None)
     since = _data_until(cursor, project, finished)
@@ -153,6 +158,7 @@ def readiness(cursor: duckdb.DuckDBPyConnection, project: str, settings: Setting
         "running": next((run["run_id"] for run in runs if run["state"] == "running"), None),
         "by_source": {r["source"]: r["pairs"] for r in rows(cursor, _BY_SOURCE, {"project": project, "since": since})},
         "needed_pairs": settings.train_min_pairs, "train_every_days": settings.train_every_days,
+        "train_on_import": settings.train_on_import,
     }  # fmt: skip
 
 

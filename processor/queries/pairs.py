@@ -9,23 +9,36 @@ import duckdb
 from processor.queries.reading import Page, Row, page, rows
 
 _LIST = """
-SELECT p.pair_id, p.interaction_id, p.event_id, p.kind, i.prompt_text, p.chosen, p.rejected, p.chosen_candidate,
-    p.rejected_candidate, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
-    CASE WHEN blinded THEN NULL ELSE p.chosen_model END AS chosen_model,
-    CASE WHEN blinded THEN NULL ELSE p.rejected_model END AS rejected_model,
-    p.weight_num, p.weight_den, p.truncated_chosen,
-    p.truncated_rejected, p.actor_id, f.actor_kind, f.via, f.verified, f.dwell_ms, f.comment,
-    len(f.shown) AS shown, p.trainable, p.why_not, p.occurred_at, p.received_at, p.received_at AS page_at,
-    p.pair_id AS page_key
-FROM pairs p JOIN interactions i USING (interaction_key)
-    LEFT JOIN feedback f ON f.interaction_key = p.interaction_key AND f.event_key = p.event_key
-WHERE p.project = $project
-    AND ($at::TIMESTAMP IS NULL OR (p.received_at, p.pair_id) < ($at::TIMESTAMP, $key::UUID))
-    AND ($kind::TEXT IS NULL OR p.kind = $kind)
-    AND ($trainable::BOOLEAN IS NULL OR p.trainable = $trainable)
-    AND ($model::TEXT IS NULL OR (NOT blinded AND (p.chosen_model = $model OR p.rejected_model = $model)))
-    AND ($interaction::TEXT IS NULL OR p.interaction_id = $interaction)
-ORDER BY p.received_at DESC, p.pair_id DESC LIMIT $take
+WITH p AS (
+    SELECT p.pair_id, p.interaction_id, p.event_id, p.kind, i.prompt_text, p.chosen, p.rejected, p.chosen_candidate,
+        p.rejected_candidate, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
+        CASE WHEN blinded THEN NULL ELSE p.chosen_model END AS chosen_model,
+        CASE WHEN blinded THEN NULL ELSE p.rejected_model END AS rejected_model,
+        p.weight_num, p.weight_den, p.truncated_chosen,
+        p.truncated_rejected, p.actor_id, f.actor_kind, f.via, f.verified, f.dwell_ms, f.comment,
+        len(f.shown) AS shown, p.trainable, p.why_not, nullif(p.occurred_at, TIMESTAMP '1970-01-01') AS occurred_at,
+        p.received_at, p.received_at AS page_at, p.pair_id AS page_key, p.interaction_key
+    FROM pairs p JOIN interactions i USING (interaction_key)
+        LEFT JOIN feedback f ON f.interaction_key = p.interaction_key AND f.event_key = p.event_key
+    WHERE p.project = $project
+        AND ($at::TIMESTAMP IS NULL OR (p.received_at, p.pair_id) < ($at::TIMESTAMP, $key::UUID))
+        AND ($kind::TEXT IS NULL OR p.kind = $kind)
+        AND ($trainable::BOOLEAN IS NULL OR p.trainable = $trainable)
+        AND ($model::TEXT IS NULL OR (NOT blinded AND (p.chosen_model = $model OR p.rejected_model = $model)))
+        AND ($interaction::TEXT IS NULL OR p.interaction_id = $interaction)
+    ORDER BY p.received_at DESC, p.pair_id DESC LIMIT $take
+), judged AS (
+    SELECT interaction_key, chosen_candidate, rejected_candidate, count(*) AS n FROM pairs
+    WHERE interaction_key IN (SELECT interaction_key FROM p) AND chosen_candidate IS NOT NULL
+        AND (trainable OR why_not IN ('agreeing', 'outvoted', 'tied')) GROUP BY ALL
+)
+SELECT p.* EXCLUDE (interaction_key), CASE WHEN p.trainable OR p.why_not IN ('agreeing', 'outvoted', 'tied')
+    THEN coalesce(a.n, 1) / (coalesce(a.n, 1) + coalesce(o.n, 0)) END AS chosen_share
+FROM p LEFT JOIN judged a ON a.interaction_key = p.interaction_key
+        AND a.chosen_candidate = p.chosen_candidate AND a.rejected_candidate = p.rejected_candidate
+    LEFT JOIN judged o ON o.interaction_key = p.interaction_key
+        AND o.chosen_candidate = p.rejected_candidate AND o.rejected_candidate = p.chosen_candidate
+ORDER BY p.received_at DESC, p.pair_id DESC
 """
 _COUNTS = """
 SELECT kind, coalesce(why_not, '') AS why_not, trainable, count(*) AS n FROM pairs
@@ -45,6 +58,8 @@ def list_pairs(
 ) -> Page:  # fmt: skip
     """Return pairs, newest first, each with prompt, both texts, who wrote them, and the vote behind it.
 
+    `chosen_share`: of those who judged the two replies, how many chose as this row does; None where it is no judgement.
+    `occurred_at` is None where nobody knows it (imports).
     Of trials of the challengers named in `blind`, no model is told.
     """
     parameters = {

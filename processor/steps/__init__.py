@@ -5,7 +5,8 @@
     forget(Decoded, Held) -> Remaining      forgotten; copies that leave, redacted facts, fewer rejected
     fold_facts(Remaining) -> Changes        facts
     fold(arrived, known, leaving) -> Folded events; every interaction before and after
-    derive(interactions) -> Changes         interactions and all that follows from their events (`derive.Derived`)
+    derive(interactions) -> Changes         interactions and all that follows from their events (`derive.Derived`);
+                                            what several judged alike trains once (`consensus`)
 
 Each takes what it needs and returns what it adds. The same input gives the same output, in the same order, in every
 process, and no step reads or writes anything else: no file, no socket, no clock, no chance. Which function fills a

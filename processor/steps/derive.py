@@ -22,6 +22,7 @@ from processor.rows import (
     new_row,
 )  # fmt: skip
 from processor.steps.batch import Changes, Copy, Key, Known
+from processor.steps.consensus import agree_on_pairs, agree_on_thumbs
 from processor.steps.describe import candidate_rows, describe, interaction_row
 from processor.steps.rows import Evidence
 from processor.steps.votes import feedback_row, settle_votes
@@ -33,9 +34,9 @@ class Derived(NamedTuple):
     interactions: Sequence[InteractionRow]  # describe.interaction_row
     candidates: Sequence[CandidateRow]  # describe.candidate_rows
     feedback: Sequence[FeedbackRow]  # votes.feedback_row
-    pairs: Sequence[PairRow]  # rows.Evidence
+    pairs: Sequence[PairRow]  # rows.Evidence, consensus.agree_on_pairs
     demonstrations: Sequence[DemonstrationRow]  # rows.Evidence
-    unpaired: Sequence[UnpairedRow]  # rows.Evidence
+    unpaired: Sequence[UnpairedRow]  # rows.Evidence, consensus.agree_on_thumbs
     conflicts: Sequence[ConflictRow]  # conflict_rows
 
 
@@ -78,9 +79,9 @@ def rows_of(known: Known) -> Derived:
         [interaction_row(known.kept, description)],
         candidate_rows(description) if description else [],
         [feedback_row(copy, state, described) for copy, state in votes],
-        evidence.pairs,
+        agree_on_pairs(evidence.pairs),
         evidence.demonstrations,
-        evidence.unpaired,
+        agree_on_thumbs(evidence.unpaired),
         conflict_rows(known, description.copy.event.event_id if description else "", others),
     ))  # fmt: skip
 

@@ -16,7 +16,7 @@ from contract.envelope import CandidateText, Message
 from contract.events import Interaction
 from processor.rows import CandidateRow, InteractionRow, new_row
 from processor.steps.batch import Copy
-from processor.steps.normalise import last_user_text, prompt_hash, text_of
+from processor.steps.normalise import blank, last_user_text, prompt_hash, text_of
 
 _json = msgspec.json.Encoder(order="sorted")
 _order = attrgetter("order")
@@ -51,7 +51,7 @@ class Description:
                 return "tools"
             if text_of(message.content) is None:
                 return "not_text"
-        return None if self.prompt_text and self.prompt_text.strip() else "no_prompt"
+        return "no_prompt" if self.prompt_text is None or blank(self.prompt_text) else None
 
 
 class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):

@@ -10,7 +10,15 @@ from typing import Any
 from contract.envelope import Message
 from contract.ids import digest128
 
-_ZERO_WIDTH = re.compile("[\u00ad\u180e\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff]")
+# What no screen shows: default-ignorable code points (Unicode, DerivedCoreProperties.txt) and other format characters,
+# those apart that stand before digits and are seen (U+0600 to U+0605 and the like).
+_INVISIBLE = (
+    "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f"
+    "\ufeff\uffa0\ufff0-\ufffb\U00013430-\U0001343f\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+)
+_ZERO_WIDTH = re.compile(f"[{_INVISIBLE}]")
+# Control characters, and the blank pattern of Braille, show nothing either.
+_NOTHING_SEEN = re.compile(f"[\\s\\x00-\\x1f\\x7f-\\x9f\u2800{_INVISIBLE}]*+")
 
 
 def normalise(text: str) -> str:
@@ -20,10 +28,22 @@ def normalise(text: str) -> str:
     return " ".join(text.casefold().split())
 
 
+def blank(text: str) -> bool:
+    """Say whether a text shows nothing: it is empty, or whitespace and characters without width."""
+    return not text or _NOTHING_SEEN.fullmatch(text) is not None
+
+
+def composed(text: str) -> str:
+    """Return the one spelling (NFC) of a text whose accents may be written in two ways."""
+    return text if text.isascii() else unicodedata.normalize("NFC", text)
+
+
 def same_text(one: str, other: str) -> bool:
-    """Say whether two replies differ in nothing but whitespace."""
+    """Say whether two replies differ in nothing but whitespace, or the way in which accents are written."""
     if one == other:
         return True
+    if not (one.isascii() and other.isascii()):
+        one, other = composed(one), composed(other)
     first, second = one[:1], other[:1]
     if first != second and not first.isspace() and not second.isspace():
         return False

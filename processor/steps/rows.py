@@ -16,7 +16,7 @@ from contract.ids import derived_bytes
 from processor.rows import DemonstrationRow, PairRow, UnpairedRow, new_row
 from processor.steps.batch import Copy
 from processor.steps.describe import Candidate, Description
-from processor.steps.normalise import same_text
+from processor.steps.normalise import blank, same_text
 
 # An edit below this distance (Levenshtein, as a share of the longer text) mends a typo and prefers nothing.
 MIN_EDIT_DISTANCE = 0.03
@@ -39,7 +39,7 @@ class Evidence:
         if isinstance(event, _PICKS):
             if event.outcome == "chosen":
                 self._preferences(copy, event, description)
-            if isinstance(event, Pick) and event.edited_text and event.edited_text.strip():
+            if isinstance(event, Pick) and event.edited_text and not blank(event.edited_text):
                 self._final_text(copy, event, description)
         elif isinstance(event, Edit):
             self._correction(copy, description.candidates[event.candidate_id], event.text, description)
@@ -134,7 +134,7 @@ def _why_not(copy: Copy, description: Description, *texts: str | None) -> str | 
 def _why_not_text(text: str | None) -> str | None:
     if text is None:
         return "not_text"
-    return "empty_reply" if not text or text.isspace() else None
+    return "empty_reply" if blank(text) else None
 
 
 def _equal(one: Candidate, other: Candidate) -> bool:

@@ -3,7 +3,8 @@
 Which counts: one vote per person and kind, the latest wins, a retracted latest leaves no vote.
 
 Latest means by min(occurred_at, received_at), then occurred_at, then event id: decided by the events themselves,
-never by their order in the log.
+never by their order in the log. Where nobody knows when a vote was given (an import), the time it was received counts.
+Rows of an import that name no annotator are each a voice of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from processor.rows import FeedbackRow, new_row
 from processor.steps.batch import Copy
 from processor.steps.describe import Description
 
+# Who an imported row is by that names nobody, and when it was given, which nobody knows: 1970 (processor.importers).
+ANONYMOUS = "import"
+UNKNOWN = 0
 # Written out where they are asked for, each union would be made anew for every event.
 _ON_ONE = (Thumb, Edit)
 _PICKS = (Choice, Pick)
@@ -66,6 +70,8 @@ def _retractions(feedback: Sequence[Copy]) -> tuple[set[bytes], set[bytes]]:
 
 def _voice(event: Any) -> tuple[Any, ...]:
     """Return what two votes must share for the later one to replace the earlier."""
+    if event.actor.id == ANONYMOUS and event.via == "import":
+        return (event.event_id,)
     voice = (event.actor.id, event.type)
     if isinstance(event, _ON_ONE):
         return (*voice, event.candidate_id)
@@ -77,7 +83,8 @@ def _voice(event: Any) -> tuple[Any, ...]:
 
 
 def _moment(copy: Copy) -> tuple[int, int, str]:
-    return min(copy.occurred, copy.received), copy.occurred, copy.event.event_id
+    given = copy.occurred if copy.occurred != UNKNOWN else copy.received
+    return min(given, copy.received), copy.occurred, copy.event.event_id
 
 
 def _standing(event: Any, description: Description | None) -> str:

@@ -128,6 +128,58 @@ def test_an_import_is_counted_before_it_is_done(run: Any, tmp_path: Path) -> Non
     assert run("import", str(tmp_path / "missing.json"), "--format", "sharegpt").exit_code == 1
 
 
+def lines(path: Path, *rows: dict[str, Any] | str) -> str:
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return str(path)
+
+
+def test_the_status_of_an_import_says_whether_all_was_taken(run: Any, tmp_path: Path) -> None:
+    good, other = {"prompt": "q", "completion": "a"}, {"prompt": "q2", "completion": "a"}
+    for rows, status in (((good,), 0), ((good, other), 0), ((good, "no row"), 3), (("no row",), 3), ((), 3)):
+        file = lines(tmp_path / "f.jsonl", *rows)
+        for options in (["--dry-run"], ["--json"], []):
+            assert run("import", file, "--format", "trl", *options).exit_code == status, (rows, options)
+    assert run("import", str(tmp_path / "missing"), "--format", "trl").exit_code == 1
+
+
+def test_an_import_says_each_reason_once_and_what_to_do(run: Any, tmp_path: Path) -> None:
+    file = lines(tmp_path / "f.jsonl", *[{"prompt": "q", "completion": " "}] * 30, *["[1]"] * 3, *["nothing"] * 30)
+    said = run("import", file, "--format", "trl").output
+    assert "0 of 63 rows imported, 0 unchanged, 0 repeated, 63 quarantined." in said
+    assert "row 1: a reply is empty (29 more like it)" in said
+    assert said.count("a reply is empty") == 1 and "33 more were refused for other reasons." in said
+    pretty = tmp_path / "pretty.jsonl"
+    pretty.write_text(json.dumps({"data": [{"prompt": "q"}]}, indent=1) * 2)
+    said = run("import", str(pretty), "--format", "trl").output
+    assert "1 row was not read." in said and said.count("hint: ") == 1
+
+
+def test_an_import_says_that_it_may_start_training_and_what_stops_that(
+    run: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"prompt": f"q{n}", "chosen": "a", "rejected": "b"} for n in range(3)]
+    file = lines(tmp_path / "f.jsonl", *rows)
+    assert "TRAIN_ON_IMPORT" not in run("import", file, "--format", "trl", "--dry-run").output
+    said = run("import", file, "--format", "trl").output
+    assert "counted towards a run" in said and "300" in said and "THUMBWHEEL_TRAIN_ON_IMPORT=false" in said
+    assert "TRAIN_ON_IMPORT" not in run("import", file, "--format", "trl").output
+    monkeypatch.setenv("THUMBWHEEL_TRAIN_MIN_PAIRS", "3")
+    assert "enough for a run" in run("import", file, "--format", "trl", "--project", "second").output
+    monkeypatch.setenv("THUMBWHEEL_TRAIN_ON_IMPORT", "false")
+    assert "start no training" in run("import", file, "--format", "trl", "--project", "third").output
+
+
+def test_a_corrected_file_is_imported_with_replace(run: Any, tmp_path: Path) -> None:
+    row = {"prompt": "q", "chosen": "a", "rejected": "b", "annotator": "ann"}
+    assert run("import", lines(tmp_path / "1", row), "--format", "trl").exit_code == 0
+    corrected = lines(tmp_path / "2", {**row, "chosen": "b", "rejected": "a"})
+    said = run("import", corrected, "--format", "trl")
+    assert said.exit_code == 3 and "hint: Import with --replace" in said.output
+    said = run("import", corrected, "--format", "trl", "--replace")
+    assert said.exit_code == 0 and "1 of 1 rows imported (1 in the place of earlier ones)" in said.output
+    assert "1 unchanged" in run("import", corrected, "--format", "trl").output
+
+
 def test_doctor_looks_at_this_machine(run: Any) -> None:
     said = run("doctor", "--json")
     names = {finding["what"] for finding in json.loads(said.output.split("\nerror")[0])}

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import html
+import json
 import re
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from flask.testing import FlaskClient
 
+from processor.importers import import_file
 from tests.console.bench import Bench
 from tests.console.story import CHALLENGER, HOSTILE, asked, event
 
@@ -132,3 +135,33 @@ def test_a_thumb_from_a_public_key_on_its_own_words_is_marked(bench: Bench, logi
                     candidates=[{"candidate_id": "c", "content": "hi"}]))  # fmt: skip
     text = login().get("/interactions/i").text
     assert "content from a public key: shown, not trained on" in text
+
+
+@pytest.mark.parametrize(("locale", "unknown"), [("en", "unknown"), ("zh_Hans", "未知")])
+def test_when_an_imported_row_happened_is_unknown(
+    bench: Bench, login: Login, tmp_path: Path, locale: str, unknown: str
+) -> None:
+    rows = [
+        {"prompt": "q", "chosen": f"Reply {best}", "rejected": f"Reply {other}", "annotator": name}
+        for name, best, other in (("ann", "A", "B"), ("ben", "A", "B"), ("eve", "B", "A"))
+    ]
+    (tmp_path / "f.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    import_file(tmp_path / "f.jsonl", "trl", "default", bench.log)
+    bench.catch_up()
+    interaction_id = bench.get("interactions")["items"][0]["interaction_id"]
+    client = login()
+    client.set_cookie("thumbwheel_lang", locale)
+    for address in ("/interactions", f"/interactions/{interaction_id}", "/pairs", "/"):
+        assert "1970" not in client.get(address).text, address
+    assert f"<dd>{unknown}</dd>" in client.get(f"/interactions/{interaction_id}").text
+    assert "67" in re.findall(r"(\d+)%[^·]*", client.get("/pairs").text)
+    for address in ("interactions", f"interactions/{interaction_id}", "pairs", f"lineage/{interaction_id}"):
+        found = json.dumps(bench.get(address))
+        assert "1970" not in found, address
+    pairs = bench.get("pairs")["items"]
+    assert {pair["occurred_at"] for pair in pairs} == {None}
+    assert sorted(round(pair["chosen_share"], 2) for pair in pairs) == [0.33, 0.67, 0.67]
+    event_id = pairs[0]["event_id"]
+    assert bench.get(f"lineage/{event_id}")["event"]["occurred_at"] is None
+    ready = bench.get("readiness")
+    assert (ready["new_pairs"], ready["imported_pairs"]) == (1, 1)

@@ -113,7 +113,8 @@ def test_imported_rows_train(tmp_path: Path, log: Log, stored: Callable[[], Stor
 def test_importing_twice_changes_nothing(tmp_path: Path, log: Log, stored: Callable[[], Store]) -> None:
     path = write(tmp_path / "f.jsonl", [SHAPES[5][1]] * 2)
     assert import_file(path, "trl", "default", log).repeated == 1
-    assert import_file(path, "trl", "default", log).imported == 1
+    again = import_file(path, "trl", "default", log)
+    assert (again.imported, again.unchanged, again.repeated, again.whole) == (0, 1, 1, True)
     store = stored()
     assert query(store, "SELECT count(*) FROM events") == [(2,)]
     assert query(store, "SELECT count(*) FROM conflicts") == [(0,)]
@@ -203,7 +204,7 @@ def test_real_files_import_and_become_a_dataset(
     report = import_file(
         path, form, "default", log, progress=lambda done, total: seen.append(done), quarantine=tmp_path / "q.jsonl"
     )
-    assert report.rows == report.imported + report.quarantined + report.repeated
+    assert report.rows == report.imported + report.quarantined + report.repeated + report.unchanged
     assert report.imported > 0.9 * report.rows
     assert seen[-1] == path.stat().st_size
     manifest = build_dataset(stored(), log, settings, "default", {})

@@ -49,6 +49,16 @@ def test_a_log_address_is_taken_as_it_is(tmp_path: Path, value: str) -> None:
     assert load_settings({"THUMBWHEEL_LOG": value}, tmp_path).log_url == value
 
 
+@pytest.mark.parametrize(
+    ("text", "on"), [("true", True), ("1", True), ("Yes", True), ("false", False), ("0", False), ("OFF ", False)]
+)
+def test_a_switch_is_on_or_off(tmp_path: Path, text: str, on: bool) -> None:
+    assert load_settings({"THUMBWHEEL_TRAIN_ON_IMPORT": text}, tmp_path).train_on_import is on
+    (tmp_path / "thumbwheel.toml").write_text(f"train_on_import = {str(on).lower()}")
+    assert load_settings({}, tmp_path).train_on_import is on
+    assert "true or false" in refusal(tmp_path, TRAIN_ON_IMPORT="perhaps").hint
+
+
 def test_an_unknown_setting_is_named_and_the_known_ones_are_listed(tmp_path: Path) -> None:
     error = refusal(tmp_path, HOEM="/srv")
     assert "THUMBWHEEL_HOEM" in error.message and "THUMBWHEEL_HOME" in error.hint

@@ -311,6 +311,30 @@ def test_it_trains_when_enough_is_new(
     assert len(commands) == 1  # A test is running: no second run before it is decided.
 
 
+@pytest.mark.parametrize("table", ["pairs", "unpaired"])
+def test_imported_rows_start_a_run_unless_told_otherwise(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]], table: str
+) -> None:
+    patient = make(replace(settings, train_on_import=False), events, console)
+    console.readiness = {"new_pairs": 0, "new_unpaired": 0, f"new_{table}": 500, f"imported_{table}": 201}
+    patient.turn()
+    first = settings.home / "runs" / "default" / "first-seen"
+    first.write_text((datetime.now(UTC) - timedelta(days=8)).isoformat())
+    console.readiness[f"imported_{table}"] = 451
+    patient.turn()
+    assert not commands
+    console.readiness[f"imported_{table}"] = 200
+    patient.turn()
+    assert len(commands) == 1
+    patient.stop()
+    first.write_text(datetime.now(UTC).isoformat())
+    eager = make(settings, events, console)
+    console.readiness[f"imported_{table}"] = 500
+    eager.turn()
+    assert len(commands) >= 2
+    eager.stop()
+
+
 def test_it_trains_when_enough_time_has_passed(
     settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
 ) -> None:

@@ -5,8 +5,9 @@ running test, train when there is enough that is new. One job at a time over all
 and changes first; the fact follows, and follows again after a crash.
 
 A run trains when 300 pairs are new (THUMBWHEEL_TRAIN_MIN_PAIRS), or when 7 days have passed since the last run
-(THUMBWHEEL_TRAIN_EVERY_DAYS) and at least 50 pairs are new; not while a challenger is under test. A wish trains at
-once; a challenger whose test is undecided by then is held.
+(THUMBWHEEL_TRAIN_EVERY_DAYS) and at least 50 pairs are new; not while a challenger is under test. Imported pairs
+are new like others, unless THUMBWHEEL_TRAIN_ON_IMPORT is false. A wish trains at once; a challenger whose test is
+undecided by then is held.
 """
 
 from __future__ import annotations

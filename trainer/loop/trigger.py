@@ -22,9 +22,9 @@ def due(
     """Return why a run is due, or None.
 
     `ready` is the answer of `/api/v1/readiness`, `records` the project's runs, oldest first; before the first run the
-    time counts from `first_seen`.
+    time counts from `first_seen`. Imported rows count unless THUMBWHEEL_TRAIN_ON_IMPORT is false.
     """
-    new = max(int(ready.get("new_pairs") or 0), int(ready.get("new_unpaired") or 0))
+    new = max(_new(ready, "pairs", settings), _new(ready, "unpaired", settings))
     last = datetime.fromisoformat(records[-1].started_at) if records else first_seen
     if now < paused_until(records):
         return None
@@ -33,6 +33,12 @@ def due(
     if new >= TIMED_MIN_PAIRS and now - last >= timedelta(days=settings.train_every_days):
         return f"{settings.train_every_days:g} days have passed and {new} rows are new"
     return None
+
+
+def _new(ready: Mapping[str, Any], table: str, settings: Settings) -> int:
+    """Return how many new rows of a table count: imported ones where THUMBWHEEL_TRAIN_ON_IMPORT says so."""
+    imported = 0 if settings.train_on_import else int(ready.get(f"imported_{table}") or 0)
+    return int(ready.get(f"new_{table}") or 0) - imported
 
 
 def paused_until(records: Sequence[Record]) -> datetime:
