@@ -10,7 +10,7 @@ from flask import Flask
 from flask_babel import format_datetime, format_decimal, format_percent
 from markupsafe import Markup, escape
 
-from processor.console import charts, words
+from processor.console import charts, trial_words, words
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -31,6 +31,8 @@ def install(app: Flask) -> None:
     app.add_template_filter(_with_adapter, "with_adapter")
     app.add_template_global(charts.percent, "percent")
     app.add_template_global(words.reading_of, "reading_of")
+    app.add_template_global(trial_words.standing, "trial_standing")
+    app.add_template_global(trial_words.why, "trial_why")
 
 
 def moment(value: datetime | None, form: str = "yyyy-MM-dd HH:mm:ss") -> Markup:

@@ -97,7 +97,11 @@ def recount(
     test = next(one for one in reversed(list_tests(cursor, project)) if one.challenger == adapter_id)
     decided = (test.fact or {}).get("metrics", {}).get("support")
     figures = {name: item[name] for name in ("wins", "losses", "ties", "none", "rate", "e_plus", "e_minus", "counted")}
-    gone = None if decided is None else max(0, int(decided.get("counted") or 0) - int(item["counted"]))
+    gone = None
+    if decided is not None and decided.get("counted") is not None:
+        until = _micros(datetime.fromisoformat(decided["decided_at"])) if decided.get("decided_at") else None
+        left = _Count(test, rule_of(settings, item["k"]), _read(cursor, project, datasets), _micros(datetime.now(UTC)))
+        gone = max(0, int(decided["counted"]) - left.present(until))
     return {"item": item, "decided": decided, "recount": figures, "gone": gone}
 
 
@@ -202,9 +206,7 @@ class _Count:
         if test.ended_by is not None and (state == "running" or test.decided is not None):
             # A decision stands, also where its voters have been forgotten since.
             state = test.decided or "held"
-        counted = [b for b in in_time if b.excluded is None and b.retracts is None]
-        if decided_at is not None:
-            counted = [b for b in counted if b.arrived <= decided_at]
+        counted = self._counted(decided_at)
         choices = voting.count([b for b in self._ballots("choice", self._why_not) if b.excluded is None])
         return {
             "challenger": test.challenger, "baseline": test.baseline, **_figures(found), "rate": found.weighted_rate,
@@ -221,13 +223,23 @@ class _Count:
             "scope": "these_raters" if found.raters < 2 else "raters_like_these", "trial_scope": WHOLE_PROJECT,
             "labels": list(test.labels), "ended_by": test.ended_by,
             "sampling": json.loads(self._sampling) if self._sampling else None,
-            "counted": len({(b.interaction_id, b.actor_id) for b in counted}),
+            "counted": self.present(decided_at),
             "excluded": dict(sorted(excluded.items())), "excluded_ids": _ids(ballots), "choices": _figures(choices),
             "by_rater": _by_rater(found.by_rater) if state != "running" else None,
             "by_kind": self._by_kind(counted), "by_label": self._by_label(counted),
             "registered_at": _time(test.start), "decided_at": None if decided_at is None else _time(decided_at),
             "ends_at": _time(test.start + round(rule.trial_days * 86_400_000_000)), "rule_version": RULE_VERSION,
         }  # fmt: skip
+
+    def present(self, until: int | None) -> int:
+        """Return how many votes on replies there are that may count, up to a moment in microseconds, or all."""
+        return len({(b.interaction_id, b.actor_id) for b in self._counted(until)})
+
+    def _counted(self, until: int | None) -> list[Ballot]:
+        test = self._test
+        last = min(moment for moment in (test.end and test.end - 1, until, 2**63) if moment is not None)
+        ballots = self._ballots("pick", self._refuse)
+        return [b for b in ballots if b.excluded is None and b.retracts is None and test.start <= b.arrived <= last]
 
     def _by_kind(self, counted: list[Ballot]) -> list[Row]:
         """Return the figures by what the raters are: users, staff, experts."""

@@ -91,7 +91,8 @@ def fact(kind: str, name: str, at: float, **fields: Any) -> Event:
 
 
 def trial(name: str, at: float, win: bool | None, prompt: str, rater: str = "agent-1", counted: bool = True,
-          challenger: str = CHALLENGER, baseline: str = "base", named: bool = False, **fields: Any) -> list[Event]:  # fmt: skip
+          challenger: str = CHALLENGER, baseline: str = "base", named: bool = False,
+          **fields: Any) -> list[Event]:  # fmt: skip
     """Return a 2+2 interaction of a blind test and its pick: won, lost, or a tie (None).
 
     `named`: its replies were issued for the rater.

@@ -39,7 +39,7 @@ DEMO_MAX_ROWS = 288
 SUPPORT = (
     "wins", "losses", "ties", "none", "rate", "unweighted_rate", "interval", "e_value", "e_plus", "e_minus", "k",
     "raters", "others", "needed", "counted", "excluded", "excluded_ids", "by_kind", "by_label", "labels", "sampling",
-    "reason", "trial_scope", "rule_version",
+    "reason", "trial_scope", "rule_version", "decided_at",
 )  # fmt: skip
 
 
