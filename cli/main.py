@@ -9,7 +9,7 @@ from types import TracebackType
 
 import click
 
-from cli.commands import backups, data, demo, forget, keys, maintenance, rejected, run, training
+from cli.commands import backups, data, demo, forget, keys, maintenance, rejected, run, training, trials
 from cli.context import Context, OneLineErrors, shared_options
 
 
@@ -22,7 +22,7 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, data, training, maintenance, rejected, forget, backups):
+for module in (run, demo, keys, data, training, trials, maintenance, rejected, forget, backups):
     for command in module.COMMANDS:
         cli.add_command(command)
 

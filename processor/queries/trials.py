@@ -76,7 +76,7 @@ def list_support(
     against: Counter[str] = Counter()
     for test in list_tests(cursor, project):
         rule = rule_of(settings, against[test.baseline] + 1)
-        item = _Count(test, rule, found, moment).item()
+        item = _Count(test, rule, found, now=moment).item()
         against[test.baseline] += item["counted"] > 0
         items.append(item)
     return {"items": items[::-1], "comparisons": _comparisons(found)}
@@ -100,7 +100,7 @@ def recount(
     gone = None
     if decided is not None and decided.get("counted") is not None:
         until = _micros(datetime.fromisoformat(decided["decided_at"])) if decided.get("decided_at") else None
-        left = _Count(test, rule_of(settings, item["k"]), _read(cursor, project, datasets), _micros(datetime.now(UTC)))
+        left = _Count(test, rule_of(settings, item["k"]), _read(cursor, project, datasets), now=2**62)
         gone = max(0, int(decided["counted"]) - left.present(until))
     return {"item": item, "decided": decided, "recount": figures, "gone": gone}
 
@@ -162,7 +162,7 @@ def _read(cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets) -
 class _Count:
     """Counts one test."""
 
-    def __init__(self, test: Test, rule: Rule, found: Votes, now: int) -> None:
+    def __init__(self, test: Test, rule: Rule, found: Votes, *, now: int) -> None:
         self._test, self._rule, self._found, self._now = test, rule, found, now
         shown = found.shown
         self._votes = [vote for vote in found.votes if _belongs(shown[vote["interaction_key"]], test)]
