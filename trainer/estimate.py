@@ -60,7 +60,8 @@ def cards(gib: float, card_gb: float = CARD_GB) -> int:
 def estimate(parameters: float, method: str, card_gb: float = CARD_GB, raters: int = 1) -> dict[str, Any]:
     """Return the estimate as JSON; raises ThumbwheelError for a size or method that is none.
 
-    `picks_to_decide`: decisive picks in the median, by the share that the new model wins, for so many raters.
+    `picks_to_decide`: decisive picks in the median, by the share that the new model wins, for so many raters;
+    None where most tests end undecided.
     """
     if method not in METHODS:
         raise ThumbwheelError("unknown_method", f"Unknown method {method!r}.", f"Use {', '.join(METHODS)}.")

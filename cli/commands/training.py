@@ -117,7 +117,9 @@ def estimate(context: Context, size: str, method: str, raters: int, card: float)
     from trainer.estimate import parse_size
 
     found = estimated(parse_size(size), method, card, raters)
-    picks = ", ".join(f"{n} at {rate}" for rate, n in found["picks_to_decide"].items())
+    picks = ", ".join(
+        f"{rate}: {'mostly undecided' if n is None else n}" for rate, n in found["picks_to_decide"].items()
+    )
     context.result(found, "\n".join([
         f"rule of thumb   {found['rule_gib']} GiB (parameters x bytes x 4): {found['rule_cards']} cards of {card:g} GB",
         f"finer           {found['finer_gib']} GiB for weights, gradients and optimiser; activations come on top",

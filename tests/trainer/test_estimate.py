@@ -26,7 +26,7 @@ def test_what_trains_less_takes_less() -> None:
 def test_a_decision_takes_more_picks_where_the_models_differ_less_and_never_fewer_than_the_rule_asks_for() -> None:
     for raters in (1, 3, 20):
         found = list(estimate(7e9, "lora", raters=raters)["picks_to_decide"].values())
-        assert formulas.MIN_PICKS <= found[0] <= found[1] < found[2]
+        assert formulas.MIN_PICKS <= found[0] <= found[1] < (found[2] or formulas.MAX_PICKS)
 
 
 @pytest.mark.parametrize(
