@@ -72,3 +72,13 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     def type(self) -> str:
         """Return the event's type as spelled on the wire."""
         return str(self.__struct_config__.tag)
+
+
+def text_of(content: str | list[dict[str, Any]] | None) -> str | None:
+    """Return a content as plain text, parts joined by line feeds; None where it is absent or holds more than text."""
+    if content is None or isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "text"]
+    if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
+        return None
+    return "\n".join(str(text) for text in texts)

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from contract.checks import MAX_CONTEXT_BYTES, check_storable, split_path
 from contract.envelope import Actor, Label, WireId
 from contract.errors import EventError, ThumbwheelError
+from inference.messages import Messages, plain
 from inference.replies import Sampling
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -143,21 +144,6 @@ def openai_error(error: ThumbwheelError) -> dict[str, Any]:
     return body
 
 
-def for_template(messages: list[WireMessage]) -> list[dict[str, Any]]:
-    """Return messages as a chat template takes them: text parts joined, other parts refused."""
-    plain = []
-    for index, message in enumerate(messages):
-        content = message.content
-        if isinstance(content, list):
-            texts = [part.get("text") for part in content if part.get("type") == "text"]
-            if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
-                raise ThumbwheelError(
-                    "unsupported_content",
-                    "This model reads text only.",
-                    "Send text parts.",
-                    f"messages[{index}].content",
-                )
-            content = "".join(str(text) for text in texts)
-        role = "system" if message.role == "developer" else message.role
-        plain.append({"role": role, "content": content or ""})
-    return plain
+def for_template(messages: list[WireMessage]) -> Messages:
+    """Return messages as a chat template takes them; raises ThumbwheelError where one holds more than text."""
+    return plain([{"role": message.role, "content": message.content} for message in messages])

@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
+from contract.envelope import text_of
 from processor.datasets.filters import EVALUATION_LABEL, Filters, has_label
-from processor.steps.normalise import text_of
 
 _SHARED = """
 r.interaction_id, r.event_id, lower(replace(CAST(r.prompt_hash AS VARCHAR), '-', '')), r.received_at,

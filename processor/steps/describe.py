@@ -12,11 +12,11 @@ from typing import Any
 
 import msgspec
 
-from contract.envelope import CandidateText, Message
+from contract.envelope import CandidateText, Message, text_of
 from contract.events import Interaction
 from processor.rows import CandidateRow, InteractionRow, new_row
 from processor.steps.batch import Copy
-from processor.steps.normalise import blank, last_user_text, prompt_hash, text_of
+from processor.steps.normalise import blank, last_user_text, prompt_hash
 
 _json = msgspec.json.Encoder(order="sorted")
 _order = attrgetter("order")
