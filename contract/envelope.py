@@ -37,12 +37,15 @@ class Message(Struct, frozen=True, omit_defaults=True):
 
 
 class CandidateText(Struct, frozen=True, omit_defaults=True):
-    """One reply that was shown. `sampling` records how it was drawn."""
+    """One reply that was shown. `sampling` records how it was drawn.
+
+    A `finish_reason` of null says that the reply ended without one: a broken stream. Left out, nothing is said.
+    """
 
     candidate_id: WireId
     content: str | list[dict[str, Any]] | None = None
     model: Annotated[str, Meta(max_length=200)] | None = None
-    finish_reason: Annotated[str, Meta(max_length=64)] | None = None
+    finish_reason: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
     sampling: dict[str, Any] | None = None
 
 

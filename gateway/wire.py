@@ -21,7 +21,8 @@ DEFAULT_NEW_TOKENS = 256
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(gt=0, le=1)]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_NEW_TOKENS)]
-StopTexts = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=4)]
+StopText = Annotated[str, Meta(min_length=1, max_length=200)]
+StopTexts = Annotated[list[StopText], Meta(max_length=4)]
 T = TypeVar("T", bound="Draw")
 # OpenAI's clients choose the exception by status and show `type`.
 _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -72,7 +73,7 @@ class Draw(Struct, frozen=True, kw_only=True):
     top_p: TopP | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    stop: str | StopTexts | None = None
+    stop: StopText | StopTexts | None = None
     seed: int | None = None
     store: bool | None = None
     thumbwheel: ThumbwheelPart = ThumbwheelPart()

@@ -83,13 +83,13 @@ class ControlTokens:
     def _reader(self) -> _Reader:
         if not hasattr(self._tokenizer, "backend_tokenizer"):
             raise TemplateRefusal("they hold control tokens, which this tokenizer cannot read as text.")
-        return _Reader(self._tokenizer, self.names, self.ids, self._secret)
+        return _Reader(self._tokenizer, names=self.names, ids=self.ids, secret=self._secret)
 
 
 class _Reader:
     """A copy of a tokenizer that knows the control tokens by secret names only."""
 
-    def __init__(self, tokenizer: Any, names: frozenset[str], ids: frozenset[int], secret: str) -> None:
+    def __init__(self, tokenizer: Any, *, names: frozenset[str], ids: frozenset[int], secret: str) -> None:
         self._names = {name: _NAME.format(f"{secret}x{place}") for place, name in enumerate(sorted(names))}
         self._cut = _CUT.format(secret)
         self._masks = re.compile(_MASK.format(rf"{secret}x(\d+)"))

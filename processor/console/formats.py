@@ -25,6 +25,7 @@ def install(app: Flask) -> None:
     app.add_template_filter(pretty, "pretty")
     app.add_template_filter(figure, "figure")
     app.add_template_filter(words.word, "word")
+    app.add_template_test(is_cut, "cut")
     app.add_template_filter(lambda value: (value, value), "list_pair")
     app.add_template_filter(lambda value: (value, words.word(value)), "word_pair")
     app.add_template_filter(lambda raw: bytes(raw or b"").decode("utf-8", "replace"), "as_text")
