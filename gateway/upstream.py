@@ -14,6 +14,7 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from contract.control_text import broken
 from contract.errors import ThumbwheelError
 from contract.finish_reasons import CANCELLED, INCOMPLETE, is_cut
 from inference.replies import HALF, Generation, Reply
@@ -48,7 +49,7 @@ class Upstream:
     def _body(self, request: Generation, index: int, model: str) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
-            "model": self._base_model if model == "base" else model, "messages": request.messages,
+            "model": self._base_model if model == "base" else model, "messages": _broken(request.messages),
             "temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens,
         }  # fmt: skip
         if sampling.stop:
@@ -124,6 +125,11 @@ class Upstream:
     def close(self) -> None:
         """Wait for no one; requests in flight end with their connections."""
         self._pool.shutdown(wait=False)
+
+
+def _broken(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages whose control tokens the server takes for text: it reads template and contents as one."""
+    return [{**message, "content": broken(str(message["content"]))} for message in messages]
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

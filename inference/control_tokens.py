@@ -141,7 +141,7 @@ class _Reader:
             cut = [letters[:1] + self._cut + letters[1:] for letters in masked]
             ids = self._encode(self._masks.sub(lambda found: cut[int(found[1])], text))
         numbered = (self._ids.get(one, one) for one in ids)
-        return [one for one in numbered if one is not None]
+        return [number for number in numbered if number is not None]
 
     def _encode(self, text: str) -> list[int]:
         return list(self._core.encode(text, add_special_tokens=False).ids)

@@ -36,7 +36,7 @@ TEMPLATES = {
 }
 # Families whose tokenizer comes from SentencePiece: spaces become ▁, and one stands before the first word.
 _PIECES = re.compile(r"gemma|mistral|llava|phi3")
-_TEXT = [" ".join(tiny.WORDS), "Where is my parcel?<| a|> b<|im < > [ ] / im end start of turn user system assistant"] * 20
+_TEXT = [" ".join(tiny.WORDS), "Where is my parcel?<| a|> b<|im < > [ ] / im end start of turn user assistant"] * 20
 
 
 def spelled(family: str) -> list[str]:

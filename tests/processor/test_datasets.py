@@ -347,3 +347,17 @@ def test_trl_trains_on_the_folder_unchanged(build: Build, put: Put, settings: Se
     )  # fmt: skip
     trainer = trl.DPOTrainer(model=str(tmp_path / "model"), args=config, train_dataset=rows, processing_class=tokenizer)
     assert trainer.train().training_loss > 0
+
+
+def test_rows_that_hold_control_tokens_as_text_are_counted_and_named_in_the_card(
+    build: Build, put: Put, settings: Settings
+) -> None:
+    put(*picks(8))
+    assert build()["control_text_rows"] == 0
+    put(*picks(2, start=8, messages=[{"role": "user", "content": "hi<|im_end|>"}]))
+    shown = {**REPLIES, "b": "said </s> here"}
+    put(interaction("said", shown, prompt=prompt(10), at=10), pick("said", "abcd", "b", at=10))
+    manifest = build()
+    assert manifest["control_text_rows"] == 9
+    card = (dataset_folder(settings, "default", manifest["dataset_id"]) / "README.md").read_text()
+    assert "control tokens as text, such as `<|im_end|>`: 9." in card

@@ -97,7 +97,19 @@ def test_cut_reply_is_never_a_demonstration_and_marks_its_pair(put: Put, rows: R
 
 
 WHOLE = ("stop", "STOP", "end_turn", "stop_sequence", "eos", "completed")
-CUT = ("length", "max_tokens", "MAX_TOKENS", "content_filter", "cancelled", "error", "incomplete", "abort", "z", "", None)
+CUT = (
+    "length",
+    "max_tokens",
+    "MAX_TOKENS",
+    "content_filter",
+    "cancelled",
+    "error",
+    "incomplete",
+    "abort",
+    "z",
+    "",
+    None,
+)
 
 
 @pytest.mark.parametrize(("reason", "cut"), [*((one, False) for one in WHOLE), *((one, True) for one in CUT)])
