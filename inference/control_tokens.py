@@ -126,7 +126,9 @@ class _Reader:
         ])  # fmt: skip
 
     def _number(self, content: str) -> int:
-        number: int = self._core.token_to_id(content)
+        number = self._core.token_to_id(content)
+        if number is None:
+            raise KeyError(content)
         return number
 
     def name(self, control: str) -> str:
@@ -136,12 +138,12 @@ class _Reader:
     def read(self, text: str, masked: Sequence[str]) -> list[int]:
         """Return the ids of a text in which control tokens bear their names; `masked` are letters behind masks."""
         ids = self._encode(self._masks.sub(lambda found: masked[int(found[1])], text))
-        if any(one in self._control and one not in self._ids for one in ids):
+        if any(id in self._control and id not in self._ids for id in ids):
             # Some vocabularies hold the control token as a word: cut in two it is none.
             cut = [letters[:1] + self._cut + letters[1:] for letters in masked]
             ids = self._encode(self._masks.sub(lambda found: cut[int(found[1])], text))
-        numbered = (self._ids.get(one, one) for one in ids)
-        return [number for number in numbered if number is not None]
+        numbered = [self._ids.get(one, one) for one in ids]
+        return [one for one in numbered if one is not None]
 
     def _encode(self, text: str) -> list[int]:
         return list(self._core.encode(text, add_special_tokens=False).ids)
