@@ -37,12 +37,15 @@ class Message(Struct, frozen=True, omit_defaults=True):
 
 
 class CandidateText(Struct, frozen=True, omit_defaults=True):
-    """One reply that was shown. `sampling` records how it was drawn."""
+    """One reply that was shown. `sampling` records how it was drawn.
+
+    A `finish_reason` of null says that the reply ended without one: a broken stream. Left out, nothing is said.
+    """
 
     candidate_id: WireId
     content: str | list[dict[str, Any]] | None = None
     model: Annotated[str, Meta(max_length=200)] | None = None
-    finish_reason: Annotated[str, Meta(max_length=64)] | None = None
+    finish_reason: Annotated[str, Meta(max_length=64)] | UnsetType | None = UNSET
     sampling: dict[str, Any] | None = None
 
 
@@ -72,3 +75,13 @@ class Envelope(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field=
     def type(self) -> str:
         """Return the event's type as spelled on the wire."""
         return str(self.__struct_config__.tag)
+
+
+def text_of(content: str | list[dict[str, Any]] | None) -> str | None:
+    """Return a content as plain text, parts joined by line feeds; None where it is absent or holds more than text."""
+    if content is None or isinstance(content, str):
+        return content
+    texts = [part.get("text") for part in content if part.get("type") == "text"]
+    if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
+        return None
+    return "\n".join(str(text) for text in texts)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 
+from contract.finish_reasons import CANCELLED, INCOMPLETE
 from inference.batch import Row
 from inference.replies import Generation, Reply
 
@@ -40,13 +41,13 @@ class Job:
         """Hand over the replies once every row is done."""
         if all(row.finish_reason for row in self.rows) and not self.future.done():
             self.future.set_result([
-                Reply(row.text, row.finish_reason or "stop", len(row.prompt), len(row.tokens)) for row in self.rows
+                Reply(row.text, row.finish_reason or INCOMPLETE, len(row.prompt), len(row.tokens)) for row in self.rows
             ])  # fmt: skip
 
     def drop(self) -> None:
         """Answer a request that nobody waits for any more before it has begun."""
         for row in self.rows:
-            row.finish_reason = "cancelled"
+            row.finish_reason = CANCELLED
         self.answer()
 
 

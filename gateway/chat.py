@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from contract.errors import ThumbwheelError
+from contract.finish_reasons import CANCELLED, ERROR, for_openai
 from gateway.interactions import Interactions, candidate, interaction_event
 from gateway.wire import ChatRequest, for_template, openai_error
 from inference.replies import Generation, Generator, Reply
@@ -58,8 +59,8 @@ def whole(completion: Completion, generator: Generator, interactions: Interactio
     completion.store(interactions, replies)
     choices = [
         {
-            "index": index, "candidate_id": candidate_id, "finish_reason": reply.finish_reason, "logprobs": None,
-            "message": {"role": "assistant", "content": reply.text, "refusal": None},
+            "index": index, "candidate_id": candidate_id, "finish_reason": for_openai(reply.finish_reason),
+            "logprobs": None, "message": {"role": "assistant", "content": reply.text, "refusal": None},
         }
         for index, (candidate_id, reply) in enumerate(zip(completion.candidate_ids, replies, strict=True))
     ]  # fmt: skip
@@ -115,6 +116,7 @@ class Stream:
             self._sent[index] += text
             event = self._events.get()
         if isinstance(event, ThumbwheelError):
+            self._store_sent(ERROR)
             yield b"data: " + msgspec.json.encode(openai_error(event)) + b"\n\n"
             return
         self._store(event)
@@ -123,8 +125,11 @@ class Stream:
     def close(self) -> None:
         """End it wherever it is; what was shown is logged as it was shown."""
         self._request.cancelled.set()
+        self._store_sent(CANCELLED)
+
+    def _store_sent(self, reason: str) -> None:
         if any(self._sent):
-            self._store([Reply(text, "cancelled", 0, 0) for text in self._sent])
+            self._store([Reply(text, reason, 0, 0) for text in self._sent])
 
     def _store(self, replies: list[Reply]) -> None:
         if not self._logged:
@@ -134,7 +139,7 @@ class Stream:
 
 def _endings(completion: Completion, replies: list[Reply]) -> Iterator[bytes]:
     for index, reply in enumerate(replies):
-        yield _chunk(completion, index, {}, finish_reason=reply.finish_reason)
+        yield _chunk(completion, index, {}, finish_reason=for_openai(reply.finish_reason))
     if (completion.request.stream_options or {}).get("include_usage"):
         body = completion.head("chat.completion.chunk") | {"choices": [], "usage": _usage(replies)}
         yield b"data: " + msgspec.json.encode(body) + b"\n\n"

@@ -23,6 +23,7 @@ from gateway.adapters import Adapters
 from gateway.admission import Job, Waiting
 from inference.base_model import load_model, load_tokenizer
 from inference.batch import BASE, Batch, Model, Row
+from inference.chat_template import ChatTemplate
 from inference.hardware import find_hardware
 from inference.replies import Generation, Reply, Sampling
 from inference.sampling import RowRandom
@@ -41,6 +42,7 @@ class Engine:
 
     def __init__(self, base: Path, adapter_folder: Callable[[str], Path], dtype: str = "auto") -> None:
         self.tokenizer = load_tokenizer(base)
+        self._template = ChatTemplate(self.tokenizer)
         hardware = find_hardware(dtype)
         base_model = load_model(base, hardware.dtype).to(hardware.device)
         self._device = torch.device(hardware.device)
@@ -72,7 +74,7 @@ class Engine:
         return job.future.result()
 
     def _job(self, request: Generation) -> Job:
-        prompt = self._prompt(request.messages)
+        prompt = self._template.prompt(request.messages)
         if len(prompt) + 1 >= self._limit:
             raise ThumbwheelError(
                 "context_length_exceeded", f"The messages take {len(prompt)} tokens, the model reads {self._limit}.",
@@ -92,16 +94,6 @@ class Engine:
         if sampling.max_tokens <= room:
             return sampling
         return replace(sampling, max_tokens=room)
-
-    def _prompt(self, messages: list[dict[str, Any]]) -> list[int]:
-        try:
-            text = self.tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-        except Exception as error:
-            raise ThumbwheelError(
-                "invalid_messages", f"The model's chat template refuses these messages: {error}",
-                "Alternate user and assistant; put a system message first.", "messages",
-            ) from error  # fmt: skip
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def check(self) -> None:
         """Raise ThumbwheelError when the engine's thread has ended."""

@@ -14,8 +14,10 @@ from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import urlsplit
 
+from contract.control_text import broken
 from contract.errors import ThumbwheelError
-from inference.replies import Generation, Reply
+from contract.finish_reasons import CANCELLED, INCOMPLETE, is_cut
+from inference.replies import HALF, Generation, Reply
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 300
@@ -47,7 +49,7 @@ class Upstream:
     def _body(self, request: Generation, index: int, model: str) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
-            "model": self._base_model if model == "base" else model, "messages": request.messages,
+            "model": self._base_model if model == "base" else model, "messages": _broken(request.messages),
             "temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens,
         }  # fmt: skip
         if sampling.stop:
@@ -60,32 +62,34 @@ class Upstream:
         with self._answer("POST", "/chat/completions", self._body(request, index, model)) as response:
             answer = json.loads(response.read())
             choice, usage = answer["choices"][0], answer.get("usage") or {}
+            reason = str(choice.get("finish_reason") or INCOMPLETE)
+            text = choice["message"]["content"] or ""
             return Reply(
-                choice["message"]["content"] or "", choice.get("finish_reason") or "stop",
+                text.rstrip(HALF) if is_cut(reason) else text, reason,
                 int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)),
             )  # fmt: skip
 
     def _stream(self, request: Generation, index: int, model: str) -> Reply:
         body = self._body(request, index, model) | {"stream": True, "stream_options": {"include_usage": True}}
-        text, reason, usage = "", "stop", dict[str, Any]()
+        text, sent, reason, usage = "", 0, "", dict[str, Any]()
         with self._answer("POST", "/chat/completions", body) as response:
-            for line in response:
+            for chunk in _chunks(response):
                 if request.cancelled.is_set():
-                    reason = "cancelled"
+                    reason = reason or CANCELLED
                     break
-                if not line.startswith(b"data: ") or line.startswith(b"data: [DONE]"):
-                    continue
-                chunk = json.loads(line[6:])
-                if "error" in chunk:
-                    raise _refused(502, json.dumps(chunk["error"]))
                 usage = chunk.get("usage") or usage
                 for choice in chunk.get("choices", []):
-                    reason = choice.get("finish_reason") or reason
-                    piece = (choice.get("delta") or {}).get("content")
-                    if piece and request.on_text:
-                        text += piece
-                        request.on_text(index, piece)
-        return Reply(text, reason, int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)))
+                    reason = str(choice.get("finish_reason") or reason)
+                    text += (choice.get("delta") or {}).get("content") or ""
+                    # Half a character waits for its other half, which may never come.
+                    ready = text.rstrip(HALF) if is_cut(reason or INCOMPLETE) else text
+                    if len(ready) > sent and request.on_text:
+                        request.on_text(index, ready[sent:])
+                        sent = len(ready)
+        return Reply(
+            text[:sent], reason or INCOMPLETE, int(usage.get("prompt_tokens", 0)),
+            int(usage.get("completion_tokens", 0)),
+        )  # fmt: skip
 
     @contextmanager
     def _answer(self, method: str, path: str, body: Any = None) -> Iterator[http.client.HTTPResponse]:
@@ -121,6 +125,21 @@ class Upstream:
     def close(self) -> None:
         """Wait for no one; requests in flight end with their connections."""
         self._pool.shutdown(wait=False)
+
+
+def _broken(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return messages whose control tokens the server takes for text: it reads template and contents as one."""
+    return [{**message, "content": broken(str(message["content"]))} for message in messages]
+
+
+def _chunks(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:
+    """Yield the chunks of a stream; raises ThumbwheelError where one says that it failed."""
+    for line in response:
+        if line.startswith(b"data: ") and not line.startswith(b"data: [DONE]"):
+            chunk = json.loads(line[6:])
+            if "error" in chunk:
+                raise _refused(502, json.dumps(chunk["error"]))
+            yield chunk
 
 
 def _refused(status: int, detail: str) -> ThumbwheelError:

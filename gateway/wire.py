@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 from contract.checks import MAX_CONTEXT_BYTES, check_storable, split_path
 from contract.envelope import Actor, Label, WireId
 from contract.errors import EventError, ThumbwheelError
+from inference.messages import Messages, plain
 from inference.replies import Sampling
 
 MAX_BODY_BYTES = 4 * 1024 * 1024
@@ -20,7 +21,8 @@ DEFAULT_NEW_TOKENS = 256
 Temperature = Annotated[float, Meta(ge=0, le=2)]
 TopP = Annotated[float, Meta(gt=0, le=1)]
 Tokens = Annotated[int, Meta(ge=1, le=MAX_NEW_TOKENS)]
-StopTexts = Annotated[list[Annotated[str, Meta(min_length=1, max_length=200)]], Meta(max_length=4)]
+StopText = Annotated[str, Meta(min_length=1, max_length=200)]
+StopTexts = Annotated[list[StopText], Meta(max_length=4)]
 T = TypeVar("T", bound="Draw")
 # OpenAI's clients choose the exception by status and show `type`.
 _ERROR_TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
@@ -71,7 +73,7 @@ class Draw(Struct, frozen=True, kw_only=True):
     top_p: TopP | None = None
     max_tokens: Tokens | None = None
     max_completion_tokens: Tokens | None = None
-    stop: str | StopTexts | None = None
+    stop: StopText | StopTexts | None = None
     seed: int | None = None
     store: bool | None = None
     thumbwheel: ThumbwheelPart = ThumbwheelPart()
@@ -143,21 +145,6 @@ def openai_error(error: ThumbwheelError) -> dict[str, Any]:
     return body
 
 
-def for_template(messages: list[WireMessage]) -> list[dict[str, Any]]:
-    """Return messages as a chat template takes them: text parts joined, other parts refused."""
-    plain = []
-    for index, message in enumerate(messages):
-        content = message.content
-        if isinstance(content, list):
-            texts = [part.get("text") for part in content if part.get("type") == "text"]
-            if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
-                raise ThumbwheelError(
-                    "unsupported_content",
-                    "This model reads text only.",
-                    "Send text parts.",
-                    f"messages[{index}].content",
-                )
-            content = "".join(str(text) for text in texts)
-        role = "system" if message.role == "developer" else message.role
-        plain.append({"role": role, "content": content or ""})
-    return plain
+def for_template(messages: list[WireMessage]) -> Messages:
+    """Return messages as a chat template takes them; raises ThumbwheelError where one holds more than text."""
+    return plain([{"role": message.role, "content": message.content} for message in messages])

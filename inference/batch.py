@@ -15,7 +15,7 @@ import torch
 from transformers import DynamicCache
 
 from inference.mixing import Mixing
-from inference.replies import Sampling
+from inference.replies import HALF, Sampling
 from inference.sampling import RowRandom, draw
 
 BASE = "__base__"
@@ -136,18 +136,18 @@ class Batch:
         row.text = text
         if row.on_text is None:
             return
-        # Half a character (a replacement mark at the end) or what may begin a stop text is held back.
+        # Half a character or what may begin a stop text is held back.
         held = 0 if row.finish_reason else max((_overlap(text, stop) for stop in row.sampling.stop), default=0)
         ready = text[: len(text) - held]
         if not row.finish_reason:
-            ready = ready.rstrip("\ufffd")
+            ready = ready.rstrip(HALF)
         if len(ready) > row.sent:
             row.on_text(ready[row.sent :])
             row.sent = len(ready)
 
     def _finish(self, row: Row, reason: str) -> None:
         row.finish_reason = reason
-        row.text = self.model.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        row.text = self.model.tokenizer.decode(row.tokens, skip_special_tokens=True).rstrip(HALF)
         if row.on_text and len(row.text) > row.sent:
             row.on_text(row.text[row.sent :])
             row.sent = len(row.text)

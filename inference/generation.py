@@ -10,10 +10,11 @@ from typing import Any
 import torch
 
 from inference.batch import BASE, Batch, Model, Row
+from inference.messages import Messages
 from inference.mixing import Mixing
 from inference.replies import Sampling as RowSampling
 from inference.sampling import RowRandom
-from inference.tokens import Encoder, Messages
+from inference.tokens import Encoder
 
 ROWS = 32
 

@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import Any, Protocol
 
+# What stands at the end of a text that stopped inside a character of several tokens.
+HALF = "\ufffd"
+
 
 @dataclass(frozen=True)
 class Sampling:
@@ -26,7 +29,7 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Reply:
-    """One finished reply; finish_reason is stop, length, or cancelled when nobody waited for the end."""
+    """One finished reply; finish_reason is the model server's word, or one of `contract/finish_reasons.py`."""
 
     text: str
     finish_reason: str

@@ -12,9 +12,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ThumbwheelError
-
-# Chat messages as templates take them: role and content.
-Messages = list[dict[str, Any]]
+from inference.chat_template import ChatTemplate
+from inference.messages import Messages
 
 
 @dataclass(frozen=True)
@@ -22,21 +21,23 @@ class Encoder:
     """A tokenizer with the tokens its model stops at. `stop_ids` holds every one, `stop_id` the one to train."""
 
     tokenizer: Any
+    template: ChatTemplate
     stop_ids: frozenset[int]
     stop_id: int
     pad_id: int
 
     def prompt(self, messages: Messages) -> list[int]:
-        """Return the ids of the prompt up to where the reply begins."""
-        return _ids(self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=True))
+        """Return the ids of the prompt up to where the reply begins; raises TemplateRefusal."""
+        return self.template.prompt(messages)
 
     def pair(self, messages: Messages, reply: Messages, cut: bool = False) -> tuple[list[int], list[int]]:
         """Return (prompt ids, reply ids); `cut` leaves out the stop token.
 
         Where a template renders the prompt differently once a reply follows, the reply begins where the two part.
+        Raises TemplateRefusal.
         """
         prompt = self.prompt(messages)
-        whole = _ids(self.tokenizer.apply_chat_template([*messages, *reply], tokenize=True))
+        whole = self.template.whole(messages, reply)
         same = 0
         for left, right in zip(prompt, whole, strict=False):
             if left != right:
@@ -67,19 +68,20 @@ def make_encoder(tokenizer: Any, model: Any) -> Encoder:
     if not stops:
         raise ThumbwheelError("no_stop_token", "The base model has no end token.", "Set eos_token_id in its config.")
     known = frozenset(stops)
-    first = _template_stop(tokenizer, known)
     pad_id = _pad_id(tokenizer, known)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_id)
-    return Encoder(tokenizer, known, stops[0] if first is None else first, pad_id)
+    template = ChatTemplate(tokenizer)
+    first = _template_stop(template, known)
+    return Encoder(tokenizer, template, known, stops[0] if first is None else first, pad_id)
 
 
-def _template_stop(tokenizer: Any, stops: frozenset[int]) -> int | None:
+def _template_stop(template: ChatTemplate, stops: frozenset[int]) -> int | None:
     """Return the stop token the template itself writes after an assistant turn, or at the next user turn."""
-    turn: Messages = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
-    for messages in (turn, [*turn, {"role": "user", "content": "a"}]):
-        ids = _ids(tokenizer.apply_chat_template(messages, tokenize=True))
-        opening = _ids(tokenizer.apply_chat_template(messages[:1], add_generation_prompt=True, tokenize=True))
-        found = next((token for token in ids[len(opening) :] if token in stops), None)
+    asked: Messages = [{"role": "user", "content": "a"}]
+    turn: Messages = [{"role": "assistant", "content": "b"}]
+    opening = template.prompt(asked)
+    for said in (turn, [*turn, *asked]):
+        found = next((token for token in template.whole(asked, said)[len(opening) :] if token in stops), None)
         if found is not None:
             return found
     return None
@@ -91,7 +93,3 @@ def _pad_id(tokenizer: Any, stops: frozenset[int]) -> int:
         return int(tokenizer.pad_token_id)
     special = sorted(set(tokenizer.all_special_ids) - stops)
     return special[0] if special else next(i for i in range(len(tokenizer)) if i not in stops)
-
-
-def _ids(rendered: Any) -> list[int]:
-    return list(rendered["input_ids"] if hasattr(rendered, "keys") else rendered)

@@ -18,8 +18,10 @@ import pyarrow.parquet as pq
 
 from contract.dataset_folder import CONFIGS, SPLITS, read_manifest, shards
 from contract.errors import ThumbwheelError
-from inference.tokens import Messages
+from inference.messages import Messages
 
+# Why a row is dropped whose messages the base's chat template takes in no form.
+REFUSED = "refused_by_template"
 T = TypeVar("T")
 
 

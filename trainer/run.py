@@ -31,6 +31,7 @@ from transformers.utils import logging as transformers_logging
 from contract.errors import ThumbwheelError
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
+from inference.messages import TemplateRefusal
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
 from trainer.guarding import evaluate, guards
@@ -89,7 +90,7 @@ def run(job: Job) -> dict[str, Any]:
     encoder = make_encoder(load_tokenizer(job.base), model)
     config = make_config(objective.name, job.params, sum(p.numel() for p in model.parameters()))
     prepared = tuning.prepare(model, job.start, config.rank, config.alpha)
-    before = _Before.measure(prepared, encoder, dataset)
+    before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder))
     clock.lap("load")
     metrics = _fresh_metrics(job.out)
     work = job.out / "work"
@@ -101,7 +102,7 @@ def run(job: Job) -> dict[str, Any]:
         raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
     sha = tuning.save(trained, job.out / "adapter")
     clock.lap("train")
-    report = _judge(job, trained, encoder, hardware, dataset, before, changed)
+    report = _judge(job, trained, encoder, hardware, before, changed)
     _write(job.out / "guards.json", report)
     clock.lap("guards")
     result = {
@@ -110,7 +111,7 @@ def run(job: Job) -> dict[str, Any]:
         "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
         "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
         "dropped": dict(dropped), "steps": trainer.state.global_step, "passed": report["passed"],
-        "reasons": report["reasons"], "metrics": _summary(metrics, report), "seconds": clock.seconds,
+        "reasons": report["reasons"], "metrics": _summary(metrics, report, dropped), "seconds": clock.seconds,
     }  # fmt: skip
     _write(job.out / "result.json", result)
     (job.out / "DONE").write_text(sha + "\n", "utf-8")
@@ -122,12 +123,13 @@ class _Before:
     """What is measured before the first step, on what the run starts from."""
 
     logits: Any
-    held_out: Sequence[evaluate.Likelihood]
+    held_out: _HeldOut
+    likelihoods: Sequence[evaluate.Likelihood]
 
     @classmethod
-    def measure(cls, prepared: Prepared, encoder: Encoder, dataset: DatasetFolder) -> _Before:
-        held_out = evaluate.likelihoods(prepared.model, encoder, _held_out_tokens(dataset, encoder))
-        return cls(evaluate.probe_logits(prepared.model, encoder), held_out)
+    def measure(cls, prepared: Prepared, encoder: Encoder, held_out: _HeldOut) -> _Before:
+        found = evaluate.likelihoods(prepared.model, encoder, held_out.tokens)
+        return cls(evaluate.probe_logits(prepared.model, encoder), held_out, found)
 
 
 def _training_rows(dataset: DatasetFolder, objective: Objective) -> Sequence[Any]:
@@ -140,32 +142,41 @@ def _training_rows(dataset: DatasetFolder, objective: Objective) -> Sequence[Any
     return rows
 
 
-def _held_out_tokens(dataset: DatasetFolder, encoder: Encoder) -> list[tuple[list[int], list[int]]]:
-    pairs = dataset.pairs("validation")[:MAX_HELD_OUT]
-    if pairs:
-        return evaluate.pair_tokens(pairs, encoder)
-    return [encoder.pair(row.prompt, row.completion, row.cut) for row in dataset.rated("validation")[:MAX_HELD_OUT]]
+@dataclass(frozen=True)
+class _HeldOut:
+    """Validation rows that the base's chat template takes, pairs where there are any, with their ids."""
 
+    pairs: bool
+    rows: Sequence[Any]
+    tokens: Sequence[tuple[list[int], list[int]]]
+    refused: int
 
-def _held_out_accuracy(
-    dataset: DatasetFolder, after: Sequence[evaluate.Likelihood], before: Sequence[evaluate.Likelihood]
-) -> Accuracy:
-    if dataset.pairs("validation"):
-        return evaluate.preference_accuracy(dataset.pairs("validation")[:MAX_HELD_OUT], after, before)
-    return evaluate.thumb_accuracy(dataset.rated("validation")[:MAX_HELD_OUT], after, before)
+    @classmethod
+    def read(cls, dataset: DatasetFolder, encoder: Encoder) -> _HeldOut:
+        pairs = dataset.pairs("validation")
+        given: Sequence[Any] = (pairs or dataset.rated("validation"))[:MAX_HELD_OUT]
+        rows, tokens = [], []
+        for row in given:
+            try:
+                tokens.append(evaluate.side_tokens(row, encoder))
+            except TemplateRefusal:
+                continue
+            rows.append(row)
+        # The chosen sides come first, then the rejected ones.
+        ordered = [side[place] for place in range(2 if pairs else 1) for side in tokens]
+        return cls(bool(pairs), rows, ordered, len(given) - len(rows))
+
+    def accuracy(self, after: Sequence[evaluate.Likelihood], before: Sequence[evaluate.Likelihood]) -> Accuracy:
+        if self.pairs:
+            return evaluate.preference_accuracy(self.rows, after, before)
+        return evaluate.thumb_accuracy(self.rows, after, before)
 
 
 def _judge(
-    job: Job,
-    trained: Any,
-    encoder: Encoder,
-    hardware: Hardware,
-    dataset: DatasetFolder,
-    before: _Before,
-    changed: float,
+    job: Job, trained: Any, encoder: Encoder, hardware: Hardware, before: _Before, changed: float
 ) -> dict[str, Any]:
-    after = evaluate.likelihoods(trained, encoder, _held_out_tokens(dataset, encoder))
-    accuracy = _held_out_accuracy(dataset, after, before.held_out)
+    after = evaluate.likelihoods(trained, encoder, before.held_out.tokens)
+    accuracy = before.held_out.accuracy(after, before.likelihoods)
     logits = evaluate.probe_logits(trained, encoder)
     served = PeftModel.from_pretrained(load_model(job.base, hardware.dtype), str(job.out / "adapter"), "served")
     served.to(hardware.device).eval()
@@ -182,13 +193,13 @@ def _judge(
         "not_measured": guards.not_measured(verdicts), "guards": [asdict(guard) for guard in verdicts],
         "held_out": {
             "right": accuracy.right, "total": accuracy.total, "rate": accuracy.rate, "rows": accuracy.rows,
-            "p_below": accuracy.p_below,
+            "p_below": accuracy.p_below, "refused": before.held_out.refused,
         },
         "replies": list(side.replies), "base_replies": list(base.replies), "prompts": list(guards.frozen_prompts()),
     }  # fmt: skip
 
 
-def _summary(metrics: MetricsFile, report: Mapping[str, Any]) -> dict[str, Any]:
+def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[str, int]) -> dict[str, Any]:
     first, last = metrics.lines[0], metrics.lines[-1]
     values = {guard["name"]: guard["value"] for guard in report["guards"]}
     bases = {guard["name"]: guard["base"] for guard in report["guards"]}
@@ -196,7 +207,7 @@ def _summary(metrics: MetricsFile, report: Mapping[str, Any]) -> dict[str, Any]:
         "loss_first": first.get("loss"), "loss_last": last.get("loss"),
         "train_accuracy_last": last.get("rewards/accuracies"), "held_out": report["held_out"],
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
-        "perplexity_ratio": values["perplexity"], "ends": values["ends"],
+        "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": dict(dropped),
     }  # fmt: skip
 
 

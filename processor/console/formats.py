@@ -10,6 +10,8 @@ from flask import Flask
 from flask_babel import format_datetime, format_decimal, format_percent
 from markupsafe import Markup, escape
 
+from contract.control_text import holds_control_text
+from contract.finish_reasons import is_cut
 from processor.console import charts, trial_words, words
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
@@ -25,6 +27,8 @@ def install(app: Flask) -> None:
     app.add_template_filter(pretty, "pretty")
     app.add_template_filter(figure, "figure")
     app.add_template_filter(words.word, "word")
+    app.add_template_test(is_cut, "cut")
+    app.add_template_test(holds_control_text, "control_text")
     app.add_template_filter(lambda value: (value, value), "list_pair")
     app.add_template_filter(lambda value: (value, words.word(value)), "word_pair")
     app.add_template_filter(lambda raw: bytes(raw or b"").decode("utf-8", "replace"), "as_text")

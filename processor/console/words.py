@@ -24,7 +24,7 @@ WORDS: dict[str, LazyString] = {
     "gateway": _("gateway"), "console": _("console"), "trainer": _("trainer"), "cli": _("command line"),
     # why a row does not train
     "truncated_prompt": _("prompt was shortened"), "tools": _("uses tools"), "not_text": _("more than text"),
-    "no_prompt": _("no prompt"), "truncated": _("cut at the token limit"), "ai_feedback": _("an AI’s feedback"),
+    "no_prompt": _("no prompt"), "truncated": _("cut before its end"), "ai_feedback": _("an AI’s feedback"),
     "empty_reply": _("empty reply"), "truncated_reply": _("repeats a cut reply"), "kind": _("another kind of row"),
     "outvoted": _("others judged otherwise"), "agreeing": _("others judged the same, and one row trains"),
     "tied": _("as many judged otherwise"),
@@ -33,6 +33,9 @@ WORDS: dict[str, LazyString] = {
     "evaluation_prompt": _("prompt kept for evaluation"), "over_max_rows": _("over the number of rows asked for"),
     "over_replay_share": _("over the share of replay"), "near_train": _("close to a row that trains"),
     "near_validation": _("close to a row that validates"),
+    # why a run leaves a row out
+    "refused_by_template": _("refused by the model’s chat template"), "prompt_too_long": _("prompt too long"),
+    "same_reply": _("both replies are the same"), "no_weight": _("weighs nothing"),
     # bands and decisions of a blind test
     "not_enough_data": _("not enough data"), "no_progress": _("no progress"), "harmful": _("harmful"),
     "weak": _("weak"), "success": _("success"), "large_gain": _("large gain"), "running": _("running"),

@@ -100,6 +100,7 @@ def _manifest(
         "counts": _counts(rows),
         "dropped": {reason: n for reason, n in sorted(dropped.items()) if n},
         "replay_rows": sum(row.replay for row in rows),
+        "control_text_rows": sum(row.holds_control_text() for row in rows),
         "shortcuts": shortcuts(rows),
         "files": files,
         "event_ids": LINEAGE,

@@ -15,6 +15,11 @@ DESCRIPTIONS = {
     "demonstration": "one reply a person wrote or corrected (SFT)",
 }
 
+_CONTROL_TEXT = (
+    "Rows that hold control tokens as text, such as `<|im_end|>`: {}. Our trainer reads them as letters; "
+    "a tokenizer that is given them without further ado makes the tokens of them."
+)
+
 
 @dataclass(frozen=True)
 class Shortcut:
@@ -65,6 +70,8 @@ def render(manifest: dict[str, Any]) -> str:
     for config, splits in counts.items():
         lines += [f"| {config}: {DESCRIPTIONS[config]} | {split} | {n} |" for split, n in splits.items()]
     lines += ["", f"Replay (another model's replies, or older): {manifest['replay_rows']} rows.", ""]
+    if manifest["control_text_rows"]:
+        lines += [_CONTROL_TEXT.format(manifest["control_text_rows"]), ""]
     lines += ["## Left out", "", *_left_out(manifest["dropped"]), ""]
     lines += ["## What could be learnt without reading the replies", "", *_shortcut_lines(manifest["shortcuts"]), ""]
     lines += ["## Filters", "", "```json", manifest["filters_text"], "```", ""]

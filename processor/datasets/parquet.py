@@ -26,6 +26,7 @@ SCHEMAS = {
     "unpaired": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("label", pa.bool_()),
         ("weight", pa.float64()), ("label_share", pa.float64()), ("model", pa.string()), *_SOURCE,
+        ("truncated", pa.bool_()),
     ]),
     "demonstration": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("weight", pa.float64()), *_SOURCE,
@@ -89,6 +90,7 @@ def _unpaired(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "completion": _said(row.chosen), "label": row.label,
         "weight": row.weight_num / row.weight_den, "label_share": row.share, "model": row.chosen_model, **_source(row),
+        "truncated": row.truncated_chosen,
     }  # fmt: skip
 
 

@@ -11,8 +11,9 @@ from typing import Any
 
 import duckdb
 
+from contract.control_text import holds_control_text
+from contract.envelope import text_of
 from processor.datasets.filters import EVALUATION_LABEL, Filters, has_label
-from processor.steps.normalise import text_of
 
 _SHARED = """
 r.interaction_id, r.event_id, lower(replace(CAST(r.prompt_hash AS VARCHAR), '-', '')), r.received_at,
@@ -111,6 +112,10 @@ class DataRow:
     def prompt(self) -> list[dict[str, str]]:
         """Return the prompt as messages of plain text."""
         return [{"role": m["role"], "content": text_of(m.get("content")) or ""} for m in json.loads(self.messages)]
+
+    def holds_control_text(self) -> bool:
+        """Say whether its messages or replies hold what is a control token of some family of models."""
+        return any(holds_control_text(text) for text in (self.messages, self.chosen, self.rejected))
 
 
 @dataclass

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import duckdb
 
+from contract.control_text import CONTROL_TEXT
 from processor.queries.reading import Page, Row, page, rows
 
 _LIST = """
@@ -40,6 +41,12 @@ FROM p LEFT JOIN judged a ON a.interaction_key = p.interaction_key
         AND o.chosen_candidate = p.rejected_candidate AND o.rejected_candidate = p.chosen_candidate
 ORDER BY p.received_at DESC, p.pair_id DESC
 """
+# Of one page only: in the list it would read every prompt of the project.
+_CONTROL = """
+SELECT p.pair_id FROM pairs p JOIN interactions i USING (interaction_key)
+WHERE p.project = $project AND list_contains($ids, p.pair_id)
+    AND regexp_matches(concat_ws(' ', i.messages, p.chosen, p.rejected), $pattern)
+"""
 _COUNTS = """
 SELECT kind, coalesce(why_not, '') AS why_not, trainable, count(*) AS n FROM pairs
 WHERE project = $project GROUP BY ALL ORDER BY kind, why_not
@@ -60,13 +67,20 @@ def list_pairs(
 
     `chosen_share`: of those who judged the two replies, how many chose as this row does; None where it is no judgement.
     `occurred_at` is None where nobody knows it (imports).
+    `control_text` says whether its messages or replies hold what is a control token of some family of models.
     Of trials of the challengers named in `blind`, no model is told.
     """
     parameters = {
         "project": project, "kind": kind or None, "trainable": trainable, "model": model or None,
         "interaction": interaction or None, "blind": list(blind),
     }  # fmt: skip
-    return page(cursor, _LIST, parameters, after, limit)
+    found = page(cursor, _LIST, parameters, after, limit)
+    ids = [item["pair_id"] for item in found.items]
+    marked = rows(cursor, _CONTROL, {"project": project, "ids": ids, "pattern": CONTROL_TEXT}) if ids else []
+    holding = {row["pair_id"] for row in marked}
+    for item in found.items:
+        item["control_text"] = item["pair_id"] in holding
+    return found
 
 
 def pair_counts(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Row]:

@@ -11,12 +11,14 @@ from operator import attrgetter
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
-from contract.envelope import CandidateText, Message
+from contract.envelope import CandidateText, Message, text_of
 from contract.events import Interaction
+from contract.finish_reasons import INCOMPLETE, calls_tool, is_cut
 from processor.rows import CandidateRow, InteractionRow, new_row
 from processor.steps.batch import Copy
-from processor.steps.normalise import blank, last_user_text, prompt_hash, text_of
+from processor.steps.normalise import blank, last_user_text, prompt_hash
 
 _json = msgspec.json.Encoder(order="sorted")
 _order = attrgetter("order")
@@ -64,6 +66,7 @@ class Candidate(msgspec.Struct, frozen=True, eq=False, gc=False):
     model: str | None
     finish_reason: str | None
     truncated: bool
+    calls_tool: bool
     sampling: dict[str, Any] | None
 
 
@@ -71,8 +74,10 @@ def _candidate(given: CandidateText, position: int) -> Candidate:
     content = text = text_of(given.content)
     if text is None and given.content is not None:
         content = _json.encode(given.content).decode()
+    reason = given.finish_reason
+    told = None if reason is UNSET else reason or INCOMPLETE
     return Candidate(
-        given.candidate_id, position, text, content, given.model, given.finish_reason, given.finish_reason == "length",
+        given.candidate_id, position, text, content, given.model, told, is_cut(reason), calls_tool(reason),
         given.sampling,
     )  # fmt: skip
 

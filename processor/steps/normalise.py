@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Sequence
-from typing import Any
 
-from contract.envelope import Message
+from contract.envelope import Message, text_of
 from contract.ids import digest128
 
 # What no screen shows: default-ignorable code points (Unicode, DerivedCoreProperties.txt) and other format characters,
@@ -49,16 +48,6 @@ def same_text(one: str, other: str) -> bool:
         return False
     # Most replies part within their first words; only then is the whole worth splitting.
     return one.split(None, 4)[:4] == other.split(None, 4)[:4] and one.split() == other.split()
-
-
-def text_of(content: str | list[dict[str, Any]] | None) -> str | None:
-    """Return a content as plain text, or None where it is absent or holds more than text (an image)."""
-    if content is None or isinstance(content, str):
-        return content
-    texts = [part.get("text") for part in content if part.get("type") == "text"]
-    if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
-        return None
-    return "\n".join(str(text) for text in texts)
 
 
 def prompt_hash(messages: Sequence[Message]) -> bytes:

@@ -55,9 +55,9 @@ class Evidence:
         ]  # fmt: skip
         kind = "import" if event.via == "import" else event.type
         text, kept = chosen.content or "", len(losers)
-        why_not = _why_not(copy, description, chosen.text)
+        why_not = _why_not(copy, description) or _why_not_reply(chosen)
         for loser in losers:
-            because = why_not or _why_not_text(loser.text)
+            because = why_not or _why_not_reply(loser)
             self.pairs.append(_pair(copy, description, kind, text, chosen, loser, kept, because))
 
     def _final_text(self, copy: Copy, event: Pick, description: Description) -> None:
@@ -75,7 +75,7 @@ class Evidence:
             return
         if Levenshtein.normalized_distance(text, original.text, score_cutoff=MIN_EDIT_DISTANCE) < MIN_EDIT_DISTANCE:
             return
-        why_not = _why_not(copy, description, text, original.text)
+        why_not = _why_not(copy, description, text) or _why_not_reply(original)
         self.pairs.append(_pair(copy, description, "edit", text, None, original, 1, why_not))
 
     def _demonstration(self, copy: Copy, kind: str, text: str, description: Description) -> None:
@@ -94,7 +94,7 @@ class Evidence:
     def _thumb(self, copy: Copy, event: Thumb, description: Description) -> None:
         candidate = description.candidates[event.candidate_id]
         project = str(event.project)
-        why_not = _why_not(copy, description, candidate.text)
+        why_not = _why_not(copy, description) or _why_not_reply(candidate)
         self.unpaired.append(UnpairedRow(
             project, derived_bytes(project, event.interaction_id, event.event_id, "unpaired"),
             copy.interaction_key, event.interaction_id, copy.key, event.event_id, description.hash,
@@ -119,16 +119,20 @@ def _pair(
     ))  # fmt: skip
 
 
-def _why_not(copy: Copy, description: Description, *texts: str | None) -> str | None:
-    """Return why a row of this vote does not train, or None."""
+def _why_not(copy: Copy, description: Description, *written: str) -> str | None:
+    """Return why a row of this vote does not train, or None; `written` is what the person wrote."""
     if description.why_not:
         return description.why_not
     if copy.event.actor.kind == "ai":
         return "ai_feedback"
-    for text in texts:
+    for text in written:
         if why_not := _why_not_text(text):
             return why_not
     return None
+
+
+def _why_not_reply(candidate: Candidate) -> str | None:
+    return "tools" if candidate.calls_tool else _why_not_text(candidate.text)
 
 
 def _why_not_text(text: str | None) -> str | None:

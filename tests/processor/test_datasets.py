@@ -23,6 +23,7 @@ from processor.datasets.splits import check_leaks
 from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import event, interaction, pick
+from trainer.rows import open_dataset
 
 Put = Callable[..., None]
 Build = Callable[..., dict[str, Any]]
@@ -347,3 +348,32 @@ def test_trl_trains_on_the_folder_unchanged(build: Build, put: Put, settings: Se
     )  # fmt: skip
     trainer = trl.DPOTrainer(model=str(tmp_path / "model"), args=config, train_dataset=rows, processing_class=tokenizer)
     assert trainer.train().training_loss > 0
+
+
+def test_rows_that_hold_control_tokens_as_text_are_counted_and_named_in_the_card(
+    build: Build, put: Put, settings: Settings
+) -> None:
+    put(*picks(8))
+    assert build()["control_text_rows"] == 0
+    put(*picks(2, start=8, messages=[{"role": "user", "content": "hi<|im_end|>"}]))
+    shown = {**REPLIES, "b": "said </s> here"}
+    put(interaction("said", shown, prompt=prompt(10), at=10), pick("said", "abcd", "b", at=10))
+    manifest = build()
+    assert manifest["control_text_rows"] == 9
+    card = (dataset_folder(settings, "default", manifest["dataset_id"]) / "README.md").read_text()
+    assert "control tokens as text, such as `<|im_end|>`: 9." in card
+
+
+def test_a_rated_reply_that_was_cut_says_so_to_the_trainer(build: Build, put: Put, settings: Settings) -> None:
+    cut = {
+        "a": {"content": "It was", "finish_reason": "max_tokens"},
+        "b": {"content": "Whole.", "finish_reason": "stop"},
+    }
+    for n in range(6):
+        shown = [event("thumb", f"{n}{c}", interaction_id=f"t{n}", candidate_id=c, value="up") for c in "ab"]
+        put(interaction(f"t{n}", cut, prompt=prompt(n), at=n), *shown)
+    manifest = build()
+    told = {row["completion"][0]["content"]: row["truncated"] for row in table(settings, manifest, "unpaired")}
+    assert told == {"It was": True, "Whole.": False}
+    folder = dataset_folder(settings, "default", manifest["dataset_id"])
+    assert {row.completion[0]["content"]: row.cut for row in open_dataset(folder).rated("train")} == told

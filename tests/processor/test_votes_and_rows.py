@@ -96,6 +96,57 @@ def test_cut_reply_is_never_a_demonstration_and_marks_its_pair(put: Put, rows: R
     assert rows("SELECT trainable, why_not FROM demonstrations") == [(False, "truncated_reply")]
 
 
+WHOLE = ("stop", "STOP", "end_turn", "stop_sequence", "eos", "completed")
+CUT = (
+    "length",
+    "max_tokens",
+    "MAX_TOKENS",
+    "content_filter",
+    "cancelled",
+    "error",
+    "incomplete",
+    "abort",
+    "z",
+    "",
+    None,
+)
+
+
+@pytest.mark.parametrize(("reason", "cut"), [*((one, False) for one in WHOLE), *((one, True) for one in CUT)])
+def test_only_a_natural_end_makes_a_reply_whole(put: Put, rows: Rows, reason: str | None, cut: bool) -> None:
+    shown = {"a": {"content": "Use the", "finish_reason": reason}, "b": "Ask us."}
+    put(
+        interaction("t1", shown), pick("t1", "ab", "a"),
+        event("thumb", "up", interaction_id="t1", candidate_id="a", value="up"),
+        event("edit", "e", interaction_id="t1", candidate_id="b", text="Use the"),
+    )  # fmt: skip
+    assert rows("SELECT truncated_chosen, truncated_rejected FROM pairs WHERE kind = 'pick'") == [(cut, False)]
+    assert rows("SELECT truncated FROM unpaired") == [cut]
+    assert rows("SELECT trainable, why_not FROM demonstrations") == [
+        (False, "truncated_reply") if cut else (True, None)
+    ]
+
+
+def test_a_reply_of_which_nobody_says_how_it_ended_is_whole(put: Put, rows: Rows) -> None:
+    put(interaction("t1", {"a": "Use the form.", "b": "Ask us."}), pick("t1", "ab", "a"))
+    assert rows("SELECT truncated_chosen, truncated_rejected FROM pairs") == [(False, False)]
+    assert rows("SELECT DISTINCT finish_reason FROM candidates") == [None]
+
+
+def test_what_stands_before_a_call_of_a_tool_does_not_train(put: Put, rows: Rows) -> None:
+    shown = {"a": {"content": "Let me look.", "finish_reason": "tool_use"}, "b": "Ask us."}
+    put(
+        interaction("t1", shown), pick("t1", "ab", "b"), pick("t1", "ab", "a", "other", actor="bob"),
+        event("thumb", "up", interaction_id="t1", candidate_id="a", value="up"),
+        event("edit", "e", interaction_id="t1", candidate_id="a", text="I have looked for you."),
+    )  # fmt: skip
+    assert rows("SELECT DISTINCT trainable, why_not, truncated_chosen, truncated_rejected FROM pairs") == [
+        (False, "tools", False, False)
+    ]
+    assert rows("SELECT trainable, why_not FROM unpaired") == [(False, "tools")]
+    assert rows("SELECT trainable, why_not FROM demonstrations") == [(True, None)]
+
+
 def test_the_latest_vote_of_a_person_counts(put: Put, rows: Rows) -> None:
     put(
         interaction("t1", FOUR),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,11 +23,18 @@ Connect = Callable[..., Client]
 
 
 class Provider:
-    """Answers chat completions with `texts`, one choice each; `gateway` marks the choices as our gateway does."""
+    """Answers chat completions with `texts`, one choice each; `gateway` marks the choices as our gateway does.
+
+    `name` is the answer's id (absent where None), `reason` why each choice ended, `broken` whether a stream breaks off
+    before it says so.
+    """
 
     def __init__(self) -> None:
         self.texts: list[str | None] = ["On its way."]
         self.gateway = False
+        self.name: str | None = "chatcmpl-7"
+        self.reason: str | None = "stop"
+        self.broken = False
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self._server.server_port}/v1"
@@ -41,15 +49,20 @@ class Provider:
         return {"index": index, name: {"role": "assistant", **part}, "finish_reason": reason, **mark}
 
     def whole(self) -> dict[str, Any]:
-        choices = [self.choice(i, "message", {"content": text}, "stop") for i, text in enumerate(self.texts)]
-        return {"id": "chatcmpl-7", "object": "chat.completion", "created": 1, "model": "gpt-x-1", "choices": choices}
+        choices = [self.choice(i, "message", {"content": text}, self.reason) for i, text in enumerate(self.texts)]
+        return self.head("chat.completion") | {"choices": choices}
+
+    def head(self, kind: str) -> dict[str, Any]:
+        named = {} if self.name is None else {"id": self.name}
+        return {**named, "object": kind, "created": 1, "model": "gpt-x-1"}
 
     def chunks(self) -> Iterator[dict[str, Any]]:
-        head = {"id": "chatcmpl-7", "object": "chat.completion.chunk", "created": 1, "model": "gpt-x-1"}
+        head = self.head("chat.completion.chunk")
         for index, text in enumerate(self.texts):
             for word in (text or "").split(" "):
                 yield {**head, "choices": [self.choice(index, "delta", {"content": word + " "}, None)]}
-            yield {**head, "choices": [self.choice(index, "delta", {}, "stop")]}
+            if not self.broken:
+                yield {**head, "choices": [self.choice(index, "delta", {}, self.reason)]}
 
 
 def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
@@ -66,6 +79,8 @@ def _handler(provider: Provider) -> type[BaseHTTPRequestHandler]:
             self.end_headers()
             for chunk in provider.chunks():
                 self.wfile.write(f"data: {json.dumps(chunk)}\n\n".encode())
+            if provider.broken:
+                self.wfile.write(b'data: {"error": {"message": "overloaded"}}\n\n')
             self.wfile.write(b"data: [DONE]\n\n")
 
         def log_message(self, *args: object) -> None:
@@ -100,14 +115,15 @@ def test_a_completion_is_recorded_with_what_the_elements_take(
     assert client.flush()
     (event,) = stub.events
     assert event["type"] == "interaction"
-    assert event["interaction_id"] == answer.id == "chatcmpl-7"
+    assert answer.id == "chatcmpl-7"
+    assert uuid.UUID(event["interaction_id"]).version == 7
     assert event["messages"] == MESSAGES
     assert [(c["content"], c["model"], c["finish_reason"]) for c in event["candidates"]] == [
         ("On its way.", "gpt-x-1", "stop"), (None, "gpt-x-1", "stop"),
     ]  # fmt: skip
     assert event["candidates"][0]["sampling"] == {"temperature": 0.5, "n": 2}
     shown = [{"candidate_id": c["candidate_id"], "content": c["content"]} for c in event["candidates"]]
-    assert answer.thumbwheel == {"interaction_id": "chatcmpl-7", "candidates": shown}
+    assert answer.thumbwheel == {"interaction_id": event["interaction_id"], "candidates": shown}
 
 
 def test_a_stream_is_recorded_once_at_its_end(connect: Connect, stub: Stub, provider: Provider, model: Any) -> None:
@@ -117,11 +133,12 @@ def test_a_stream_is_recorded_once_at_its_end(connect: Connect, stub: Stub, prov
     text = ""
     for chunk in stream:
         text += chunk.choices[0].delta.content or ""
-        assert stream.thumbwheel["interaction_id"] == "chatcmpl-7"
+        named = stream.thumbwheel["interaction_id"]
         ids = [one["candidate_id"] for one in stream.thumbwheel["candidates"]]
     stream.close()
     assert client.flush()
     (event,) = stub.events
+    assert event["interaction_id"] == named
     assert [(c["candidate_id"], c["content"]) for c in event["candidates"]] == [(ids[0], text)]
 
 
@@ -144,7 +161,7 @@ def test_the_asynchronous_client_is_recorded_too(connect: Connect, stub: Stub, p
         async with openai.AsyncOpenAI(base_url=provider.url, api_key="x", max_retries=0) as made:
             model = record(made, client)
             answer = await ask(model)
-            assert answer.thumbwheel["interaction_id"] == "chatcmpl-7"
+            assert answer.thumbwheel["candidates"][0]["content"] == "On its way."
             stream = await ask(model, stream=True)
             return "".join([chunk.choices[0].delta.content or "" async for chunk in stream])
 
@@ -172,7 +189,7 @@ def test_structured_answers_and_the_streaming_helper_are_recorded_too(
         assert [event.delta for event in stream if event.type == "content.delta"] == ["On ", "its ", "way. "]
     assert client.flush()
     assert [event["candidates"][0]["content"] for event in stub.events] == ['{"city":"Leipzig"}', "On its way. "]
-    assert answer.thumbwheel["interaction_id"] == "chatcmpl-7"
+    assert answer.thumbwheel["interaction_id"] == stub.events[0]["interaction_id"]
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -212,6 +229,85 @@ def test_an_answer_of_the_gateway_is_marked_but_not_recorded_again(
     assert client.flush()
     assert stub.bodies == []
     assert answer.thumbwheel["candidates"][0]["candidate_id"] == "tw1.k.0"
+    assert answer.thumbwheel["interaction_id"] == "chatcmpl-7"
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("name", [None, "", "None", "1", "x" * 200, "a b", "嗨"])
+def test_ids_of_another_server_name_no_interaction(
+    connect: Connect, stub: Stub, provider: Provider, model: Any, name: str | None, stream: bool
+) -> None:
+    client = connect()
+    provider.name = name
+    record(model, client)
+    shown = []
+    for _ in range(3):
+        answer = ask(model, stream=stream)
+        if stream:
+            list(answer)
+        shown.append(answer.thumbwheel)
+    assert client.flush()
+    ids = [event["interaction_id"] for event in stub.events]
+    assert ids == [one["interaction_id"] for one in shown]
+    assert len(set(ids)) == 3
+    assert {uuid.UUID(one).version for one in ids} == {7}
+
+
+def test_a_mark_of_another_servers_own_makes_it_no_gateway(
+    connect: Connect, stub: Stub, provider: Provider, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = connect()
+    choice = provider.choice
+    monkeypatch.setattr(provider, "choice", lambda *given: {**choice(*given), "candidate_id": "mine"})
+    answer = ask(record(model, client))
+    assert client.flush()
+    assert stub.events[0]["interaction_id"] != "chatcmpl-7"
+    assert answer.thumbwheel["candidates"][0]["candidate_id"] != "mine"
+
+
+@pytest.mark.parametrize(
+    ("reason", "stream", "wanted"),
+    [
+        ("stop", False, "stop"), ("length", True, "length"), ("content_filter", False, "content_filter"),
+        (None, False, "incomplete"), (None, True, "incomplete"), ("z" * 100, False, "z" * 64),
+    ],
+)  # fmt: skip
+def test_a_reply_is_recorded_with_the_reason_why_it_ended(
+    connect: Connect, stub: Stub, provider: Provider, model: Any, reason: str | None, stream: bool, wanted: str
+) -> None:
+    client = connect()
+    provider.reason = reason
+    answer = ask(record(model, client), stream=stream)
+    if stream:
+        list(answer)
+    assert client.flush()
+    assert [event["candidates"][0]["finish_reason"] for event in stub.events] == [wanted]
+
+
+def test_a_stream_that_breaks_or_is_left_is_recorded_as_cut(
+    connect: Connect, stub: Stub, provider: Provider, model: Any
+) -> None:
+    client = connect()
+    record(model, client)
+    with ask(model, stream=True) as left:
+        next(left)
+    left = ask(model, stream=True)
+    next(left)
+    left.close()
+    provider.broken = True
+    with pytest.raises(openai.APIError):
+        list(ask(model, stream=True))
+
+    async def broken() -> None:
+        async with openai.AsyncOpenAI(base_url=provider.url, api_key="x", max_retries=0) as made:
+            stream = await ask(record(made, client), stream=True)
+            with pytest.raises(openai.APIError):
+                [chunk async for chunk in stream]
+
+    asyncio.run(broken())
+    assert client.flush()
+    reasons = [event["candidates"][0]["finish_reason"] for event in stub.events]
+    assert reasons == ["cancelled", "cancelled", "error", "error"]
 
 
 def test_about_adds_who_and_where_and_its_failure_reaches_nobody(

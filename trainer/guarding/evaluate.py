@@ -118,10 +118,13 @@ def closeness(prompts: torch.Tensor, replies: torch.Tensor) -> float:
     return float(own / n - (cosines.sum() - own) / (n * n - n))
 
 
-def pair_tokens(pairs: Sequence[Pair], encoder: Encoder) -> list[tuple[list[int], list[int]]]:
-    """Return (prompt, reply) ids: the chosen side of each pair, then the rejected side of each."""
-    chosen = [encoder.pair(pair.prompt, pair.chosen, pair.chosen_cut) for pair in pairs]
-    return chosen + [encoder.pair(pair.prompt, pair.rejected, pair.rejected_cut) for pair in pairs]
+def side_tokens(row: Pair | Rated, encoder: Encoder) -> list[tuple[list[int], list[int]]]:
+    """Return (prompt, reply) ids of a pair's chosen and rejected side, or of a rated reply; raises TemplateRefusal."""
+    if isinstance(row, Rated):
+        return [encoder.pair(row.prompt, row.completion, row.cut)]
+    return [
+        encoder.pair(row.prompt, row.chosen, row.chosen_cut), encoder.pair(row.prompt, row.rejected, row.rejected_cut),
+    ]  # fmt: skip
 
 
 def preference_accuracy(pairs: Sequence[Pair], after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:

@@ -26,7 +26,8 @@ from typing import Any, Protocol
 import torch
 
 from inference.generation import Sampling, generate
-from inference.tokens import Encoder, Messages
+from inference.messages import Messages
+from inference.tokens import Encoder
 from runtime.files import write_whole
 from trainer.guarding.chance import Accuracy, highest_gain
 from trainer.guarding.evaluate import closeness, likelihoods, meanings, nll_per_token

@@ -27,9 +27,10 @@ from trl.trainer.utils import add_fused_lm_head, use_adapter
 
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
+from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import Pair, spread
+from trainer.rows import REFUSED, Pair, spread
 from trainer.tuning.shape import Prepared
 
 LOSSES = ("sigmoid", "sft")
@@ -75,10 +76,14 @@ def tokenise(pairs: Sequence[Pair], encoder: Encoder, max_length: int) -> Tokeni
     TRL drops rows whose prompt fills `max_length` without a word; here they are counted as `prompt_too_long`.
     """
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0, "no_weight": 0, "same_reply": 0}
+    dropped = {"prompt_too_long": 0, "empty_reply": 0, "no_weight": 0, "same_reply": 0, REFUSED: 0}
     for pair in pairs:
-        prompt, chosen = encoder.pair(pair.prompt, pair.chosen, pair.chosen_cut)
-        _, rejected = encoder.pair(pair.prompt, pair.rejected, pair.rejected_cut)
+        try:
+            prompt, chosen = encoder.pair(pair.prompt, pair.chosen, pair.chosen_cut)
+            _, rejected = encoder.pair(pair.prompt, pair.rejected, pair.rejected_cut)
+        except TemplateRefusal:
+            dropped[REFUSED] += 1
+            continue
         reason = (
             "no_weight" if pair.weight <= 0
             else "prompt_too_long" if len(prompt) >= max_length
@@ -89,15 +94,10 @@ def tokenise(pairs: Sequence[Pair], encoder: Encoder, max_length: int) -> Tokeni
         if reason:
             dropped[reason] += 1
             continue
-        rows.append(
-            {
-                "prompt_ids": prompt,
-                "chosen_ids": chosen,
-                "rejected_ids": rejected,
-                "weight": pair.weight,
-                "group": pair.group,
-            }
-        )
+        rows.append({
+            "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected, "weight": pair.weight,
+            "group": pair.group,
+        })  # fmt: skip
     return TokenisedPairs(rows, {reason: n for reason, n in dropped.items() if n})
 
 

@@ -21,9 +21,10 @@ from trl import KTOConfig, KTOTrainer
 
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
+from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import Rated, sample_by_weight, spread
+from trainer.rows import REFUSED, Rated, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
 
 # Weighted thumbs up : thumbs down must lie in 1:1 .. 4:3 (KTO paper, equation 8).
@@ -65,9 +66,13 @@ def balance(up: int, down: int) -> tuple[float, float]:
 def tokenise(rated: Sequence[Rated], encoder: Encoder, max_length: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return rows of prompt_ids, completion_ids, label and group, and the dropped rows by reason."""
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0}
+    dropped = {"prompt_too_long": 0, "empty_reply": 0, REFUSED: 0}
     for row in rated:
-        prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+        try:
+            prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+        except TemplateRefusal:
+            dropped[REFUSED] += 1
+            continue
         if len(prompt) >= max_length or not reply:
             dropped["prompt_too_long" if reply else "empty_reply"] += 1
             continue
@@ -104,10 +109,12 @@ def train(
 ) -> tuple[KTOTrainer, Mapping[str, int]]:  # fmt: skip
     """Train; return the trainer (its `.model` is trained) and the dropped rows by reason.
 
-    Raises ThumbwheelError `one_label` when thumbs of one kind are missing.
+    Raises ThumbwheelError `no_rows` when nothing is left to train on, `one_label` when thumbs of one kind are missing.
     """
     rng = random.Random(config.seed)
     rows, dropped = tokenise(sample_by_weight(rated, rng), encoder, config.max_length)
+    if not rows:
+        raise ThumbwheelError("no_rows", f"No thumb is left to train on ({dropped}).", "Collect more thumbs.")
     micro = max(2, min(config.micro_batch or config.batch, config.batch))
     rows = arrange(rows, micro, rng)
     up = sum(1 for row in rows if row["label"])

@@ -18,9 +18,10 @@ from trl import SFTConfig, SFTTrainer
 
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
+from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import Demonstration, sample_by_weight, spread
+from trainer.rows import REFUSED, Demonstration, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
 
 MAX_EPOCHS = 3.0
@@ -51,9 +52,13 @@ def tokenise(
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return rows of input_ids, labels (-100 on the prompt) and group, and the dropped rows by reason."""
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0}
+    dropped = {"prompt_too_long": 0, "empty_reply": 0, REFUSED: 0}
     for row in demonstrations:
-        prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+        try:
+            prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+        except TemplateRefusal:
+            dropped[REFUSED] += 1
+            continue
         if len(prompt) >= max_length or not reply:
             dropped["prompt_too_long" if reply else "empty_reply"] += 1
             continue

@@ -8,8 +8,9 @@
     answer.thumbwheel  # {"interaction_id": ..., "candidates": [{"candidate_id", "content"}]}, what the elements take
 
 Works for `OpenAI` and `AsyncOpenAI`, streams included. An answer of the Thumbwheel gateway, which logged it itself, is
-only given its `thumbwheel` attribute. Needs no import of openai: the client is used by its shape. Nothing here raises
-into the host, and the answer is what the client would have returned.
+only given its `thumbwheel` attribute. Any other server's `id` names nothing here, since some give none and some the
+same one twice: the interaction has an id of its own, which `thumbwheel` holds. Needs no import of openai: the client is
+used by its shape. Nothing here raises into the host, and the answer is what the client would have returned.
 """
 
 from __future__ import annotations
@@ -18,15 +19,23 @@ import asyncio
 import functools
 import inspect
 import logging
-from collections.abc import Callable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Optional, Union
 
 from thumbwheel.asynchronous import AsyncClient
 from thumbwheel.client import Client
+from thumbwheel.ids import uuid7
 
 log = logging.getLogger("thumbwheel")
 
 About = Callable[[Mapping[str, Any]], Mapping[str, Any]]
+# Why a reply ended where the server does not say: it ended without a word, it failed, the host left it.
+INCOMPLETE, ERROR, CANCELLED = "incomplete", "error", "cancelled"
+# What the collector takes.
+MAX_REASON = 64
+# How the gateway's candidate ids begin.
+_SIGNED = re.compile(r"tw\d+\.")
 _SAMPLING = ("temperature", "top_p", "max_tokens", "max_completion_tokens", "seed", "stop", "n")
 
 
@@ -77,7 +86,8 @@ class _Recorder:
             if arguments.get("stream"):
                 return wrapper(answer, _Said(self, arguments))
             choices = [_Choice.whole(choice) for choice in answer.choices]
-            answer.thumbwheel = self.settle(str(answer.id), choices, arguments, str(answer.model))
+            named = _interaction_id(answer, choices)
+            answer.thumbwheel = self.settle(named, choices, arguments, answer.model)
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a completion could not be recorded: %s", type(error).__name__)
         return answer
@@ -93,17 +103,21 @@ class _Recorder:
         return choice.candidate_id
 
     def settle(
-        self, interaction_id: str, choices: list[_Choice], arguments: Mapping[str, Any], model: str
-    ) -> dict[str, Any]:
-        """Record the interaction, unless the gateway did; return what the elements take."""
+        self, interaction_id: str, choices: list[_Choice], arguments: Mapping[str, Any], model: Any,
+        ended: str = INCOMPLETE,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Record the interaction, unless the gateway did; return what the elements take.
+
+        `ended` says why a reply ended for which the server gave no reason.
+        """
         ours = not any(choice.from_gateway for choice in choices)
         shown = [{"candidate_id": self.names(interaction_id, c), "content": c.content} for c in choices]
         if ours and choices:
             sampling = {name: arguments[name] for name in _SAMPLING if _plain(arguments.get(name))}
             candidates = [
                 {
-                    **one, "model": model, **({"finish_reason": c.finish_reason} if c.finish_reason else {}),
-                    **({"sampling": sampling} if sampling else {}),
+                    **one, **({"model": model} if isinstance(model, str) and model else {}),
+                    "finish_reason": c.finish_reason or ended, **({"sampling": sampling} if sampling else {}),
                 }
                 for one, c in zip(shown, choices)
             ]  # fmt: skip
@@ -135,9 +149,16 @@ class _Choice:
         text = getattr(part, "content", None)
         if isinstance(text, str):
             self.content = (self.content or "") + text
-        self.finish_reason = getattr(choice, "finish_reason", None) or self.finish_reason
-        if given := getattr(choice, "candidate_id", None):
-            self.candidate_id, self.from_gateway = str(given), True
+        reason = getattr(choice, "finish_reason", None)
+        self.finish_reason = str(reason)[:MAX_REASON] if reason else self.finish_reason
+        given = getattr(choice, "candidate_id", None)
+        if isinstance(given, str) and _SIGNED.match(given):
+            self.candidate_id, self.from_gateway = given, True
+
+
+def _interaction_id(answer: Any, choices: Iterable[_Choice]) -> str:
+    """Return the gateway's id where the answer came from there, else a new one."""
+    return str(answer.id) if any(choice.from_gateway for choice in choices) else uuid7()
 
 
 class _Said:
@@ -148,7 +169,7 @@ class _Said:
         self._arguments = arguments
         self._choices: dict[int, _Choice] = {}
         self._id = ""
-        self._model = ""
+        self._model: Any = None
         self._done = False
 
     @property
@@ -165,26 +186,29 @@ class _Said:
     def add(self, chunk: Any) -> None:
         """Take in a chunk."""
         try:
-            self._id, self._model = self._id or str(chunk.id), self._model or str(chunk.model)
+            self._model = self._model or chunk.model
             for choice in chunk.choices:
-                self._choices.setdefault(choice.index, _Choice()).add(choice, choice.delta)
+                self._choices.setdefault(choice.index or 0, _Choice()).add(choice, choice.delta)
+            # The gateway signs each reply in its first chunk.
+            if self._choices and not self._id:
+                self._id = _interaction_id(chunk, self._choices.values())
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a chunk could not be recorded: %s", type(error).__name__)
 
-    def end(self) -> None:
-        """Record what was said."""
+    def end(self, ended: str) -> None:
+        """Record what was said; `ended` is why a reply ended for which no chunk said it."""
         if self._done or not self._id:
             return
         self._done = True
         try:
             choices = [choice for _, choice in sorted(self._choices.items())]
-            self._recorder.settle(self._id, choices, self._arguments, self._model)
+            self._recorder.settle(self._id, choices, self._arguments, self._model, ended)
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a stream could not be recorded: %s", type(error).__name__)
 
-    async def end_aside(self) -> None:
+    async def end_aside(self, ended: str) -> None:
         """Record what was said, without holding up the event loop."""
-        await self._recorder.aside(self.end)
+        await self._recorder.aside(self.end, ended)
 
 
 class _Wrapped:
@@ -212,8 +236,8 @@ class Stream(_Wrapped):
     def __next__(self) -> Any:
         try:
             chunk = next(self._stream)
-        except BaseException:
-            self._said.end()
+        except BaseException as problem:
+            self._said.end(_ending(problem))
             raise
         self._said.add(chunk)
         return chunk
@@ -223,12 +247,12 @@ class Stream(_Wrapped):
         return self
 
     def __exit__(self, *problem: Any) -> Any:
-        self._said.end()
+        self._said.end(CANCELLED)
         return self._stream.__exit__(*problem)
 
     def close(self) -> None:
         """Leave the stream; what was said so far is recorded."""
-        self._said.end()
+        self._said.end(CANCELLED)
         self._stream.close()
 
 
@@ -241,8 +265,8 @@ class AsyncStream(_Wrapped):
     async def __anext__(self) -> Any:
         try:
             chunk = await self._stream.__anext__()
-        except BaseException:
-            await self._said.end_aside()
+        except BaseException as problem:
+            await self._said.end_aside(_ending(problem))
             raise
         self._said.add(chunk)
         return chunk
@@ -252,13 +276,20 @@ class AsyncStream(_Wrapped):
         return self
 
     async def __aexit__(self, *problem: Any) -> Any:
-        await self._said.end_aside()
+        await self._said.end_aside(CANCELLED)
         return await self._stream.__aexit__(*problem)
 
     async def close(self) -> None:
         """Leave the stream; what was said so far is recorded."""
-        await self._said.end_aside()
+        await self._said.end_aside(CANCELLED)
         await self._stream.close()
+
+
+def _ending(problem: BaseException) -> str:
+    """Return why a stream ended that raised this."""
+    if isinstance(problem, (StopIteration, StopAsyncIteration)):
+        return INCOMPLETE
+    return ERROR if isinstance(problem, Exception) else CANCELLED
 
 
 def _message(message: Any) -> dict[str, Any]:

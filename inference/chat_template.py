@@ -1,0 +1,70 @@
+"""A model's chat template: prompts and whole conversations as token ids, for the gateway and the trainer alike.
+
+In: messages as they were sent or stored. Out: ids. The form that the family's template takes is looked for once per
+sequence of roles (`inference/messages.py`), on words of ours, so that what a message says does not decide it. A
+template may also drop a message without a word: a form counts only where every message is in what it writes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from itertools import islice
+from typing import Any
+
+from inference.control_tokens import ControlTokens
+from inference.messages import Messages, TemplateRefusal, forms, plain
+
+# Sequences of roles whose form is remembered; one takes some milliseconds to find.
+_REMEMBERED = 4096
+
+
+class ChatTemplate:
+    """The chat template of a tokenizer."""
+
+    def __init__(self, tokenizer: Any) -> None:
+        self._tokenizer = tokenizer
+        self._control = ControlTokens(tokenizer)
+        self._form = lru_cache(_REMEMBERED)(self._find_form)
+
+    def prompt(self, messages: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the ids up to where the reply begins; raises TemplateRefusal."""
+        return self._encode(self._formed(messages), opened=True)
+
+    def whole(self, messages: Sequence[Mapping[str, Any]], reply: Sequence[Mapping[str, Any]]) -> list[int]:
+        """Return the ids of a prompt with its reply; raises TemplateRefusal."""
+        said: Messages = plain(reply)
+        prompt = self._formed(messages)
+        if prompt and isinstance(prompt[0]["content"], list):
+            said = [{**one, "content": [{"type": "text", "text": one["content"]}]} for one in said]
+        return self._encode([*prompt, *said], opened=False)
+
+    def _formed(self, messages: Sequence[Mapping[str, Any]]) -> Messages:
+        ready = plain(messages)
+        place = self._form(tuple(message["role"] for message in ready))
+        return next(islice(forms(ready), place, None))
+
+    def _find_form(self, roles: tuple[str, ...]) -> int:
+        words = [f"word{place}x" for place in range(len(roles))]
+        probe: Messages = [{"role": role, "content": word} for role, word in zip(roles, words, strict=True)]
+        refusals = []
+        for place, form in enumerate(forms(probe)):
+            try:
+                text = self._render(form, opened=True)
+            except TemplateRefusal as refusal:
+                refusals.append(refusal)
+                continue
+            lost = [role for role, word in zip(roles, words, strict=True) if word not in text]
+            if not lost:
+                return place
+            refusals.append(TemplateRefusal(f"it leaves out what the {lost[0]} says."))
+        raise refusals[0]
+
+    def _encode(self, messages: Messages, opened: bool) -> list[int]:
+        return self._control.encode(messages, lambda ready: self._render(ready, opened))
+
+    def _render(self, messages: Messages, opened: bool) -> str:
+        try:
+            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opened))
+        except Exception as error:
+            raise TemplateRefusal(str(error)) from error
