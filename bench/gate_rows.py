@@ -13,7 +13,6 @@ from typing import Literal
 import numpy as np
 
 from bench.gate_twin import Floats, Histories
-from trials.process import rollback
 from trials.rule import Rule
 from trials.votes import Ballot, Side
 
@@ -232,7 +231,7 @@ def _event_rows() -> Iterator[Row]:
     yield Row("somebody leaves", "after one pick, the other goes on at 70 %", "better", events=leaver)
     yield Row(
         "rollback", "champion as good as its predecessor", same, events=lambda rng: team_ballots(rng, 3, 0.12),
-        rule=rollback("champion", "predecessor").rule(),
+        rule=Rule(),
     )  # fmt: skip
 
 

@@ -19,9 +19,13 @@ def may_watch() -> bool:
 def for_caller(found: dict[str, list[Row]]) -> dict[str, list[Row]]:
     """Return `list_support`'s answer as the caller may see it: a comparison of models under test tells as much."""
     if may_watch():
-        return {**found, "items": [{**item, "concealed": False} for item in found["items"]]}
+        return {
+            **found, "items": [{**item, "concealed": False} for item in found["items"]],
+            "rollbacks": [{**item, "concealed": False} for item in found.get("rollbacks", [])],
+        }  # fmt: skip
     running = {item["challenger"] for item in found["items"] if item["state"] == "running"}
     return {
         "items": [conceal(item) for item in found["items"]],
+        "rollbacks": [conceal(item) for item in found.get("rollbacks", [])],
         "comparisons": [one for one in found["comparisons"] if not {one["challenger"], one["baseline"]} & running],
     }

@@ -23,7 +23,7 @@ from runtime.settings import Settings
 from trials import intervals
 from trials import votes as voting
 from trials.evidence import Evidence
-from trials.process import WHOLE_PROJECT
+from trials.process import WHOLE_PROJECT, Kind
 from trials.rule import RULE_VERSION, Decision, Rule, State, Tally, band
 from trials.trial import replay
 from trials.votes import Ballot
@@ -44,7 +44,11 @@ MAX_EXCLUDED_IDS = 1000
 
 @dataclass(frozen=True)
 class Test:
-    """One registration of a challenger: from its fact until the fact that ends it (microseconds)."""
+    """One registration of a challenger: from its fact until the fact that ends it (microseconds).
+
+    A test of kind rollback asks whether the champion is worse than its predecessor: from the champion's promotion on,
+    and on picks that were asked for outside a promotion test (`compare`), the predecessor being the side that must win.
+    """
 
     challenger: str
     baseline: str
@@ -54,6 +58,7 @@ class Test:
     labels: tuple[str, ...] = ()
     decided: State | None = None
     fact: Row | None = None
+    kind: Kind = "promotion"
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,10 @@ def list_support(
     cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets,
     now: datetime | None = None,
 ) -> dict[str, list[Row]]:  # fmt: skip
-    """Return {items, comparisons}: every blind test, newest first, and comparisons of a size fixed beforehand."""
+    """Return {items, rollbacks, comparisons}: blind tests, newest first; whether the champion is worse than its
+
+    predecessor; and comparisons of a size fixed beforehand.
+    """
     found = _read(cursor, project, datasets)
     moment = _micros(now or datetime.now(UTC))
     items: list[Row] = []
@@ -79,7 +87,8 @@ def list_support(
         item = _Count(test, rule, found, now=moment).item()
         against[test.baseline] += item["counted"] > 0
         items.append(item)
-    return {"items": items[::-1], "comparisons": _comparisons(found)}
+    doubts = [_Count(test, rule_of(settings, 1), found, now=moment).item() for test in list_doubts(cursor, project)]
+    return {"items": items[::-1], "rollbacks": doubts, "comparisons": _comparisons(found)}
 
 
 def recount(
@@ -149,6 +158,21 @@ def list_tests(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
     return tests
 
 
+def list_doubts(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
+    """Return the test of the champion against its predecessor, or none while the base answers."""
+    stack: list[tuple[str, int]] = [("base", 0)]
+    for fact in model_story(cursor, project)[0]:
+        kind, adapter_id = fact["type"].removeprefix("model."), fact["body"]["adapter_id"]
+        if kind == "promoted":
+            stack.append((adapter_id, _moment(fact)))
+        elif kind == "rolled_back" and len(stack) > 1:
+            stack.pop()
+    if len(stack) < 2:
+        return []
+    (predecessor, _), (champion, since) = stack[-2:]
+    return [Test(predecessor, champion, since, None, None, kind="rollback")]
+
+
 def _moment(fact: Row) -> int:
     """Return when a fact became true: the trainer appends it after the alias moved, after a crash much later."""
     return min(micros(fact["occurred_at"]), micros(fact["received_at"]))
@@ -181,10 +205,12 @@ class _Count:
             return "before_registration"
         if test.end is not None and vote["arrived"] >= test.end:
             return "after_end"
-        if not shown.trial["counted"]:
+        if self._test.kind == "promotion" and not shown.trial["counted"]:
             return "not_counted"
         if test.labels and not set(test.labels) & set(shown.labels):
             return "other_labels"
+        if test.kind == "rollback" and (self._found.trained.of(test.baseline) or frozenset()) & shown.groups:
+            return "trained_prompt"
         return unfit(vote, shown, test.challenger, test.baseline, self._found.trained)
 
     def _refuse(self, vote: Row, shown: Shown) -> str | None:
@@ -220,6 +246,7 @@ class _Count:
                 "more": found.more_picks,
             },
             "state": state, "reason": {"key": found.reason.key, **found.reason.numbers},
+            "kind": test.kind,
             "scope": "these_raters" if found.raters < 2 else "raters_like_these", "trial_scope": WHOLE_PROJECT,
             "labels": list(test.labels), "ended_by": test.ended_by,
             "sampling": json.loads(self._sampling) if self._sampling else None,

@@ -163,3 +163,29 @@ def test_a_decision_is_counted_anew_and_says_how_many_votes_are_gone(running: Be
 
 def test_an_adapter_that_was_never_tested_has_no_count(running: Bench) -> None:
     assert running.get("trials/ad-999999999999")["error"]["code"] == "unknown_trial"
+
+
+# -- whether the champion is worse than its predecessor
+
+
+def compared(wins: int, losses: int, rater: str, at: float) -> list[Event]:
+    """Return picks asked for outside a test, between the champion and the base, which is the side that wins here."""
+    return picks(wins, losses, rater, at, counted=False, challenger="base", baseline=CHALLENGER)
+
+
+def test_a_champion_is_tested_against_its_predecessor_on_picks_of_their_own(running: Bench) -> None:
+    assert running.get("support", running.service)["rollbacks"] == []
+    running.put(*picks(40, 0, "one"), fact("model.promoted", "up", 50, adapter_id=CHALLENGER, alias_version=2))
+    (doubt,) = running.get("support", running.service)["rollbacks"]
+    assert (doubt["challenger"], doubt["baseline"], doubt["kind"], doubt["n"]) == ("base", CHALLENGER, "rollback", 0)
+    running.put(*compared(3, 1, "one", at=10), *compared(38, 6, "one", at=60), *compared(0, 1, "two", at=60.001))
+    (doubt,) = running.get("support", running.service)["rollbacks"]
+    # What was compared before the promotion says nothing about the champion of today.
+    assert doubt["excluded"]["before_registration"] == 4
+    assert (doubt["state"], doubt["reason"]["key"]) == ("running", "waiting_for_others")
+    running.put(*compared(19, 3, "two", at=70))
+    (doubt,) = running.get("support", running.service)["rollbacks"]
+    assert (doubt["state"], doubt["reason"]["key"]) == ("promote", "won")
+    assert running.get("support")["rollbacks"][0]["state"] == "promote"
+    running.put(fact("model.rolled_back", "down", 100, adapter_id=CHALLENGER, alias_version=3))
+    assert running.get("support", running.service)["rollbacks"] == []

@@ -14,7 +14,7 @@ from scipy.special import gammaln
 from tests.trials.picks import DAY, MINUTE, ballot, ballots, in_turns, tally_of
 from trials import formulas, intervals, rule
 from trials.picks import PICKS_NEEDED, picks_needed
-from trials.process import Process, promotion, rollback
+from trials.process import consequence
 from trials.rule import Rule, Tally, decide
 from trials.trial import Trial, replay
 from trials.votes import Ballot, side_of
@@ -237,19 +237,10 @@ def test_the_order_in_which_different_raters_arrive_changes_nothing() -> None:
         assert (one_order.interval, one_order.by_rater) == (pytest.approx(other.interval), other.by_rater)
 
 
-def test_a_rollback_is_a_process_of_its_own_with_the_roles_exchanged() -> None:
-    process = rollback("new", "old")
-    assert (process.challenger, process.baseline, process.k, process.scope) == ("old", "new", 1, "project")
-    models = {"a": "new", "b": "old"}
-    picked_old = side_of("chosen", "b", models, {"a": "x", "b": "y"}, process.challenger)
-    assert picked_old == "win"
-    found = replay(ballots(("a", "w" * 40)), process.rule())
-    assert process.consequence(found.state) == "roll_back"
-    assert [process.consequence(state) for state in ("reject", "held", "running")] == ["keep", "keep", "none"]
-    first = promotion("new", "old", k=3)
-    assert first == Process("new", "old", "promotion", "project", 3)
-    assert first.rule(Rule(min_rate=0.6)) == Rule(k=3, min_rate=0.6)
-    assert [first.consequence(state) for state in ("promote", "reject", "held")] == ["promote", "reject", "hold"]
+def test_a_lost_rollback_test_changes_nothing_and_a_won_one_rolls_back() -> None:
+    states = ("promote", "reject", "held", "running")
+    assert [consequence("rollback", state) for state in states] == ["roll_back", "none", "none", "none"]
+    assert [consequence("promotion", state) for state in states] == ["promote", "reject", "hold", "none"]
 
 
 def test_picks_needed_are_never_under_forty_and_say_nothing_of_wins() -> None:

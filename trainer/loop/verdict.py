@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ThumbwheelError
+from trials.rule import State
 
 _STATES = ("promote", "reject", "held", "running")
 _OF = "{wins} of {n} decisive picks for it, by {people}"
@@ -32,7 +33,7 @@ _STANDING = f"{_OF} so far."
 class Verdict:
     """A decision (`running`, `promote`, `reject` or `held`) and the sentence that says why."""
 
-    decision: str
+    decision: State
     reason: str
 
 
@@ -46,4 +47,4 @@ def read_verdict(item: Mapping[str, Any]) -> Verdict:
     reason = item["reason"]
     text = _STANDING if decision == "running" else _REASONS.get(reason["key"], _STANDING)
     raters = int(reason["raters"])
-    return Verdict(str(decision), text.format(**reason, people="one rater" if raters == 1 else f"{raters} raters"))
+    return Verdict(decision, text.format(**reason, people="one rater" if raters == 1 else f"{raters} raters"))
