@@ -147,7 +147,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         info = archive.gettarinfo(arcname=name, fileobj=file)
-        info.mode = 0o600 if name.endswith((".db", ".toml")) else 0o644
+        info.mode = 0o600
         archive.addfile(info, _Hashing(file, digest))
     return digest.hexdigest()
 
@@ -155,6 +155,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path) -> str:
 def _add_bytes(archive: tarfile.TarFile, name: str, body: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(body)
+    info.mode = 0o600
     archive.addfile(info, io.BytesIO(body))
 
 

@@ -14,6 +14,7 @@ from types import FrameType
 from cli.checks import check_home, check_start
 from cli.home import DevKeys, announce, ensure_dev_keys, owned
 from cli.supervisor import ROOT, Program, Supervisor
+from runtime.private import keep_private
 from runtime.settings import PREFIX, Settings
 
 DEMO_PRODUCT = ROOT / "examples" / "demo" / "__main__.py"
@@ -70,11 +71,14 @@ def _absolute_store(url: str) -> str:
 @contextmanager
 def running(settings: Settings, say: Callable[[str], None]) -> Iterator[tuple[Supervisor, DevKeys]]:
     """Start everything under this home and stop it at the end; raises ThumbwheelError when it cannot start."""
+    tightened = keep_private(settings)
     check_home(settings.home)
     with owned(settings):
         for warning in check_start(settings):
             say(f"warning: {warning}")
         keys = ensure_dev_keys(settings)
+        if tightened:
+            say(tightened)
         supervisor = Supervisor(programs(settings), environment(settings, keys), settings.home / "logs", say)
         with _stopped_by_signal(supervisor):
             try:

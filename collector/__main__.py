@@ -16,6 +16,7 @@ from contract.errors import ThumbwheelError
 from control_store.control import Control
 from eventlog.spool import open_spooled
 from runtime.logs import configure_logging
+from runtime.private import say_tightened
 from runtime.reloads import reloads_file
 from runtime.serve import at_worker_exit, check_port, serve
 from runtime.settings import Settings, load_settings
@@ -72,6 +73,7 @@ def main() -> int:
     configure_logging("collector")
     try:
         settings = load_settings()
+        say_tightened(settings)
         check_port(settings.collector_bind, "THUMBWHEEL_COLLECTOR_BIND")
         prepare(settings)
     except ThumbwheelError as error:
