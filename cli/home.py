@@ -56,7 +56,7 @@ def read_dev_keys(home: Path) -> DevKeys | None:
 
 def ensure_dev_keys(settings: Settings) -> DevKeys:
     """Return the development credentials, made once and kept with mode 0600; made again where the store lost them."""
-    control = Control.open(settings.control_url, settings.keys)
+    control = Control.of(settings)
     try:
         kept = read_dev_keys(settings.home)
         if kept is None or any(control.find_key(key) is None for key in _keys(kept)):

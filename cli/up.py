@@ -46,6 +46,7 @@ def environment(settings: Settings, keys: DevKeys) -> dict[str, str]:
         "THUMBWHEEL_LOG": _absolute_store(settings.log_url),
         "THUMBWHEEL_CONTROL": _absolute_store(settings.control_url),
         "THUMBWHEEL_BASE_MODEL": _absolute(settings.base_model), "THUMBWHEEL_EMBEDDER": _absolute(settings.embedder),
+        "THUMBWHEEL_CONTROL_KEY_FILE": str(settings.control_key_path.absolute()),
         "THUMBWHEEL_KEYS": str(Path(settings.keys).expanduser().absolute()) if settings.keys else "",
         "THUMBWHEEL_SERVICE_KEY": settings.service_key or keys.service,
         "THUMBWHEEL_PUBLIC_KEY": keys.public, "THUMBWHEEL_SECRET_KEY": keys.secret,

@@ -34,7 +34,7 @@ def make_app() -> Any:
     try:
         settings = load_settings()
         log = open_spooled(settings.log_url, settings.collector_spool, settings.partitions or None)
-        control = Control.open(settings.control_url, settings.keys)
+        control = Control.of(settings)
         app = create_app(settings, log, control)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)

@@ -13,6 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from contract.errors import SettingsError, ThumbwheelError
+from control_store.sealing import OPTION, ControlKey
 
 # Seconds, then milliseconds.
 CONNECT_SECONDS = 3
@@ -36,8 +37,17 @@ def control_away() -> ControlUnavailable:
     return ControlUnavailable("control_unavailable", "The control store cannot be reached.", "Try again in a moment.")
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Return the engine of an address; connects to nothing. Raises SettingsError for one that cannot be used."""
+def open_engine(url: str, control_key: ControlKey | None = None) -> sa.Engine:
+    """Return the engine of an address; connects to nothing. Raises SettingsError for one that cannot be used.
+
+    The engine carries the control key, for whoever brings the tables up to date or seals a signing key.
+    """
+    engine = _open(url)
+    engine.update_execution_options(**{OPTION: control_key or ControlKey.beside(url)})
+    return engine
+
+
+def _open(url: str) -> sa.Engine:
     if url.startswith("sqlite:///"):
         path = Path(url.removeprefix("sqlite:///"))
         folder = path.parent

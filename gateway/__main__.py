@@ -72,7 +72,7 @@ def make_app() -> Flask:
     try:
         generator = make_generator(settings, models)
         log = open_log(settings.log_url, settings.partitions or None)
-        control = Control.open(settings.control_url, settings.keys)
+        control = Control.of(settings)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)

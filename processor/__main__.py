@@ -43,7 +43,7 @@ def create(settings: Settings) -> Any:
         log = open_log(settings.log_url, settings.partitions or None)
         whole = with_archive(log, settings.archive)
         store = open_shared_store(settings) if settings.parts else open_store(settings, whole, _show_progress)
-        control = Control.open(settings.control_url, settings.keys)
+        control = Control.of(settings)
         tune_interpreter()
         freshness = Freshness()
         ownership = share(settings, store, whole, freshness, _end) if settings.parts else None

@@ -1,8 +1,8 @@
-"""In: the settings. Out: what lies on the disk is its owner's alone: what this process makes, and what is there already.
+"""In: the settings. Out: what lies on the disk is its owner's alone, what this process makes and what is there.
 
 The home holds conversations, keys and passwords' hashes. A file is 0600 and a folder 0700 whatever the umask of whoever
-started us; SQLite gives its `-wal` and `-shm` the database's mode. What an earlier release or a copy left open to others
-is tightened at the start. What belongs to another user is left: on Kubernetes the mounted folder is root's, and lets
+started us; SQLite gives its `-wal` and `-shm` the database's mode. What an earlier release or a copy left open is
+tightened at the start. What belongs to another user is left: on Kubernetes the mounted folder is root's, and lets
 our group in.
 """
 

@@ -49,7 +49,7 @@ def serve(settings: Settings, stopping: Flag) -> None:
     ready = folder / "trainer.ready"
     ready.unlink(missing_ok=True)
     events = open_log(settings.log_url, settings.partitions or None)
-    control = Control.open(settings.control_url, settings.keys)
+    control = Control.of(settings)
     api = Api(settings.console_url or settings.console_bind.url, find_service_key(settings))
     scheduler = Scheduler(
         settings, events, api, projects=lambda: projects_of(control, api), backend=LocalBackend()

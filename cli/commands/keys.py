@@ -74,6 +74,17 @@ def revoke_key(context: Context, key_id: str) -> None:
     context.result({"revoked": key_id}, f"Revoked {key_id}.")
 
 
+@keys.command("reseal")
+@shared_options
+@pass_context
+def reseal_keys(context: Context) -> None:
+    """Go on with a new control key after the old one was lost, and name the keys to rotate."""
+    lost = Control.reseal(context.settings)
+    lines = ["The control store has a new control key."]
+    lines += [f"Rotate {key.key_id} ({key.project}): what it signed is not verified any more." for key in lost]
+    context.result({"rotate": [key.key_id for key in lost]}, "\n".join(lines))
+
+
 @keys.command("audit")
 @shared_options
 @pass_context
@@ -130,7 +141,7 @@ def list_users(context: Context) -> None:
 
 
 def _control(context: Context) -> Control:
-    return Control.open(context.settings.control_url, context.settings.keys)
+    return Control.of(context.settings)
 
 
 COMMANDS = (keys, users)

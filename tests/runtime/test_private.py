@@ -62,7 +62,13 @@ def test_what_a_process_makes_is_its_owner_s_alone_under_any_umask(tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     found = dict(reversed(line.split(" ", 1)) for line in done.stdout.splitlines())
-    made = {"control.db", "processor/thumbwheel.duckdb", "processor/thumbwheel.duckdb.wal", "log/events.db-wal", "dev.toml"}
+    made = {
+        "control.db",
+        "processor/thumbwheel.duckdb",
+        "processor/thumbwheel.duckdb.wal",
+        "log/events.db-wal",
+        "dev.toml",
+    }
     assert made <= found.keys()
     assert {name: bits for name, bits in found.items() if int(bits, 8) & 0o077} == {}
 
