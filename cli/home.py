@@ -55,15 +55,20 @@ def read_dev_keys(home: Path) -> DevKeys | None:
 
 
 def ensure_dev_keys(settings: Settings) -> DevKeys:
-    """Return the development credentials, made once and kept with mode 0600; made again where the store lost them."""
+    """Return the development credentials, made once and kept with mode 0600; made again where the store lost them.
+
+    A person who was changed, disabled or removed since stays so: the password is then empty, as ours does not work.
+    """
     control = Control.of(settings)
     try:
         kept = read_dev_keys(settings.home)
         if kept is None or any(control.find_key(key) is None for key in _keys(kept)):
             kept = _create(control, settings)
             _write(settings.home / DEV_FILE, kept)
-        elif control.check_user(kept.user, kept.password) is None:
+        elif not control.list_users():
             control.create_user(kept.user, kept.password, "admin")
+        elif control.check_user(kept.user, kept.password) is None:
+            return replace(kept, password="")
         return kept
     finally:
         control.close()

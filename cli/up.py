@@ -124,7 +124,7 @@ def welcome(settings: Settings, keys: DevKeys, names: list[str]) -> list[str]:
         lines.append(f"  chat demo       {settings.demo_bind.url}")
         lines.append(f"  workbench demo  {settings.demo_bind.url}/workbench")
     lines += [
-        f"  console         {settings.console_bind.url}   login: {keys.user} / {keys.password}",
+        f"  console         {settings.console_bind.url}   login: {keys.user} / {keys.password or '(changed since)'}",
         f"  collector       {settings.collector_bind.url}",
         f"  model gateway   {settings.gateway_bind.url}/v1",
         f"  public key      {keys.public}   (pages on 127.0.0.1 and localhost)",

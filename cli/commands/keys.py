@@ -1,4 +1,4 @@
-"""keys and users: who may write, and who may look."""
+"""keys: who may write."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import click
 
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
-from control_store.control import KINDS, ROLES, Control
+from control_store.control import KINDS, Control
 from control_store.key_store import now, written
 
 
@@ -114,34 +114,8 @@ def _whoever() -> str:
         return "command line: a user without a name"  # A container's user id that /etc/passwd does not know.
 
 
-@click.group()
-def users() -> None:
-    """Console users."""
-
-
-@users.command("create")
-@click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
-@click.password_option(help="Asked for when not given.")
-@shared_options
-@pass_context
-def create_user(context: Context, name: str, role: str, password: str) -> None:
-    """Create a console user, or set the password and role of one."""
-    made = _control(context).create_user(name, password, role)
-    context.result({"name": made.name, "role": made.role}, f"{made.name} may log in as {made.role}.")
-
-
-@users.command("list")
-@shared_options
-@pass_context
-def list_users(context: Context) -> None:
-    """List console users."""
-    rows = [{"name": user.name, "role": user.role} for user in _control(context).list_users()]
-    context.table(rows, ("name", "role"), "No users yet. Create one: thumbwheel users create NAME")
-
-
 def _control(context: Context) -> Control:
     return Control.of(context.settings)
 
 
-COMMANDS = (keys, users)
+COMMANDS = (keys,)
