@@ -287,6 +287,10 @@ class Control:
         """Log out."""
         people.end_session(self._engine, token)
 
+    def mac(self, text: str) -> str:
+        """Return a code for a text that only who has the control key can make (HMAC-SHA-256, base64url)."""
+        return self._sealing().mac(text)
+
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()

@@ -12,6 +12,7 @@ from __future__ import annotations
 import hmac
 import os
 import secrets
+from base64 import urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
@@ -125,6 +126,7 @@ class Seals:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._cipher = AESGCM(key)
+        self._mac_key = hmac.digest(key, b"thumbwheel control mac v1", "sha256")
 
     def seal(self, key_id: str, plain: bytes) -> bytes:
         """Return what the store keeps for this key."""
@@ -139,6 +141,11 @@ class Seals:
             return self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], key_id.encode())
         except (InvalidTag, ValueError):
             return None
+
+    def mac(self, text: str) -> str:
+        """Return a code for a text that only who has the control key can make (HMAC-SHA-256, base64url)."""
+        made = hmac.digest(self._mac_key, text.encode("utf-8", "surrogatepass"), "sha256")
+        return urlsafe_b64encode(made).rstrip(b"=").decode()
 
 
 def fingerprint(key: bytes) -> str:

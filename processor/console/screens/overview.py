@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 
 from processor.console import access, charts
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading, services
 from processor.queries import overview
 from processor.queries.facts import find_run, list_adapters, list_runs
@@ -19,8 +20,11 @@ SHOWN_CHANGES = 8
 
 
 @blueprint.get("/")
+@needs("console.enter")
 def show() -> Any:
     """Show the overview, or what to do first where nothing has arrived."""
+    if not g.user.may("overview.read"):
+        return render_template("waiting.html")
     settings = services().settings
     with reading() as cursor:
         found = overview.overview(cursor, project(), settings, datasets())

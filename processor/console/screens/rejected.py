@@ -8,6 +8,7 @@ from flask import Blueprint, render_template, request, url_for
 
 from processor.console import charts
 from processor.console.data_api.answers import paging
+from processor.console.permissions import needs
 from processor.console.services import project, reading
 from processor.queries.rejected import list_rejected, rejected_counts
 
@@ -15,6 +16,7 @@ blueprint = Blueprint("rejected", __name__, url_prefix="/rejected")
 
 
 @blueprint.get("")
+@needs("rejected.read")
 def index() -> Any:
     """List rejected events, newest first."""
     code = request.args.get("code", "")
