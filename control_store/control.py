@@ -21,6 +21,7 @@ from control_store.engine import control_away, open_engine
 from control_store.key_store import CreatedKey, KeyChange, digest
 from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 from control_store.migrating import load, migrate
+from control_store.origins import check_origin, check_project
 from control_store.people import ROLES, Session, User
 from control_store.sealing import ControlKey, Seals, claim, forget
 from runtime.settings import Settings
@@ -107,10 +108,14 @@ class Control:
     def create_key(
         self, project: str, kind: str, origins: Sequence[str] = (), name: str = "", *, by: str = "thumbwheel"
     ) -> CreatedKey:
-        """Create a key; its text is returned once and stored only as a hash. `by` goes into the audit log."""
+        """Create a key; its text is returned once and stored only as a hash. `by` goes into the audit log.
+
+        Raises ThumbwheelError for an unknown kind, an origin that matches no page, a project that is no name.
+        """
         if kind not in KINDS:
             raise ThumbwheelError("key_kind", f"Unknown kind of key {kind!r}.", f"Use one of {', '.join(KINDS)}.")
-        project = EVERY_PROJECT if kind == "service" else project
+        project = EVERY_PROJECT if kind == "service" else check_project(project)
+        origins = list(dict.fromkeys(check_origin(origin) for origin in origins))
         created = key_store.create(self._engine, self._sealing(), project, kind, "\n".join(origins), name, by)
         self.refresh()
         return created
