@@ -27,7 +27,10 @@ DEMO_PROJECT = "demo"
 
 @dataclass(frozen=True)
 class DevKeys:
-    """The development credentials: keys of the project `default`, of `demo`, the service key, the console login."""
+    """The development credentials: keys of the project `default`, of `demo`, the service key, the console login.
+
+    `origins` is where pages may use the public key, as the control store has it.
+    """
 
     public: str
     secret: str
@@ -36,6 +39,7 @@ class DevKeys:
     demo_secret: str
     user: str
     password: str
+    origins: tuple[str, ...] = ()
 
 
 def read_dev_keys(home: Path) -> DevKeys | None:
@@ -68,8 +72,9 @@ def ensure_dev_keys(settings: Settings) -> DevKeys:
         elif not control.list_users():
             control.create_user(kept.user, kept.password, "admin")
         elif control.check_user(kept.user, kept.password) is None:
-            return replace(kept, password="")
-        return kept
+            kept = replace(kept, password="")
+        public = control.find_key(kept.public)
+        return replace(kept, origins=public.origins if public else ())
     finally:
         control.close()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.util import find_spec
@@ -127,9 +127,20 @@ def welcome(settings: Settings, keys: DevKeys, names: list[str]) -> list[str]:
         f"  console         {settings.console_bind.url}   login: {keys.user} / {keys.password or '(changed since)'}",
         f"  collector       {settings.collector_bind.url}",
         f"  model gateway   {settings.gateway_bind.url}/v1",
-        f"  public key      {keys.public}   (pages on 127.0.0.1 and localhost)",
+        f"  public key      {keys.public}",
+        f"  it works from   {'  '.join(_grouped(keys.origins))}",
+        "                  pages elsewhere: thumbwheel keys create public --origin http://localhost:PORT",
         f"  secret key      {keys.secret}",
         f"Kept in {settings.home / 'dev.toml'}. Ctrl-C stops everything; the next start continues here.",
         "In a second terminal, `thumbwheel demo` turns the wheel once by itself.",
     ]
     return lines
+
+
+def _grouped(origins: Sequence[str]) -> list[str]:
+    """Return origins with those that differ in nothing but the port together: http://localhost:3000,5173."""
+    ports: dict[str, list[str]] = {}
+    for origin in origins:
+        site, colon, port = origin.rpartition(":")
+        ports.setdefault(f"{site}:" if colon and port.isdigit() else origin, []).append(port if port.isdigit() else "")
+    return [site + ",".join(sorted(found, key=int) if all(found) else []) for site, found in ports.items()]

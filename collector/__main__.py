@@ -30,16 +30,19 @@ def make_app() -> Any:
     # The metrics choose their storage when they are imported: only here the environment is complete.
     from collector.app import create_app
     from collector.metrics import forget_worker
+    from collector.refusals import Refusals
 
     try:
         settings = load_settings()
         log = open_spooled(settings.log_url, settings.collector_spool, settings.partitions or None)
         control = Control.of(settings)
-        app = create_app(settings, log, control)
+        refusals = Refusals(log)
+        app = create_app(settings, log, control, refusals=refusals)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)
     at_worker_exit(forget_worker, priority=5)
+    at_worker_exit(refusals.close, priority=20)
     at_worker_exit(log.close)
     collect_rarely()
     return app

@@ -57,6 +57,8 @@ def _kept(settings: Settings) -> Iterator[Path]:
 
 def _walk(folder: Path) -> Iterator[Path]:
     """Yield the folder first: once it is closed, nothing inside can be opened meanwhile."""
+    if not folder.is_dir():
+        return
     yield folder
     for parent, folders, files in os.walk(folder):
         yield from (Path(parent, name) for name in (*folders, *files))

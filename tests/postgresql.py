@@ -13,7 +13,6 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from control_store.sealing import ControlKey
-
 from tests.kafka_broker import free_port
 
 PASSWORD = "only-for-tests"

@@ -40,7 +40,7 @@ def log(settings: Settings) -> Iterator[Log]:
 @pytest.fixture
 def filled(settings: Settings, log: Log) -> Settings:
     """A home with a log, keys, an adapter, a dataset, and what can be made again."""
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     control.create_key("default", "secret")
     control.close()
     for name in (ADAPTER, "datasets/demo/ds-1/manifest.json", "models/base/weights", "models/guards/x.json", "dev.toml",
@@ -82,7 +82,7 @@ def test_a_backup_brings_back_what_cannot_be_made_again(filled: Settings, tmp_pa
         "datasets/demo/ds-1/manifest.json",
     }
     assert values(fresh) == [b"first"]
-    control = Control.open(fresh.control_url)
+    control = Control.of(fresh)
     (key,) = control.list_keys()
     assert control.signing_key("default", key.key_id), "what it signed is still verified"
     control.close()

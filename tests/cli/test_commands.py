@@ -192,14 +192,14 @@ def test_the_development_credentials_are_private_and_kept(home: Path) -> None:
     file = home / "dev.toml"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert ensure_dev_keys(settings) == first
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     key = control.find_key(first.public)
     assert key is not None and "http://127.0.0.1:8703" in key.origins and "http://localhost:8703" in key.origins
     assert control.check_user(first.user, first.password) is not None
     (home / "control.db").unlink()
     again = ensure_dev_keys(settings)
     assert again != first
-    assert Control.open(settings.control_url).find_key(again.secret) is not None
+    assert Control.of(settings).find_key(again.secret) is not None
 
 
 def test_one_home_runs_once(home: Path) -> None:

@@ -119,7 +119,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """The addresses that each service really has."""
     home = tmp_path_factory.mktemp("routes")
     settings = Settings(home=home)
-    log, control = open_log(settings.log_url), Control.open(settings.control_url)
+    log, control = open_log(settings.log_url), Control.of(settings)
     with Store.open(home / "tables.duckdb") as store:
         apps = {
             "collector": create_collector(settings, log, control),

@@ -37,7 +37,7 @@ from control_store.control import Control
 with owned(settings):
     ensure_dev_keys(settings)
     announce(settings, {})
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     control.create_key("default", "secret")
     log = open_log(settings.log_url)
     log.append([Entry("thumbwheel.events.v1", "k", b"{}")], 5)
@@ -85,6 +85,7 @@ def test_the_control_store_is_private_before_its_first_byte_whoever_opens_it(tmp
 
 
 def test_a_home_that_is_there_is_tightened_with_one_line(home: Path, tmp_path: Path) -> None:
+    before = os.umask(0o022)
     home.chmod(0o755)
     (home / "log").mkdir(mode=0o755)
     for name in ("control.db", "control.db-wal", "log/events.db"):
@@ -102,7 +103,6 @@ def test_a_home_that_is_there_is_tightened_with_one_line(home: Path, tmp_path: P
     (spool / "spool.db").write_text("x")
     (spool / "spool.db").chmod(0o666)
     settings = Settings(home=home, control=f"sqlite:///{named}", collector_spool=str(spool))
-    before = os.umask(0o022)
     try:
         said = keep_private(settings)
         assert said.startswith("8 files and folders of ") and said.count("\n") == 0
