@@ -24,8 +24,8 @@ def check_project(name: str) -> str:
     if not _PROJECT.match(name):
         raise ThumbwheelError(
             "project_name", f"{name[:80]!r} is no name of a project.",
-            "Use up to 128 letters, digits, dots, dashes and underscores, such as shop or shop-eu; a letter or digit first.",
-            "project",
+            "Use up to 128 letters, digits, dots, dashes and underscores, such as shop or shop-eu, a letter or digit "
+            "first.", "project",
         )  # fmt: skip
     return name
 

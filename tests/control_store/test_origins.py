@@ -82,8 +82,10 @@ def test_an_origin_of_the_mounted_file_that_matches_no_page_is_said_and_the_key_
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     text = "tw_sec_mounted"
-    entry = {"key_id": "kfile", "kind": "public", "key_sha256": hashlib.sha256(text.encode()).hexdigest(),
-             "signing_key": signing_key(text).hex(), "origins": ["*", "https://shop.example/", "https://ok.example"]}  # fmt: skip
+    entry = {
+        "key_id": "kfile", "kind": "public", "key_sha256": hashlib.sha256(text.encode()).hexdigest(),
+        "signing_key": signing_key(text).hex(), "origins": ["*", "https://shop.example/", "https://ok.example"],
+    }  # fmt: skip
     (tmp_path / "keys.json").write_text(json.dumps([entry]))
     with caplog.at_level(logging.WARNING):
         (key,) = KeysFile(tmp_path / "keys.json").keys().values()
