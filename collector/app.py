@@ -69,7 +69,7 @@ def create_app(
         slots=slots or Slots(),
     )  # fmt: skip
     routes = {path: "events", campaigns.PATH: "campaigns"}
-    app.wsgi_app = Requests(events, routes, settings.log_requests == "all", refusals)  # type: ignore[method-assign]
+    app.wsgi_app = Requests(events, routes, settings.log_requests == "all", refusals=refusals)  # type: ignore[method-assign]
     return app
 
 

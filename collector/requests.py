@@ -42,7 +42,7 @@ class Requests:
     """
 
     def __init__(
-        self, app: App, routes: Mapping[str, str], log_all: bool = False, refusals: Refusals | None = None
+        self, app: App, routes: Mapping[str, str], log_all: bool = False, *, refusals: Refusals | None = None
     ) -> None:
         self._app = app
         self._routes = _FIXED | dict(routes)

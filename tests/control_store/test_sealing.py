@@ -40,10 +40,10 @@ def test_reading_the_store_does_not_make_a_verified_vote(home: Path, sealed: tup
     candidates += [read[at : at + 32] for at in range(0, len(read) - 32)]
     for stolen in set(candidates):
         forged = sign_candidate(stolen, made.key_id, "shop", "i-1")
-        if verify_candidate(control.signing_key, "shop", "i-1", forged):
+        if verify_candidate(control.signing_key, "shop", "i-1", forged, "u-1"):
             pytest.fail("a signing key could be read from the store")
     honest = sign_candidate(signing_key(made.key), made.key_id, "shop", "i-1")
-    assert verify_candidate(control.signing_key, "shop", "i-1", honest)
+    assert verify_candidate(control.signing_key, "shop", "i-1", honest, "u-1")
 
 
 def test_the_control_key_is_a_private_file_outside_the_store(home: Path, sealed: tuple[Control, CreatedKey]) -> None:
@@ -63,7 +63,7 @@ def test_a_sealed_key_put_in_another_key_s_place_signs_nothing(home: Path, seale
     control.refresh()
     assert control.signing_key("bank", other.key_id) is None
     empty = sign_candidate(b"", other.key_id, "bank", "i-1")
-    assert not verify_candidate(control.signing_key, "bank", "i-1", empty)
+    assert not verify_candidate(control.signing_key, "bank", "i-1", empty, "u-1")
     assert control.find_key(other.key) is not None, "the key itself works on"
 
 
