@@ -95,7 +95,7 @@ def open_bench(home: Path) -> Iterator[Bench]:
     """Yield a bench over the folder, new, prepared or used before."""
     settings = Settings(home=home)
     log = open_log(settings.log_url)
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     if not control.list_users():
         make_users(control)
     secret = control.create_key("default", "secret").key
