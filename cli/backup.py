@@ -1,9 +1,9 @@
 """Back up a home while it runs, and restore it into an empty one.
 
 A backup is one tar file: the embedded log and the control store as SQLite copies them consistently, then datasets,
-runs, adapters, reports and `dev.toml`, and last `backup.json` with the SHA-256 of each file. Left out is what can be
-made again: the tables (the processor replays the log), the base model, caches. The log is copied before the files it
-speaks of, so that what came in between is more than it says, never less.
+runs, adapters, reports, `dev.toml` and the control key, and last `backup.json` with the SHA-256 of each file. Left out
+is what can be made again: the tables (the processor replays the log), the base model, caches. The log is copied before
+the files it speaks of, so that what came in between is more than it says, never less.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from contract.errors import ThumbwheelError
 from runtime.settings import Settings, without_secrets
 
 INDEX = "backup.json"
-LOG, CONTROL = "log.db", "control.db"
+LOG, CONTROL, CONTROL_KEY = "log.db", "control.db", "control.key"
 FOLDERS = ("datasets", "models", "reports", "runs")
 # Under models/: what is made again, from the base model or by measuring it.
 REMADE = ("base", "embedder", "guards")
@@ -64,6 +64,10 @@ def back_up(settings: Settings, target: Path, progress: Progress = lambda name: 
                 else:
                     digests[name] = _add(archive, name, copied)
                     progress(name)
+            if (said := _left_out_key(settings)) is not None:
+                left_out.append(said)
+            else:
+                digests[CONTROL_KEY] = _add(archive, CONTROL_KEY, settings.control_key_path)
             if settings.archive:
                 left_out.append(f"archive: {settings.archive} is backed up where it lives")
             for name, path in _files(settings.home):
@@ -84,7 +88,8 @@ def restore(settings: Settings, source: Path, progress: Progress = lambda name: 
     Raises ThumbwheelError: `bad_backup` for a file that is none, or was changed, `not_empty` for a home in use.
     """
     places = _places(settings)
-    for place in [*places.values(), *(settings.home / name for name in FOLDERS)]:
+    databases = [place for name, place in places.items() if name != CONTROL_KEY]
+    for place in [*databases, *(settings.home / name for name in FOLDERS)]:
         if place.is_file() or (place.is_dir() and any(entry.name not in REMADE for entry in place.iterdir())):
             raise ThumbwheelError("not_empty", f"{place} is there already.", "Restore into an empty THUMBWHEEL_HOME.")
     settings.home.mkdir(parents=True, exist_ok=True)
@@ -92,16 +97,27 @@ def restore(settings: Settings, source: Path, progress: Progress = lambda name: 
         found = _unpack(source, Path(folder))
         for name in found["files"]:
             target = places.get(name, settings.home / name)
+            if name == CONTROL_KEY and target.exists():
+                continue  # Somebody put it there; the start says if it is another store's.
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.move(Path(folder) / name, target)
             progress(name)
     return Backup(str(source), len(found["files"]), source.stat().st_size, found["left_out"])
 
 
+def _left_out_key(settings: Settings) -> str | None:
+    """Say why the control key is not in the backup; None where it goes in."""
+    if not settings.control_key and settings.control_key_path.is_file():
+        return None
+    place = "THUMBWHEEL_CONTROL_KEY" if settings.control_key else str(settings.control_key_path)
+    return f"control key: {place} is kept where you set it; without it the restored signing keys cannot be read"
+
+
 def _places(settings: Settings) -> dict[str, Path]:
     """Return where the databases go; one that is no SQLite file stays in the home, under its name."""
     urls = {LOG: settings.log_url, CONTROL: settings.control_url}
-    return {name: path for name, url in urls.items() if (path := _sqlite_path(url)) is not None}
+    places = {name: path for name, url in urls.items() if (path := _sqlite_path(url)) is not None}
+    return places | {CONTROL_KEY: settings.control_key_path}
 
 
 def _sqlite_path(url: str) -> Path | None:
@@ -147,7 +163,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path) -> str:
     digest = hashlib.sha256()
     with path.open("rb") as file:
         info = archive.gettarinfo(arcname=name, fileobj=file)
-        info.mode = 0o600 if name.endswith((".db", ".toml")) else 0o644
+        info.mode = 0o600
         archive.addfile(info, _Hashing(file, digest))
     return digest.hexdigest()
 
@@ -155,6 +171,7 @@ def _add(archive: tarfile.TarFile, name: str, path: Path) -> str:
 def _add_bytes(archive: tarfile.TarFile, name: str, body: bytes) -> None:
     info = tarfile.TarInfo(name)
     info.size = len(body)
+    info.mode = 0o600
     archive.addfile(info, io.BytesIO(body))
 
 
@@ -187,7 +204,7 @@ def _unpack(source: Path, folder: Path) -> dict[str, Any]:
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} - {INDEX}
     if there != files.keys():
         raise _bad(source, f"it lacks {sorted(files.keys() - there)[:3]} or holds {sorted(there - files.keys())[:3]}")
-    allowed = {LOG, CONTROL, "dev.toml"}
+    allowed = {LOG, CONTROL, CONTROL_KEY, "dev.toml"}
     for name, wanted in files.items():
         if name not in allowed and name.split("/")[0] not in FOLDERS:
             raise _bad(source, f"{name} has no place in a home")

@@ -42,7 +42,7 @@ def check_home(home: Path) -> None:
     """Raise unless the home can be made and written."""
     probe = home / f".probe-{os.getpid()}"
     try:
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:

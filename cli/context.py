@@ -56,7 +56,7 @@ class Context:
         else:
             table = Table(box=None, pad_edge=False)
             for column in columns:
-                table.add_column(column.replace("_", " "))
+                table.add_column(column.replace("_", " "), overflow="fold")
             for row in rows:
                 table.add_row(*("" if row.get(c) is None else str(row[c]) for c in columns))
             self.console.print(table)

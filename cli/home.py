@@ -9,7 +9,7 @@ import secrets
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,10 @@ DEMO_PROJECT = "demo"
 
 @dataclass(frozen=True)
 class DevKeys:
-    """The development credentials: keys of the project `default`, of `demo`, the service key, the console login."""
+    """The development credentials: keys of the project `default`, of `demo`, the service key, the console login.
+
+    `origins` is where pages may use the public key, as the control store has it.
+    """
 
     public: str
     secret: str
@@ -36,6 +39,7 @@ class DevKeys:
     demo_secret: str
     user: str
     password: str
+    origins: tuple[str, ...] = ()
 
 
 def read_dev_keys(home: Path) -> DevKeys | None:
@@ -55,16 +59,22 @@ def read_dev_keys(home: Path) -> DevKeys | None:
 
 
 def ensure_dev_keys(settings: Settings) -> DevKeys:
-    """Return the development credentials, made once and kept with mode 0600; made again where the store lost them."""
-    control = Control.open(settings.control_url, settings.keys)
+    """Return the development credentials, made once and kept with mode 0600; made again where the store lost them.
+
+    A person who was changed, disabled or removed since stays so: the password is then empty, as ours does not work.
+    """
+    control = Control.of(settings)
     try:
         kept = read_dev_keys(settings.home)
         if kept is None or any(control.find_key(key) is None for key in _keys(kept)):
             kept = _create(control, settings)
             _write(settings.home / DEV_FILE, kept)
-        elif control.check_user(kept.user, kept.password) is None:
+        elif not control.list_users():
             control.create_user(kept.user, kept.password, "admin")
-        return kept
+        elif control.check_user(kept.user, kept.password) is None:
+            kept = replace(kept, password="")
+        public = control.find_key(kept.public)
+        return replace(kept, origins=public.origins if public else ())
     finally:
         control.close()
 

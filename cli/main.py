@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 import traceback
@@ -9,8 +10,9 @@ from types import TracebackType
 
 import click
 
-from cli.commands import backups, data, demo, forget, keys, maintenance, rejected, run, training, trials
+from cli.commands import backups, data, demo, forget, keys, maintenance, rejected, run, training, trials, users
 from cli.context import Context, OneLineErrors, shared_options
+from runtime.private import UMASK
 
 
 @click.group(cls=OneLineErrors, context_settings={"help_option_names": ["-h", "--help"]})
@@ -22,7 +24,7 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, data, training, trials, maintenance, rejected, forget, backups):
+for module in (run, demo, keys, users, data, training, trials, maintenance, rejected, forget, backups):
     for command in module.COMMANDS:
         cli.add_command(command)
 
@@ -30,6 +32,7 @@ for module in (run, demo, keys, data, training, trials, maintenance, rejected, f
 def main() -> None:
     """Run the command line."""
     sys.excepthook = show_in_one_line
+    os.umask(UMASK)
     cli(prog_name="thumbwheel")
 
 

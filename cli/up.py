@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from importlib.util import find_spec
@@ -14,6 +14,7 @@ from types import FrameType
 from cli.checks import check_home, check_start
 from cli.home import DevKeys, announce, ensure_dev_keys, owned
 from cli.supervisor import ROOT, Program, Supervisor
+from runtime.private import keep_private
 from runtime.settings import PREFIX, Settings
 
 DEMO_PRODUCT = ROOT / "examples" / "demo" / "__main__.py"
@@ -45,6 +46,7 @@ def environment(settings: Settings, keys: DevKeys) -> dict[str, str]:
         "THUMBWHEEL_LOG": _absolute_store(settings.log_url),
         "THUMBWHEEL_CONTROL": _absolute_store(settings.control_url),
         "THUMBWHEEL_BASE_MODEL": _absolute(settings.base_model), "THUMBWHEEL_EMBEDDER": _absolute(settings.embedder),
+        "THUMBWHEEL_CONTROL_KEY_FILE": str(settings.control_key_path.absolute()),
         "THUMBWHEEL_KEYS": str(Path(settings.keys).expanduser().absolute()) if settings.keys else "",
         "THUMBWHEEL_SERVICE_KEY": settings.service_key or keys.service,
         "THUMBWHEEL_PUBLIC_KEY": keys.public, "THUMBWHEEL_SECRET_KEY": keys.secret,
@@ -70,11 +72,14 @@ def _absolute_store(url: str) -> str:
 @contextmanager
 def running(settings: Settings, say: Callable[[str], None]) -> Iterator[tuple[Supervisor, DevKeys]]:
     """Start everything under this home and stop it at the end; raises ThumbwheelError when it cannot start."""
+    tightened = keep_private(settings)
     check_home(settings.home)
     with owned(settings):
         for warning in check_start(settings):
             say(f"warning: {warning}")
         keys = ensure_dev_keys(settings)
+        if tightened:
+            say(tightened)
         supervisor = Supervisor(programs(settings), environment(settings, keys), settings.home / "logs", say)
         with _stopped_by_signal(supervisor):
             try:
@@ -119,12 +124,23 @@ def welcome(settings: Settings, keys: DevKeys, names: list[str]) -> list[str]:
         lines.append(f"  chat demo       {settings.demo_bind.url}")
         lines.append(f"  workbench demo  {settings.demo_bind.url}/workbench")
     lines += [
-        f"  console         {settings.console_bind.url}   login: {keys.user} / {keys.password}",
+        f"  console         {settings.console_bind.url}   login: {keys.user} / {keys.password or '(changed since)'}",
         f"  collector       {settings.collector_bind.url}",
         f"  model gateway   {settings.gateway_bind.url}/v1",
-        f"  public key      {keys.public}   (pages on 127.0.0.1 and localhost)",
+        f"  public key      {keys.public}",
+        f"  it works from   {'  '.join(_grouped(keys.origins))}",
+        "                  pages elsewhere: thumbwheel keys create public --origin http://localhost:PORT",
         f"  secret key      {keys.secret}",
         f"Kept in {settings.home / 'dev.toml'}. Ctrl-C stops everything; the next start continues here.",
         "In a second terminal, `thumbwheel demo` turns the wheel once by itself.",
     ]
     return lines
+
+
+def _grouped(origins: Sequence[str]) -> list[str]:
+    """Return origins with those that differ in nothing but the port together: http://localhost:3000,5173."""
+    ports: dict[str, list[str]] = {}
+    for origin in origins:
+        site, colon, port = origin.rpartition(":")
+        ports.setdefault(f"{site}:" if colon and port.isdigit() else origin, []).append(port if port.isdigit() else "")
+    return [site + ",".join(sorted(found, key=int) if all(found) else []) for site, found in ports.items()]

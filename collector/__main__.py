@@ -16,6 +16,7 @@ from contract.errors import ThumbwheelError
 from control_store.control import Control
 from eventlog.spool import open_spooled
 from runtime.logs import configure_logging
+from runtime.private import say_tightened
 from runtime.reloads import reloads_file
 from runtime.serve import at_worker_exit, check_port, serve
 from runtime.settings import Settings, load_settings
@@ -29,16 +30,19 @@ def make_app() -> Any:
     # The metrics choose their storage when they are imported: only here the environment is complete.
     from collector.app import create_app
     from collector.metrics import forget_worker
+    from collector.refusals import Refusals
 
     try:
         settings = load_settings()
         log = open_spooled(settings.log_url, settings.collector_spool, settings.partitions or None)
-        control = Control.open(settings.control_url, settings.keys)
-        app = create_app(settings, log, control)
+        control = Control.of(settings)
+        refusals = Refusals(log)
+        app = create_app(settings, log, control, refusals=refusals)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)
     at_worker_exit(forget_worker, priority=5)
+    at_worker_exit(refusals.close, priority=20)
     at_worker_exit(log.close)
     collect_rarely()
     return app
@@ -72,6 +76,7 @@ def main() -> int:
     configure_logging("collector")
     try:
         settings = load_settings()
+        say_tightened(settings)
         check_port(settings.collector_bind, "THUMBWHEEL_COLLECTOR_BIND")
         prepare(settings)
     except ThumbwheelError as error:

@@ -17,6 +17,7 @@ from collector.errors import Refused
 from collector.events import EventsRoute
 from collector.intake import Intake
 from collector.limits import Slots, open_rates
+from collector.refusals import Refusals
 from collector.requests import REFUSED, Requests
 from collector.resources import campaigns, sdk_files
 from collector.resources.openapi import document
@@ -29,8 +30,11 @@ from runtime.settings import Settings
 _CODES = {404: "not_found", 405: "method_not_allowed"}
 
 
-def create_app(settings: Settings, log: Log, control: Control, *, slots: Slots | None = None) -> Flask:
-    """Return the collector's WSGI app. The log and the control store are opened and closed by the caller.
+def create_app(
+    settings: Settings, log: Log, control: Control, *, slots: Slots | None = None, refusals: Refusals | None = None
+) -> Flask:
+    """Return the collector's WSGI app. The log and the control store are opened and closed by the caller,
+    as is what keeps the refusals.
 
     Raises SettingsError where the home cannot be written.
     """
@@ -65,7 +69,7 @@ def create_app(settings: Settings, log: Log, control: Control, *, slots: Slots |
         slots=slots or Slots(),
     )  # fmt: skip
     routes = {path: "events", campaigns.PATH: "campaigns"}
-    app.wsgi_app = Requests(events, routes, settings.log_requests == "all")  # type: ignore[method-assign]
+    app.wsgi_app = Requests(events, routes, settings.log_requests == "all", refusals=refusals)  # type: ignore[method-assign]
     return app
 
 

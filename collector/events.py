@@ -15,7 +15,7 @@ from collector.cors import Cors, Headers
 from collector.errors import Refused, fault, not_json, wrong_method
 from collector.intake import ACCEPTED, RETRY, Answer, Intake, Judgement, read_batch
 from collector.limits import Rates, Slots
-from collector.requests import KEY_ID, REFUSED, REQUEST_ID, App, Environ, StartResponse
+from collector.requests import KEY_ID, PROJECT, REFUSED, REQUEST_ID, App, Environ, StartResponse
 from control_store.control import Control
 from runtime.deadline import BodyEnded
 
@@ -88,7 +88,7 @@ class EventsRoute:
     def _judge(self, environ: Environ, body: bytes) -> Judgement:
         batch = read_batch(body)
         key = find_key(self._control, key_text(environ.get("HTTP_AUTHORIZATION", ""), batch.key))
-        environ[KEY_ID] = key.key_id
+        environ[KEY_ID], environ[PROJECT] = key.key_id, key.project
         check_origin(key, environ.get("HTTP_ORIGIN"))
         self._rates.take(key.key_id, len(batch.events))
         return self._intake.judge(batch, body, key)

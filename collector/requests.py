@@ -14,6 +14,7 @@ from secrets import token_hex
 from typing import Any
 
 from collector import metrics
+from collector.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +22,9 @@ Environ = dict[str, Any]
 StartResponse = Callable[..., Any]
 App = Callable[[Environ, StartResponse], Iterable[bytes]]
 
-# What the layers below tell of a request: its id, why it was refused, under which key.
-REQUEST_ID, REFUSED, KEY_ID = "thumbwheel.request_id", "thumbwheel.refused", "thumbwheel.key_id"
+# What the layers below tell of a request: its id, why it was refused, under which key of which project.
+REQUEST_ID, REFUSED = "thumbwheel.request_id", "thumbwheel.refused"
+KEY_ID, PROJECT = "thumbwheel.key_id", "thumbwheel.project"
 _SANE_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}\Z")
 _METHODS = frozenset({"GET", "HEAD", "POST", "OPTIONS", "PUT", "PATCH", "DELETE"})
 _FIXED = {"/healthz": "health", "/readyz": "health", "/metrics": "metrics", "/v1/openapi.json": "openapi"}
@@ -35,13 +37,17 @@ LINES_A_SECOND = 100
 class Requests:
     """WSGI (PEP 3333) around the collector.
 
-    `routes` names further addresses; `log_all`: a line for every request, not only for refused ones.
+    `routes` names further addresses; `log_all`: a line for every request, not only for refused ones; `refusals` keeps
+    which origins were refused, and why.
     """
 
-    def __init__(self, app: App, routes: Mapping[str, str], log_all: bool = False) -> None:
+    def __init__(
+        self, app: App, routes: Mapping[str, str], log_all: bool = False, *, refusals: Refusals | None = None
+    ) -> None:
         self._app = app
         self._routes = _FIXED | dict(routes)
         self._log_all = log_all
+        self._refusals = refusals
         self._lines = Lines(LINES_A_SECOND)
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
@@ -68,6 +74,9 @@ class Requests:
         code = None if status < 400 else environ.get(REFUSED, "internal_error")
         if code is not None:
             metrics.count_refused(code, route)
+            if self._refusals is not None:
+                key_id, project, origin = (environ.get(name) for name in (KEY_ID, PROJECT, "HTTP_ORIGIN"))
+                self._refusals.add(code, route, project, key_id or "", origin)
         left_out = self._lines.may_write()
         if left_out is not None:
             self._write(environ, route, status, code, seconds, left_out)

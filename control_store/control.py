@@ -6,26 +6,27 @@ read with a cache by collector and gateway, which go on with what they know whil
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import logging
-import secrets
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import sqlalchemy as sa
 
 from contract.errors import ThumbwheelError
-from control_store import key_store
+from control_store import key_store, people
 from control_store.engine import control_away, open_engine
 from control_store.key_store import CreatedKey, KeyChange, digest
 from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 from control_store.migrating import load, migrate
+from control_store.origins import check_origin, check_project
+from control_store.people import ROLES, Session, User
+from control_store.sealing import ControlKey, Seals, claim, forget
+from runtime.settings import Settings
 
-__all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "User", "hash_password"]
+__all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "Session", "User"]
 
 log = logging.getLogger(__name__)
 
@@ -35,42 +36,7 @@ UNKNOWN_SECONDS = 1.0
 # What a request waits for a store that is slow, before it goes on with what is known.
 PATIENCE_SECONDS = 1.0
 SESSION_DAYS = 14
-ROLES = ("viewer", "annotator", "reviewer", "admin")
-
-_metadata = sa.MetaData()
-_users = sa.Table(
-    "users", _metadata,
-    sa.Column("name", sa.String(128), primary_key=True),
-    sa.Column("password", sa.String(300), nullable=False),
-    sa.Column("role", sa.String(16), nullable=False),
-    sa.Column("created_at", sa.DateTime, nullable=False),
-)  # fmt: skip
-_sessions = sa.Table(
-    "sessions", _metadata,
-    sa.Column("token_hash", sa.String(64), primary_key=True),
-    sa.Column("user", sa.String(128), nullable=False),
-    sa.Column("expires_at", sa.DateTime, nullable=False),
-)  # fmt: skip
-
-
-@dataclass(frozen=True)
-class User:
-    """A console user; role is one of viewer, annotator, reviewer, admin."""
-
-    name: str
-    role: str
-
-
-def hash_password(password: str) -> str:
-    """Return a salted scrypt hash (RFC 7914; n=2^14, r=8, p=1)."""
-    salt = secrets.token_bytes(16)
-    return f"scrypt${salt.hex()}${hashlib.scrypt(password.encode(), salt=salt, n=2**14, r=8, p=1).hex()}"
-
-
-def _password_matches(password: str, stored: str) -> bool:
-    _, salt, wanted = stored.split("$")
-    found = hashlib.scrypt(password.encode(), salt=bytes.fromhex(salt), n=2**14, r=8, p=1).hex()
-    return hmac.compare_digest(found, wanted)
+SESSION_IDLE = timedelta(hours=12)
 
 
 class Control:
@@ -78,12 +44,14 @@ class Control:
 
     def __init__(self, engine: sa.Engine, keys_file: KeysFile | None = None) -> None:
         self._engine = engine
+        # How long a session may stay unused; none is no such end.
+        self.session_idle = SESSION_IDLE
         self._keys_file = keys_file
         self._lock = threading.Lock()
         self._asking = threading.Lock()
         # Set once the reading that is under way has ended.
         self._reading: threading.Event | None = None
-        self._tables_made = False
+        self._seals: Seals | None = None
         self._away = False
         self._stored: dict[str, Key] = {}
         self._by_hash: dict[str, Key] = {}
@@ -91,13 +59,32 @@ class Control:
         self._read_at = float("-inf")
 
     @classmethod
-    def open(cls, url: str, keys_file: str = "") -> Control:
+    def of(cls, settings: Settings) -> Control:
+        """Open the store that the settings name."""
+        control = cls.open(settings.control_url, settings.keys, control_key=ControlKey.of(settings))
+        control.session_idle = timedelta(hours=settings.session_idle_hours)
+        return control
+
+    @classmethod
+    def reseal(cls, settings: Settings) -> list[Key]:
+        """Give the store a new control key after the old one was lost; return the keys that sign no more.
+
+        They work on, but what they signed is verified no longer: rotate them. Raises ThumbwheelError for a control key
+        that is not lost.
+        """
+        forget(open_engine(settings.control_url, ControlKey.of(settings)))
+        control = cls.of(settings)
+        return [key for key in control._stored.values() if key.kind != "public" and not key.signing_key]
+
+    @classmethod
+    def open(cls, url: str, keys_file: str = "", *, control_key: ControlKey | None = None) -> Control:
         """Open the store, create its tables where missing, and read the keys.
 
         `keys_file` (`THUMBWHEEL_KEYS`) names a mounted file of key hashes that serves beside the store, and alone
-        while the store cannot be reached. Raises ThumbwheelError, SettingsError for the file or the address.
+        while the store cannot be reached. `control_key` opens the signing keys in it; without one a file beside an
+        SQLite database does. Raises ThumbwheelError, SettingsError for a file or the address.
         """
-        control = cls(open_engine(url), KeysFile(keys_file) if keys_file else None)
+        control = cls(open_engine(url, control_key), KeysFile(keys_file) if keys_file else None)
         try:
             control.refresh()
         except sa.exc.SQLAlchemyError as error:
@@ -121,11 +108,15 @@ class Control:
     def create_key(
         self, project: str, kind: str, origins: Sequence[str] = (), name: str = "", *, by: str = "thumbwheel"
     ) -> CreatedKey:
-        """Create a key; its text is returned once and stored only as a hash. `by` goes into the audit log."""
+        """Create a key; its text is returned once and stored only as a hash. `by` goes into the audit log.
+
+        Raises ThumbwheelError for an unknown kind, an origin that matches no page, a project that is no name.
+        """
         if kind not in KINDS:
             raise ThumbwheelError("key_kind", f"Unknown kind of key {kind!r}.", f"Use one of {', '.join(KINDS)}.")
-        project = EVERY_PROJECT if kind == "service" else project
-        created = key_store.create(self._engine, project, kind, "\n".join(origins), name, by)
+        project = EVERY_PROJECT if kind == "service" else check_project(project)
+        origins = list(dict.fromkeys(check_origin(origin) for origin in origins))
+        created = key_store.create(self._engine, self._sealing(), project, kind, "\n".join(origins), name, by)
         self.refresh()
         return created
 
@@ -134,7 +125,7 @@ class Control:
 
         Raises ThumbwheelError for a key that is not in the store, or does not go on for ever any more.
         """
-        created = key_store.rotate(self._engine, key_id, overlap, by)
+        created = key_store.rotate(self._engine, self._sealing(), key_id, overlap, by)
         self.refresh()
         return created
 
@@ -177,7 +168,7 @@ class Control:
         """
         self._known()
         key = self._by_id.get((project, key_id)) or self._by_id.get((EVERY_PROJECT, key_id))
-        return key.signing_key if key and key.kind != "public" else None
+        return (key.signing_key or None) if key and key.kind != "public" else None
 
     def projects(self) -> list[str]:
         """Return the projects that have a key, and `default`."""
@@ -219,6 +210,9 @@ class Control:
             if not self._away:
                 log.warning("The control store is away; going on with what is known. %s", _reason(error))
             self._forget_nothing()
+        except ThumbwheelError as error:
+            log.error("The control store is not used: %s", error.line())
+            self._forget_nothing()
         finally:
             self._reading = None
             ended.set()
@@ -226,13 +220,17 @@ class Control:
     def refresh(self) -> None:
         """Read all keys again; raises sqlalchemy's errors, and what is known stays."""
         with self._lock:
-            if not self._tables_made:
-                migrate(self._engine)
-                self._tables_made = True
-            self._stored = key_store.read_keys(self._engine)
+            seals = self._sealing()
+            self._stored = {text: _opened(key, seals) for text, key in key_store.read_keys(self._engine).items()}
             if self._away:
                 log.warning("The control store is back.")
             self._take(away=False)
+
+    def _sealing(self) -> Seals:
+        if self._seals is None:
+            migrate(self._engine)
+            self._seals = claim(self._engine)
+        return self._seals
 
     def _forget_nothing(self) -> None:
         with self._lock:
@@ -247,67 +245,67 @@ class Control:
 
     # -- users and sessions
 
-    def create_user(self, name: str, password: str, role: str = "admin") -> User:
-        """Create a console user, or set the password and role of one."""
-        if role not in ROLES:
-            raise ThumbwheelError("user_role", f"Unknown role {role!r}.", f"Use one of {', '.join(ROLES)}.")
-        if not name or len(password) < 8:
-            raise ThumbwheelError("user_password", "A user needs a name and a password.", "Use 8 characters or more.")
-        with self._engine.begin() as connection:
-            connection.execute(_users.delete().where(_users.c.name == name))
-            connection.execute(
-                _users.insert().values(
-                    name=name, password=hash_password(password), role=role, created_at=key_store.now()
-                )
-            )
-        return User(name, role)
+    def create_user(self, name: str, password: str, role: str | None = "admin") -> User:
+        """Create a console user, or set the password and role of one; None leaves the role of one as it is.
+
+        That ends the sessions of who was there.
+        """
+        return people.create(self._engine, name, password, role)
 
     def list_users(self) -> list[User]:
         """Return the console users by name."""
-        with self._engine.connect() as connection:
-            return [User(row.name, row.role) for row in connection.execute(sa.select(_users).order_by(_users.c.name))]
+        return people.list_all(self._engine)
 
     def check_user(self, name: str, password: str) -> User | None:
-        """Return the user when the password is right; takes equally long for unknown names."""
-        with self._engine.connect() as connection:
-            row = connection.execute(sa.select(_users).where(_users.c.name == name)).first()
-        matches = _password_matches(password, row.password if row else _NOBODY)
-        return User(row.name, row.role) if row and matches else None
+        """Return the user when the password is right and they may log in; takes equally long for unknown names."""
+        return people.check(self._engine, name, password)
 
-    def create_session(self, user: User) -> str:
+    def disable_user(self, name: str) -> None:
+        """Bar a user and end their sessions; raises ThumbwheelError for an unknown name."""
+        people.set_disabled(self._engine, name, True)
+
+    def enable_user(self, name: str) -> None:
+        """Let a user in again; raises ThumbwheelError for an unknown name."""
+        people.set_disabled(self._engine, name, False)
+
+    def remove_user(self, name: str) -> None:
+        """Remove a user and end their sessions; raises ThumbwheelError for an unknown name."""
+        people.remove(self._engine, name)
+
+    def log_out_user(self, name: str, session_id: str | None = None) -> int:
+        """End the sessions of a user, or one of them; return how many. Raises ThumbwheelError for an unknown one."""
+        return people.log_out(self._engine, name, session_id)
+
+    def list_sessions(self) -> list[Session]:
+        """Return the live sessions, the one used last first."""
+        return people.list_sessions(self._engine, self.session_idle)
+
+    def create_session(self, user: User, address: str = "") -> str:
         """Return a new session token; only its hash is stored."""
-        token = secrets.token_urlsafe(32)
-        expires = key_store.now() + timedelta(days=SESSION_DAYS)
-        with self._engine.begin() as connection:
-            connection.execute(_sessions.delete().where(_sessions.c.expires_at < key_store.now()))
-            connection.execute(_sessions.insert().values(token_hash=digest(token), user=user.name, expires_at=expires))
-        return token
+        return people.start_session(self._engine, user, timedelta(days=SESSION_DAYS), self.session_idle, address)
 
     def find_session(self, token: str) -> User | None:
         """Return the user of a live session."""
-        query = (
-            sa.select(_users.c.name, _users.c.role)
-            .join(_sessions, _sessions.c.user == _users.c.name)
-            .where(_sessions.c.token_hash == digest(token), _sessions.c.expires_at > key_store.now())
-        )
-        with self._engine.connect() as connection:
-            row = connection.execute(query).first()
-        return User(row.name, row.role) if row else None
+        return people.find_session(self._engine, token, self.session_idle)
 
     def end_session(self, token: str) -> None:
         """Log out."""
-        with self._engine.begin() as connection:
-            connection.execute(_sessions.delete().where(_sessions.c.token_hash == digest(token)))
+        people.end_session(self._engine, token)
+
+    def mac(self, text: str) -> str:
+        """Return a code for a text that only who has the control key can make (HMAC-SHA-256, base64url)."""
+        return self._sealing().mac(text)
 
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
 
 
+def _opened(key: Key, seals: Seals) -> Key:
+    """Return a stored key with its signing key; with none where that was sealed for another key or by another store."""
+    return replace(key, signing_key=seals.open(key.key_id, key.signing_key) or b"")
+
+
 def _reason(error: sa.exc.SQLAlchemyError) -> str:
     """Return the first line of what the database said."""
     return str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-
-
-# Of the form of a stored password, and that of none: it takes as long to compare with.
-_NOBODY = f"scrypt${secrets.token_hex(16)}${secrets.token_hex(64)}"

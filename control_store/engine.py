@@ -6,12 +6,14 @@ A PostgreSQL that is away, unreachable or slow costs a caller seconds and not mi
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
 from contract.errors import SettingsError, ThumbwheelError
+from control_store.sealing import OPTION, ControlKey
 
 # Seconds, then milliseconds.
 CONNECT_SECONDS = 3
@@ -35,12 +37,23 @@ def control_away() -> ControlUnavailable:
     return ControlUnavailable("control_unavailable", "The control store cannot be reached.", "Try again in a moment.")
 
 
-def open_engine(url: str) -> sa.Engine:
-    """Return the engine of an address; connects to nothing. Raises SettingsError for one that cannot be used."""
+def open_engine(url: str, control_key: ControlKey | None = None) -> sa.Engine:
+    """Return the engine of an address; connects to nothing. Raises SettingsError for one that cannot be used.
+
+    The engine carries the control key, for whoever brings the tables up to date or seals a signing key.
+    """
+    engine = _open(url)
+    engine.update_execution_options(**{OPTION: control_key or ControlKey.beside(url)})
+    return engine
+
+
+def _open(url: str) -> sa.Engine:
     if url.startswith("sqlite:///"):
-        folder = Path(url.removeprefix("sqlite:///")).parent
+        path = Path(url.removeprefix("sqlite:///"))
+        folder = path.parent
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _make_private(path)
         except OSError as error:
             raise _wrong(f"names {folder}, which cannot be made: {error.strerror}", "Name a folder you own.") from error
         return sa.create_engine(url)
@@ -61,6 +74,12 @@ def open_engine(url: str) -> sa.Engine:
         raise _wrong(
             "is not an address", "Use sqlite:////abs/path.db or postgresql://user:password@host:5432/database."
         ) from error
+
+
+def _make_private(path: Path) -> None:
+    """Make the file where it is missing, for its owner only; SQLite gives what it puts beside it the same mode."""
+    if not path.exists() and path.name not in ("", ":memory:"):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
 
 
 def _wrong(why: str, hint: str) -> SettingsError:

@@ -1,6 +1,7 @@
 """Keys in the control store, and the audit log of what happened to them: created, rotated, revoked, when and by whom.
 
-A change and its line in the audit log are one transaction. Neither table holds a key's text.
+A change and its line in the audit log are one transaction. Neither table holds a key's text, and signing keys
+are sealed (`control_store.sealing`).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import sqlalchemy as sa
 from contract.errors import ThumbwheelError
 from contract.signing import signing_key
 from control_store.keys import EVERY_PROJECT, KINDS, Key
+from control_store.sealing import Seals
 
 metadata = sa.MetaData()
 _keys = sa.Table(
@@ -89,20 +91,20 @@ def now() -> datetime:
 
 
 def read_keys(engine: sa.Engine) -> dict[str, Key]:
-    """Return every key ever made, by the digest of its text."""
+    """Return every key ever made, by the digest of its text; their signing keys are sealed."""
     with engine.connect() as connection:
         return {row.key_hash: _key(row) for row in connection.execute(sa.select(_keys))}
 
 
-def create(engine: sa.Engine, project: str, kind: str, origins: str, name: str, by: str) -> CreatedKey:
+def create(engine: sa.Engine, seals: Seals, project: str, kind: str, origins: str, name: str, by: str) -> CreatedKey:
     """Make a key; `origins` is one a line."""
     with engine.begin() as connection:
-        created = _insert(connection, project, kind, origins, name)
+        created = _insert(connection, seals, project, kind, origins, name)
         _note(connection, KeyChange(now(), "created", created.key_id, project, kind, name, by))
     return created
 
 
-def rotate(engine: sa.Engine, key_id: str, overlap: timedelta, by: str) -> tuple[CreatedKey, datetime]:
+def rotate(engine: sa.Engine, seals: Seals, key_id: str, overlap: timedelta, by: str) -> tuple[CreatedKey, datetime]:
     """Make a key like this one and let this one expire after the overlap; return the new key and that time.
 
     Raises ThumbwheelError for a key that is not here, or does not go on for ever any more.
@@ -117,7 +119,7 @@ def rotate(engine: sa.Engine, key_id: str, overlap: timedelta, by: str) -> tuple
                 "thumbwheel keys list shows them; one that is expiring has a successor already.",
             )  # fmt: skip
         row = connection.execute(sa.select(_keys).where(_keys.c.key_id == key_id)).one()
-        made = _insert(connection, row.project, row.kind, row.origins, row.name)
+        made = _insert(connection, seals, row.project, row.kind, row.origins, row.name)
         _note(
             connection, KeyChange(now(), "rotated", key_id, row.project, row.kind, row.name, by, made.key_id, expires)
         )
@@ -150,11 +152,11 @@ def _note(connection: sa.Connection, change: KeyChange) -> None:
     connection.execute(_changes.insert().values(**asdict(change)))
 
 
-def _insert(connection: sa.Connection, project: str, kind: str, origins: str, name: str) -> CreatedKey:
+def _insert(connection: sa.Connection, seals: Seals, project: str, kind: str, origins: str, name: str) -> CreatedKey:
     created = CreatedKey(KINDS[kind] + secrets.token_urlsafe(24), "k" + secrets.token_hex(5))
     row = {
         "key_id": created.key_id, "project": project, "kind": kind, "name": name, "key_hash": digest(created.key),
-        "signing_key": signing_key(created.key), "origins": origins, "created_at": now(),
+        "signing_key": seals.seal(created.key_id, signing_key(created.key)), "origins": origins, "created_at": now(),
     }  # fmt: skip
     connection.execute(_keys.insert().values(**row))
     return created

@@ -20,7 +20,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from contract.errors import SettingsError
+from contract.errors import SettingsError, ThumbwheelError
+from control_store.origins import check_origin
 
 log = logging.getLogger(__name__)
 
@@ -100,9 +101,21 @@ class KeysFile:
             raise self._wrong(str(error)) from error
         read_at = datetime.now(UTC).replace(tzinfo=None)
         for entry in entries:
+            self._look_at_origins(entry)
             if entry.kind != "public" and not entry.signing_key:
                 raise self._wrong(f"{entry.key_id} has no signing_key")
         return {entry.key_sha256.lower(): _key(entry, read_at) for entry in entries}
+
+    def _look_at_origins(self, entry: _Entry) -> None:
+        """Say which origins of a key match no page: it goes on with the others."""
+        for origin in entry.origins:
+            try:
+                meant = check_origin(origin)
+            except ThumbwheelError as error:
+                log.warning("THUMBWHEEL_KEYS=%s: %s matches no page. %s", self.path, entry.key_id, error.line())
+            else:
+                if meant != origin:
+                    log.warning("THUMBWHEEL_KEYS=%s: %s: write %s for %r.", self.path, entry.key_id, meant, origin)
 
     def _wrong(self, why: str) -> SettingsError:
         return SettingsError(

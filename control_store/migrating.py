@@ -11,7 +11,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 # The newest file of migrations/versions.
-HEAD = "0001"
+HEAD = "0002"
 # Any number will do; the same in every process.
 _LOCK = 0x7477_6D31
 _TRIES = 20
@@ -30,7 +30,12 @@ def migrate(engine: sa.Engine) -> None:
             with engine.begin() as connection:
                 if engine.dialect.name == "postgresql":
                     connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_LOCK)))
+                else:
+                    # What is replaced, such as signing keys in the clear, is overwritten on the disk.
+                    connection.execute(sa.text("PRAGMA secure_delete = ON"))
                 _upgrade(connection)
+            if engine.dialect.name == "sqlite":
+                _forget_old_pages(engine)
             return
         except (sa.exc.OperationalError, sa.exc.IntegrityError) as error:
             # SQLite: another process made a table between the look and the making; the rest may still be missing.
@@ -54,6 +59,12 @@ def _version(engine: sa.Engine) -> str | None:
         return None
     with engine.connect() as connection:
         return connection.execute(_VERSION).scalar()
+
+
+def _forget_old_pages(engine: sa.Engine) -> None:
+    """Write the file anew: free pages may hold copies of what a migration replaced."""
+    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.execute(sa.text("VACUUM"))
 
 
 def _upgrade(connection: sa.Connection) -> None:

@@ -18,11 +18,14 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from cli.home import DEV_FILE, ensure_dev_keys
 from contract.errors import ThumbwheelError
+from runtime.private import keep_private
 from runtime.settings import Settings, load_settings
 
 
 def first_start(settings: Settings) -> str:
     """Make the credentials unless they are there, and return the service key. Several processes may start at once."""
+    if tightened := keep_private(settings):
+        print(tightened, file=sys.stderr)
     settings.home.mkdir(parents=True, exist_ok=True)
     path = settings.home / DEV_FILE
     with (settings.home / f"{DEV_FILE}.lock").open("w") as lock:

@@ -29,6 +29,8 @@ POLL_RECORDS = 1000
 GAP_RECORDS = 10_000
 # The code of a report of what a client gave up, kept beside the rejected events.
 CLIENT_DROPPED = "client_dropped"
+# Before the code of requests that were refused whole, counted by origin: no event of theirs is kept.
+REFUSED_CODE = "refused."
 
 FindKey = Callable[[str], Key | None]
 
@@ -64,7 +66,7 @@ class Place(NamedTuple):
 class Rejected(msgspec.Struct, frozen=True, kw_only=True):
     """A rejected event as the collector keeps it; `raw` is base64, its first 256 KiB."""
 
-    project: str
+    project: str | None
     key_id: str
     received_at: datetime
     code: str
@@ -172,6 +174,8 @@ def revive(record: Record, find_key: FindKey, find_signing_key: FindSigningKey) 
         raise not_retryable("The collector did not write it")
     if kept.code == CLIENT_DROPPED:
         raise not_retryable("It reports what a client gave up; no event is in it")
+    if kept.project is None or kept.code.startswith(REFUSED_CODE):
+        raise not_retryable("It counts requests that were refused; no event is in it")
     key = find_key(kept.key_id)
     if key is None:
         raise not_retryable(f"Its key {kept.key_id} is unknown")

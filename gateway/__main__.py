@@ -26,6 +26,7 @@ from gateway.app import create_app
 from gateway.upstream import Upstream
 from inference.replies import Generator
 from runtime.logs import configure_logging
+from runtime.private import say_tightened
 from runtime.serve import at_worker_exit, check_port, serve
 from runtime.settings import Settings, load_settings
 
@@ -71,7 +72,7 @@ def make_app() -> Flask:
     try:
         generator = make_generator(settings, models)
         log = open_log(settings.log_url, settings.partitions or None)
-        control = Control.open(settings.control_url, settings.keys)
+        control = Control.of(settings)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)
@@ -85,6 +86,7 @@ def main() -> int:
     configure_logging("gateway")
     try:
         settings = load_settings()
+        say_tightened(settings)
         check_port(settings.gateway_bind, "THUMBWHEEL_GATEWAY_BIND")
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)

@@ -18,6 +18,7 @@ from control_store.campaigns import Campaigns
 from control_store.control import Control
 from eventlog.opening import open_log
 from runtime.logs import configure_logging
+from runtime.private import say_tightened
 from runtime.serve import at_worker_exit, check_port, serve
 from runtime.settings import Settings, check_processor, load_settings
 
@@ -42,7 +43,7 @@ def create(settings: Settings) -> Any:
         log = open_log(settings.log_url, settings.partitions or None)
         whole = with_archive(log, settings.archive)
         store = open_shared_store(settings) if settings.parts else open_store(settings, whole, _show_progress)
-        control = Control.open(settings.control_url, settings.keys)
+        control = Control.of(settings)
         tune_interpreter()
         freshness = Freshness()
         ownership = share(settings, store, whole, freshness, _end) if settings.parts else None
@@ -89,6 +90,7 @@ def main() -> int:
     try:
         settings = load_settings()
         check_processor(settings)
+        say_tightened(settings)
         check_port(settings.console_bind, "THUMBWHEEL_CONSOLE_BIND")
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)

@@ -10,7 +10,7 @@ from pathlib import Path
 UNFINISHED = ".unfinished-"
 
 
-def write_whole(path: Path, body: bytes, *, durable: bool = False, mode: int = 0o644) -> None:
+def write_whole(path: Path, body: bytes, *, durable: bool = False, mode: int = 0o600) -> None:
     """Write a file and move it to its name; its folder has to exist. `mode` holds from the first byte on.
 
     `durable` waits for the disk, so that the new file stands after a power cut too. Raises OSError; then the file

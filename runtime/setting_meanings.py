@@ -42,6 +42,21 @@ ABOUT: dict[str, About] = {
         "expires_at}` 的列表，哈希与签名密钥为 64 位十六进制",
         "none", "无",
     ),
+    "control_key": About(
+        "the control key, 64 hexadecimal digits: the signing keys in the control store are sealed under it, and every "
+        "service needs the same one ([keys](../concepts/keys.md))",
+        "控制密钥，64 位十六进制：控制库中的签名密钥用它加密，所有服务须使用同一个"
+        "（见[密钥](../concepts/keys.zh-CN.md)）",
+        "from the file", "取自文件",
+    ),
+    "control_key_file": About(
+        "the file that holds it, mode 0600; made at the first start", "保存它的文件，权限 0600；首次启动时生成",
+        "`control.key` beside the SQLite store, else in the home", "SQLite 控制库旁的 `control.key`，否则在主目录中",
+    ),
+    "session_idle_hours": About(
+        "a console session that is not used for so many hours ends; 0: it ends only 14 days after the login",
+        "控制台会话闲置这么多小时后结束；0：只在登录 14 天后结束",
+    ),
     "service_key": About(
         "the key the trainer uses for the data API", "训练器访问数据 API 的密钥",
         "from `dev.toml` under `up`", "`up` 时取自 `dev.toml`",

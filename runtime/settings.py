@@ -49,12 +49,15 @@ class Settings:
     home: Path = Path("data")
     log: str = ""
     control: str = ""
+    control_key: str = ""
+    control_key_file: str = ""
     base_model: str = "demo"
     model_api: str = ""
     model_api_key: str = ""
     embedder: str = "auto"
     keys: str = ""
     service_key: str = ""
+    session_idle_hours: float = 12.0
     partitions: int = 0
     parts: str = ""
     processor_name: str = ""
@@ -93,6 +96,14 @@ class Settings:
     def control_url(self) -> str:
         """Return the control store's address; SQLite under the home unless set."""
         return self.control or f"sqlite:///{self.home / 'control.db'}"
+
+    @property
+    def control_key_path(self) -> Path:
+        """Return the file of the control key: beside a store on SQLite, else in the home, unless set."""
+        if self.control_key_file:
+            return Path(self.control_key_file).expanduser()
+        scheme, found, path = self.control_url.partition("sqlite:///")
+        return Path(path).with_suffix(".key") if found and not scheme else self.home / "control.key"
 
 
 # Named in the environment for the demo product and the SDKs; not settings of a service.
@@ -205,6 +216,10 @@ def _check(settings: Settings) -> None:
             "malformed_setting", f"THUMBWHEEL_LOG_REQUESTS={settings.log_requests!r} is malformed.",
             "Use refused or all.", "THUMBWHEEL_LOG_REQUESTS",
         )  # fmt: skip
+    if settings.session_idle_hours < 0:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_SESSION_IDLE_HOURS is negative.", "Use hours such as 12; 0 is no such end."
+        )
     if settings.archive_days < 0:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_ARCHIVE_DAYS is negative.", "Use a number of days such as 7."

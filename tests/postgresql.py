@@ -12,9 +12,12 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+from control_store.sealing import ControlKey
 from tests.kafka_broker import free_port
 
 PASSWORD = "only-for-tests"
+# A store on PostgreSQL has no folder beside it to keep one in.
+CONTROL_KEY = ControlKey("5a" * 32)
 OTHERS = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 
 

@@ -16,6 +16,7 @@ from control_store.control import Control
 from eventlog.opening import open_log
 from runtime.data_api import Api, find_service_key
 from runtime.logs import configure_logging
+from runtime.private import say_tightened
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
 from trainer.backends.local import LocalBackend
@@ -32,6 +33,7 @@ def main() -> int:
         signal.signal(number, lambda *_: stopping.set())
     try:
         settings = load_settings()
+        say_tightened(settings)
         serve(settings, stopping)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
@@ -47,7 +49,7 @@ def serve(settings: Settings, stopping: Flag) -> None:
     ready = folder / "trainer.ready"
     ready.unlink(missing_ok=True)
     events = open_log(settings.log_url, settings.partitions or None)
-    control = Control.open(settings.control_url, settings.keys)
+    control = Control.of(settings)
     api = Api(settings.console_url or settings.console_bind.url, find_service_key(settings))
     scheduler = Scheduler(
         settings, events, api, projects=lambda: projects_of(control, api), backend=LocalBackend()

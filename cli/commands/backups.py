@@ -27,6 +27,8 @@ def backup(context: Context, file: Path | None) -> None:
         task = bar.add_task("Backing up", total=None)
         done = back_up(context.settings, target, lambda name: bar.update(task, description=name))
     lines = [f"{done.path}: {done.files} files, {done.bytes / 1e6:.1f} MB. It holds keys: keep it as you keep those."]
+    if not any(what.startswith("control key") for what in done.left_out):
+        lines.append("The control key is in it too: whoever reads this file can sign with the keys in it.")
     context.result(asdict(done), "\n".join([*lines, *(f"Left out: {what}" for what in done.left_out)]))
 
 

@@ -1,4 +1,4 @@
-"""keys and users: who may write, and who may look."""
+"""keys: who may write."""
 
 from __future__ import annotations
 
@@ -10,8 +10,14 @@ import click
 
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
-from control_store.control import KINDS, ROLES, Control
+from control_store.control import KINDS, Control
 from control_store.key_store import now, written
+from control_store.origins import meaning
+
+WHAT_AN_ORIGIN_IS = (
+    "A public key works on pages of its origins only. An origin is scheme, host and port of the page's address, "
+    "without a path: http://localhost:3000 is another one than http://127.0.0.1:3000."
+)
 
 
 @click.group()
@@ -22,7 +28,10 @@ def keys() -> None:
 @keys.command("create")
 @click.argument("kind", type=click.Choice(sorted(KINDS)))
 @click.option(
-    "--origin", "origins", multiple=True, help="For public keys: https://shop.example, https://*.shop.example, null."
+    "--origin",
+    "origins",
+    multiple=True,
+    help="For public keys, where pages are: https://shop.example, https://*.shop.example, null.",
 )
 @click.option("--name", default="", help="What it is for.")
 @shared_options
@@ -31,6 +40,8 @@ def create_key(context: Context, kind: str, origins: tuple[str, ...], name: str)
     """Create a key; its text is shown once."""
     if kind == "public" and not origins:
         raise ThumbwheelError("no_origin", "A public key needs an origin.", "Add --origin https://shop.example.")
+    if kind != "public" and origins:
+        raise ThumbwheelError("origin", f"A {kind} key has no origins: it is for servers.", "Leave --origin out.")
     made = _control(context).create_key(context.project, kind, origins, name, by=_whoever())
     context.result({"key": made.key, "key_id": made.key_id, "project": context.project, "kind": kind})
 
@@ -40,16 +51,23 @@ def create_key(context: Context, kind: str, origins: tuple[str, ...], name: str)
 @pass_context
 def list_keys(context: Context) -> None:
     """List keys; their texts are not stored."""
+    listed = [key for key in _control(context).list_keys() if key.project in (context.project, "*")]
     rows = [
         {"key_id": k.key_id, "kind": k.kind, "project": k.project, "name": k.name, "origins": " ".join(k.origins),
          "created_at": written(k.created_at), "state": k.state(now()),
          "expires_at": k.expires_at and written(k.expires_at)}
-        for k in _control(context).list_keys() if k.project in (context.project, "*")
+        for k in listed
     ]  # fmt: skip
     context.table(
-        rows, ("key_id", "kind", "project", "name", "state", "created_at", "expires_at", "origins"),
+        rows, ("key_id", "kind", "project", "name", "state", "created_at", "expires_at"),
         "No keys yet. Create one: thumbwheel keys create secret",
     )  # fmt: skip
+    public = [k for k in listed if k.kind == "public" and k.origins]
+    if public:
+        context.say(f"\n{WHAT_AN_ORIGIN_IS}")
+    for key in public:
+        for origin in key.origins:
+            context.say(f"  {key.key_id}  {origin}" + (f"  ({meaning(origin)})" if meaning(origin) else ""))
 
 
 @keys.command("rotate")
@@ -72,6 +90,17 @@ def revoke_key(context: Context, key_id: str) -> None:
     if not _control(context).revoke_key(key_id, by=_whoever()):
         raise ThumbwheelError("unknown_key", f"There is no live key {key_id}.", "thumbwheel keys list shows them.")
     context.result({"revoked": key_id}, f"Revoked {key_id}.")
+
+
+@keys.command("reseal")
+@shared_options
+@pass_context
+def reseal_keys(context: Context) -> None:
+    """Go on with a new control key after the old one was lost, and name the keys to rotate."""
+    lost = Control.reseal(context.settings)
+    lines = ["The control store has a new control key."]
+    lines += [f"Rotate {key.key_id} ({key.project}): what it signed is not verified any more." for key in lost]
+    context.result({"rotate": [key.key_id for key in lost]}, "\n".join(lines))
 
 
 @keys.command("audit")
@@ -103,34 +132,8 @@ def _whoever() -> str:
         return "command line: a user without a name"  # A container's user id that /etc/passwd does not know.
 
 
-@click.group()
-def users() -> None:
-    """Console users."""
-
-
-@users.command("create")
-@click.argument("name")
-@click.option("--role", type=click.Choice(ROLES), default="viewer", show_default=True)
-@click.password_option(help="Asked for when not given.")
-@shared_options
-@pass_context
-def create_user(context: Context, name: str, role: str, password: str) -> None:
-    """Create a console user, or set the password and role of one."""
-    made = _control(context).create_user(name, password, role)
-    context.result({"name": made.name, "role": made.role}, f"{made.name} may log in as {made.role}.")
-
-
-@users.command("list")
-@shared_options
-@pass_context
-def list_users(context: Context) -> None:
-    """List console users."""
-    rows = [{"name": user.name, "role": user.role} for user in _control(context).list_users()]
-    context.table(rows, ("name", "role"), "No users yet. Create one: thumbwheel users create NAME")
-
-
 def _control(context: Context) -> Control:
-    return Control.open(context.settings.control_url, context.settings.keys)
+    return Control.of(context.settings)
 
 
-COMMANDS = (keys, users)
+COMMANDS = (keys,)

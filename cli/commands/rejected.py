@@ -105,7 +105,7 @@ def _opened(context: Context) -> Iterator[tuple[Log, Callable[[Record], Event]]]
 
     log = open_log(context.settings.log_url, context.settings.partitions or None)
     try:
-        control = Control.open(context.settings.control_url, context.settings.keys)
+        control = Control.of(context.settings)
         try:
             keys = {key.key_id: key for key in control.list_keys()}
             yield log, lambda record: revive(record, keys.get, control.signing_key)

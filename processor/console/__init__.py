@@ -21,7 +21,7 @@ from contract.errors import ThumbwheelError
 from control_store.control import Control
 from control_store.engine import ControlUnavailable, control_away
 from eventlog.log import Log
-from processor.console import access, data_api, formats, health, language
+from processor.console import access, data_api, formats, health, language, login
 from processor.console.screens import (
     adapters,
     campaigns,
@@ -77,6 +77,7 @@ def create_app(
     app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness())
     language.install(app)
     access.install(app)
+    login.install(app)
     formats.install(app)
     data_api.partitions.install(app)
     for screen in _SCREENS:

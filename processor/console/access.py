@@ -1,34 +1,24 @@
-"""Who may do what: login and sessions for people, keys for programs, roles, and protection against forged posts."""
+"""Who asks: a session of a person or a key of a program; whether their role may do it; no forged posts."""
 
 from __future__ import annotations
 
 import hmac
-import threading
-import time
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import wraps
 from hashlib import sha256
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import urlsplit
 
-from flask import Blueprint, Flask, current_app, g, redirect, render_template, request, url_for
+from flask import Flask, current_app, g, redirect, request, url_for
 
 from contract.errors import ThumbwheelError
 from contract.ids import is_wire_id, key128
-from control_store.control import ROLES, SESSION_DAYS, Key
+from control_store.control import Key
+from processor.console.login import COOKIE
+from processor.console.permissions import allows, permission_of, roles_with
 from processor.console.services import services
 from processor.queries.overview import stored_projects
 
-COOKIE = "thumbwheel_session"
 OPEN_ENDPOINTS = frozenset({"static", "access.login", "health.healthz", "health.readyz", "health.metrics"})
-# Ten wrong passwords a minute from one address, or for one name, are a person's mistakes; more are not.
-MAX_FAILURES = 10
-FAILURE_WINDOW_S = 60.0
-
-blueprint = Blueprint("access", __name__)
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Denied(ThumbwheelError):
@@ -56,43 +46,15 @@ class Caller:
         kind = "system" if self.key else "expert"
         return {"id": self.name if is_wire_id(self.name) else f"user-{key128(self.name).hex[:16]}", "kind": kind}
 
-    def may(self, role: str) -> bool:
-        """Say whether the caller has this role or a higher one."""
-        return ROLES.index(self.role) >= ROLES.index(role)
-
-
-class Failures:
-    """Wrong passwords of the last minute, by name and by address."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._times: dict[str, deque[float]] = {}
-
-    def too_many(self, *marks: str) -> bool:
-        """Say whether any of these marks failed too often."""
-        with self._lock:
-            return any(len(self._recent(mark)) >= MAX_FAILURES for mark in marks)
-
-    def add(self, *marks: str) -> None:
-        """Note a failure."""
-        with self._lock:
-            if len(self._times) > 10_000:
-                self._times = {mark: self._recent(mark) for mark in list(self._times) if self._recent(mark)}
-            for mark in marks:
-                self._times.setdefault(mark, deque()).append(time.monotonic())
-
-    def _recent(self, mark: str) -> deque[float]:
-        times = self._times.get(mark, deque())
-        while times and time.monotonic() - times[0] > FAILURE_WINDOW_S:
-            times.popleft()
-        return times
+    def may(self, permission: str | None) -> bool:
+        """Say whether the caller's role has a permission; an address without one is closed."""
+        return allows(permission, self.role)
 
 
 def install(app: Flask) -> None:
     """Check every request, and tell templates who asks."""
-    app.extensions["thumbwheel_failures"] = Failures()
-    app.register_blueprint(blueprint)
     app.before_request(_identify)
+    app.before_request(_check_permission)
     app.context_processor(lambda: {"caller": g.get("user"), "csrf": g.get("csrf", ""), "projects": known_projects})
 
 
@@ -120,6 +82,16 @@ def _identify() -> Any:
             raise Denied("not_logged_in", "A session or a key is needed.", hint, status=401)
         return redirect(url_for("access.login", next=request.full_path.rstrip("?")))
     return None
+
+
+def _check_permission() -> None:
+    """Let a request through whose caller has the permission its address names; unknown addresses are told so."""
+    if request.endpoint is None or request.endpoint in OPEN_ENDPOINTS:
+        return
+    permission = permission_of(current_app.view_functions[request.endpoint])
+    if not g.user.may(permission):
+        roles = f"It takes the role {' or '.join(roles_with(permission))}. Ask an admin." if permission else ""
+        raise Denied("role", f"{g.user.name} is {g.user.role}, who may not do this ({permission}).", roles)
 
 
 def _by_key(authorization: str) -> Caller:
@@ -171,71 +143,3 @@ def _check_token() -> None:
     given = request.headers.get("X-CSRF-Token") or request.form.get("csrf", "")
     if not hmac.compare_digest(given.encode(), g.csrf.encode()):
         raise Denied("csrf", "The form is out of date.", "Reload the page and send it again.")
-
-
-def needs(role: str) -> Callable[[F], F]:
-    """Let a view run only for callers with this role or a higher one."""
-
-    def decorate(view: F) -> F:
-        @wraps(view)
-        def guarded(*args: Any, **kwargs: Any) -> Any:
-            if not g.user.may(role):
-                raise Denied(
-                    "role", f"This needs the role {role}; {g.user.name} is {g.user.role}.", "Ask an admin for it."
-                )
-            return view(*args, **kwargs)
-
-        return guarded  # type: ignore[return-value]
-
-    return decorate
-
-
-@blueprint.route("/login", methods=["GET", "POST"])
-def login() -> Any:
-    """Show the login page, or log in."""
-    if request.method == "GET":
-        if g.user:
-            return redirect(_local(request.args.get("next")))
-        return render_template("login.html", next=request.args.get("next", ""), problem=None, name="")
-    name, password = request.form.get("name", "")[:128], request.form.get("password", "")[:1024]
-    failures: Failures = _failures()
-    marks = (f"name:{name}", f"from:{request.remote_addr}")
-    if failures.too_many(*marks):
-        return _login_again("slow", name, 429)
-    user = services().control.check_user(name, password)
-    if user is None:
-        failures.add(*marks)
-        return _login_again("wrong", name, 401)
-    response = redirect(_local(request.form.get("next")), 303)
-    response.set_cookie(
-        COOKIE, services().control.create_session(user), max_age=SESSION_DAYS * 86_400, httponly=True, samesite="Lax",
-        secure=request.is_secure,
-    )  # fmt: skip
-    return response
-
-
-def _failures() -> Failures:
-    found: Failures = current_app.extensions["thumbwheel_failures"]
-    return found
-
-
-def _login_again(problem: str, name: str, status: int) -> Any:
-    page = render_template("login.html", next=request.form.get("next", ""), problem=problem, name=name)
-    return page, status, {"Retry-After": "60"} if status == 429 else {}
-
-
-@blueprint.post("/logout")
-def logout() -> Any:
-    """End the session."""
-    services().control.end_session(request.cookies.get(COOKIE, ""))
-    response = redirect(url_for("access.login"), 303)
-    response.delete_cookie(COOKIE)
-    return response
-
-
-def _local(address: str | None) -> str:
-    """Return the address when it lies within the console, else the overview's."""
-    parts = urlsplit(address or "")
-    if not address or not address.startswith("/") or address.startswith(("//", "/\\")) or parts.netloc:
-        return url_for("overview.show")
-    return address

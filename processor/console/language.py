@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from flask import Flask, Response, g, redirect, request
+from flask import Flask, Response, current_app, g, redirect, request
 from flask_babel import Babel, get_locale, lazy_gettext
+
+from processor.console.permissions import permission_of
 
 LOCALES = {"en": "English", "zh_Hans": "简体中文"}
 THEMES = ("system", "light", "dark")
@@ -83,8 +85,13 @@ def _page_words() -> dict[str, Any]:
         "theme": chosen_theme(),
         "project": g.get("project", "default"),
         "switch": _switch_link,
-        "screens": [(endpoint, str(name)) for endpoint, name in SCREENS],
+        "screens": [(endpoint, str(name)) for endpoint, name in SCREENS if _may_open(endpoint)],
     }
+
+
+def _may_open(endpoint: str) -> bool:
+    caller = g.get("user")
+    return caller is not None and caller.may(permission_of(current_app.view_functions[endpoint]))
 
 
 def _switch_link(**changes: str) -> str:

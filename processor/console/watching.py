@@ -13,7 +13,7 @@ def may_watch() -> bool:
     key = g.user.key
     if key is not None:
         return bool(key.kind == "service")
-    return g.user.role in ("manager", "admin")
+    return bool(g.user.may("trial.watch"))
 
 
 def for_caller(found: dict[str, list[Row]]) -> dict[str, list[Row]]:

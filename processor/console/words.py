@@ -50,6 +50,10 @@ WORDS: dict[str, LazyString] = {
     "rejected": _("rejected"), "promoted": _("promoted"), "rolled_back": _("rolled back"),
     "champion": _("champion"), "replaced": _("replaced"),
     "refused": _("wish refused"), "finished": _("finished"), "failed": _("failed"),
+    # why a request was refused
+    "origin_not_allowed": _("origin not among those of the key"), "invalid_key": _("key missing, unknown or revoked"),
+    "invalid_body": _("body not as it should be"), "too_large": _("too large"),
+    "unsupported_type": _("neither JSON nor text"), "rate_limited": _("too many at a time"),
     # campaigns
     "campaign_open": _("open"), "campaign_paused": _("paused"), "campaign_waiting": _("not begun"),
     "campaign_ended": _("ended"), "campaign_full": _("enough answers"),

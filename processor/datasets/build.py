@@ -131,7 +131,6 @@ def _prompt_groups(rows: Sequence[DataRow]) -> list[str]:
 
 def _publish(building: Path, target: Path) -> dict[str, Any]:
     """Move the finished folder to its name; a folder of that name holds the same rows and stays."""
-    os.chmod(building, 0o755)
     for path in sorted(building.rglob("*")):
         if path.is_file():
             with path.open("rb") as written:

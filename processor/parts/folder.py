@@ -6,8 +6,11 @@ partition/events from-to . rejected from-to . forgets . version . generation . o
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -111,14 +114,23 @@ class PartsFolder:
         path = self._path(part)
         try:
             if isinstance(self._files, LocalFileSystem):
-                self._files.makedirs(path.rpartition("/")[0], exist_ok=True)
-                self._files.put_file(str(file), f"{path}.new")
+                self._put_local(file, f"{path}.new")
                 self._files.mv(f"{path}.new", path)
             else:
                 # An object appears once it is whole.
                 self._files.put_file(str(file), path)
         except OSError as error:
             raise self._unusable(error) from error
+
+    def _put_local(self, file: Path, path: str) -> None:
+        """Write a file that those may read who may read the folder of parts: processors may run as several users."""
+        folder = path.rpartition("/")[0]
+        self._files.makedirs(folder, exist_ok=True)
+        mode = stat.S_IMODE(os.stat(self._root).st_mode)
+        with suppress(PermissionError):  # Another processor made it, with this mode.
+            os.chmod(folder, mode)
+        self._files.put_file(str(file), path)
+        os.chmod(path, mode & 0o666)
 
     def fetch(self, part: Part, file: Path) -> bool:
         """Copy a part into a file; False when it has been removed, which a newer base makes good."""

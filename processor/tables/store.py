@@ -93,7 +93,7 @@ class Store:
         `memory` bounds what DuckDB takes, in bytes; None leaves it to DuckDB: 80 % of what the machine has. Raises
         StoreError when another process has it open, or a newer release wrote it.
         """
-        path.parent.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         had_wal = Path(f"{path}.wal").exists()
         try:
             connection = _connect(path, memory)

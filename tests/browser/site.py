@@ -166,7 +166,7 @@ def open_site(home: Path) -> Iterator[Site]:
     """Yield a site whose collector runs."""
     settings = Settings(home=home)
     log = open_log(settings.log_url)
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     site = Site(home, log, *free_ports(1))
     server = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
     site.host = f"http://127.0.0.1:{server.server_port}"

@@ -40,7 +40,7 @@ def log(settings: Settings) -> Iterator[Log]:
 @pytest.fixture
 def filled(settings: Settings, log: Log) -> Settings:
     """A home with a log, keys, an adapter, a dataset, and what can be made again."""
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     control.create_key("default", "secret")
     control.close()
     for name in (ADAPTER, "datasets/demo/ds-1/manifest.json", "models/base/weights", "models/guards/x.json", "dev.toml",
@@ -69,14 +69,22 @@ def test_a_backup_brings_back_what_cannot_be_made_again(filled: Settings, tmp_pa
     made = back_up(filled, tmp_path / "b.tar")
     assert stat.S_IMODE((tmp_path / "b.tar").stat().st_mode) == 0o600
     fresh = other(tmp_path)
-    assert restore(fresh, tmp_path / "b.tar").files == made.files == 5
+    assert restore(fresh, tmp_path / "b.tar").files == made.files == 6
     assert (fresh.home / ADAPTER).read_text() == f"this is {ADAPTER}"
     assert stat.S_IMODE((fresh.home / "dev.toml").stat().st_mode) == 0o600
     there = {path.relative_to(fresh.home).as_posix() for path in fresh.home.rglob("*") if path.is_file()}
-    assert there == {"log/events.db", "control.db", "dev.toml", ADAPTER, "datasets/demo/ds-1/manifest.json"}
+    assert there == {
+        "log/events.db",
+        "control.db",
+        "control.key",
+        "dev.toml",
+        ADAPTER,
+        "datasets/demo/ds-1/manifest.json",
+    }
     assert values(fresh) == [b"first"]
-    control = Control.open(fresh.control_url)
-    assert len(control.list_keys()) == 1
+    control = Control.of(fresh)
+    (key,) = control.list_keys()
+    assert control.signing_key("default", key.key_id), "what it signed is still verified"
     control.close()
 
 
@@ -181,3 +189,21 @@ def test_what_is_no_archive_is_refused(filled: Settings, tmp_path: Path, body: b
         restore(other(tmp_path), tmp_path / "x.tar")
     with pytest.raises(ThumbwheelError, match="no backup"):
         restore(other(tmp_path), tmp_path / "nowhere.tar")
+
+
+def test_a_control_key_that_is_a_setting_is_named_and_not_in_the_backup(
+    settings: Settings, log: Log, tmp_path: Path
+) -> None:
+    named = replace(settings, control_key="5a" * 32)
+    control = Control.of(named)
+    made = control.create_key("default", "secret")
+    control.close()
+    done = back_up(named, tmp_path / "b.tar")
+    assert [what for what in done.left_out if "THUMBWHEEL_CONTROL_KEY" in what]
+    assert b"control.key" not in (tmp_path / "b.tar").read_bytes()
+    fresh = other(tmp_path)
+    assert restore(fresh, tmp_path / "b.tar").left_out == done.left_out
+    with pytest.raises(ThumbwheelError) as caught:
+        Control.of(fresh)
+    assert caught.value.code == "control_key_missing"
+    assert Control.of(replace(fresh, control_key="5a" * 32)).signing_key("default", made.key_id)

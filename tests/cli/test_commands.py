@@ -192,14 +192,14 @@ def test_the_development_credentials_are_private_and_kept(home: Path) -> None:
     file = home / "dev.toml"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert ensure_dev_keys(settings) == first
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     key = control.find_key(first.public)
     assert key is not None and "http://127.0.0.1:8703" in key.origins and "http://localhost:8703" in key.origins
     assert control.check_user(first.user, first.password) is not None
     (home / "control.db").unlink()
     again = ensure_dev_keys(settings)
     assert again != first
-    assert Control.open(settings.control_url).find_key(again.secret) is not None
+    assert Control.of(settings).find_key(again.secret) is not None
 
 
 def test_one_home_runs_once(home: Path) -> None:
@@ -226,3 +226,19 @@ def test_a_log_is_copied_once_and_what_cannot_be_copied_is_said_in_a_line(run: A
         assert refused.exit_code == 1
         assert why in refused.output and len(refused.output.strip().splitlines()) == 1
     assert not (tmp_path / "nowhere.db").exists()
+
+
+def test_wrong_origins_and_projects_make_no_key_and_the_list_shows_each_origin_whole(run: Any) -> None:
+    for origin in ("*", "https://*", "https://shop.example/path", "shop.example"):
+        said = run("keys", "create", "public", "--origin", origin)
+        assert said.exit_code == 1 and "hint: " in said.output, origin
+    assert run("keys", "create", "secret", "--project", "../x").exit_code == 1
+    assert run("keys", "create", "secret", "--origin", "https://shop.example").exit_code == 1
+    assert "No keys yet" in run("keys", "list").output
+    origins = [f"https://a-rather-long-name-of-a-host-{n}.of-a-shop.example" for n in range(5)]
+    arguments = [part for origin in (*origins, "https://*.shop.example", "null") for part in ("--origin", origin)]
+    assert run("keys", "create", "public", "--name", "a name that is long as well", *arguments).exit_code == 0
+    shown = run("keys", "list").output
+    assert all(origin in shown for origin in origins) and "…" not in shown
+    assert "scheme, host and port" in shown and "every host below shop.example" in shown and "sandboxed" in shown
+    assert json.loads(run("keys", "list", "--json").output)[0]["origins"].split()[:5] == origins

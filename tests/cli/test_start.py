@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,16 +15,18 @@ from click.testing import CliRunner, Result
 
 from cli.home import announce, ensure_dev_keys, find_running, owned
 from cli.main import cli
-from cli.up import environment
+from cli.up import environment, welcome
 from contract.errors import ThumbwheelError
+from control_store.control import Control
 from runtime.settings import Settings, load_settings
 
 NAMES = ("COLLECTOR", "CONSOLE", "GATEWAY", "DEMO")
 
 
 @pytest.fixture
-def up(home: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def up(home: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
     """Run `thumbwheel up` on free ports with settings changed."""
+    umask = os.umask(0o022)
     monkeypatch.setattr("cli.checks.find_spec", lambda name: object())
 
     def run(**changed: str) -> Result:
@@ -33,7 +37,8 @@ def up(home: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
             monkeypatch.setenv(f"THUMBWHEEL_{name}", value)
         return CliRunner().invoke(cli, ["up"])
 
-    return run
+    yield run
+    os.umask(umask)
 
 
 def refused(said: Result, *parts: str) -> None:
@@ -135,3 +140,17 @@ def test_dev_keys_made_again_keep_the_mode(home: Path) -> None:
     (home / "control.db").unlink()
     assert ensure_dev_keys(settings).public != first.public
     assert (home / "dev.toml").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_welcome_names_every_origin_and_port_that_the_public_key_works_from(home: Path) -> None:
+    settings = Settings(home=home)
+    keys = ensure_dev_keys(settings)
+    told = "\n".join(welcome(settings, keys, []))
+    ports = "3000,5173,8000,8080,8701,8703"
+    assert f"http://127.0.0.1:{ports}" in told and f"http://localhost:{ports}" in told
+    assert "keys create public --origin http://localhost:PORT" in told
+    key = Control.of(settings).find_key(keys.public)
+    assert key is not None and len(key.origins) == 12
+    other = replace(keys, origins=("https://shop.example", "null", "http://localhost:1234"))
+    line = next(line for line in welcome(settings, other, []) if "works from" in line)
+    assert line.endswith("https://shop.example  null  http://localhost:1234")

@@ -110,7 +110,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def bench(settings: Settings) -> Iterator[Bench]:
     log = open_log(settings.log_url)
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     yield Bench(settings, log, control)
     log.close()
     control.close()

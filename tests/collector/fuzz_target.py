@@ -46,7 +46,7 @@ class Target:
         self.home = home
         settings = Settings(home=home)
         self.log = open_log(settings.log_url)
-        control = Control.open(settings.control_url)
+        control = Control.of(settings)
         self.secret = control.create_key("default", "secret").key
         self.public = control.create_key("default", "public", [SHOP]).key
         self.door = Door(settings, self.log, control)

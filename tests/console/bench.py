@@ -101,7 +101,7 @@ def open_bench(home: Path) -> Iterator[Bench]:
     # The story is of last spring: its blind test would be held for its age.
     settings = Settings(home=home, trial_days=100_000)
     log = open_log(settings.log_url)
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     if not control.list_users():
         make_users(control)
     secret = control.create_key("default", "secret").key

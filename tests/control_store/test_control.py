@@ -22,6 +22,7 @@ from contract.signing import sign_candidate, signing_key, verify_candidate
 from control_store import control as control_module
 from control_store.control import Control
 from control_store.engine import ControlUnavailable
+from tests.postgresql import CONTROL_KEY
 
 
 @pytest.fixture
@@ -31,7 +32,7 @@ def url(control_url: str) -> str:
 
 @pytest.fixture
 def control(url: str) -> Iterator[Control]:
-    opened = Control.open(url)
+    opened = Control.open(url, control_key=CONTROL_KEY)
     yield opened
     opened.close()
 
@@ -125,7 +126,7 @@ def test_a_key_made_by_another_process_works_within_a_second(
     control: Control, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert control.find_key("tw_sec_unknown") is None
-    made = Control.open(url).create_key("shop", "secret")
+    made = Control.open(url, control_key=CONTROL_KEY).create_key("shop", "secret")
     monkeypatch.setattr(control, "_read_at", control._read_at - 1.1)
     assert control.find_key(made.key) is not None
 
@@ -234,7 +235,7 @@ def keys_file(tmp_path: Path) -> Path:
 
 
 def test_a_key_of_the_mounted_file_works_beside_the_store(url: str, keys_file: Path) -> None:
-    control = Control.open(url, str(keys_file))
+    control = Control.open(url, str(keys_file), control_key=CONTROL_KEY)
     made = control.create_key("bank", "public")
     key = control.find_key("tw_sec_mounted")
     assert key is not None and (key.key_id, key.project, key.origins) == ("kfile", "shop", ("https://shop.example",))
@@ -253,7 +254,7 @@ def test_a_changed_file_is_read_again_also_when_it_was_swapped_as_kubernetes_doe
         (tmp_path / f"data-{number}").write_text(json.dumps([entry(text)]))
     mounted = tmp_path / "keys.json"
     mounted.symlink_to(tmp_path / "data-0")
-    control = Control.open(url, str(mounted))
+    control = Control.open(url, str(mounted), control_key=CONTROL_KEY)
     assert control.find_key("tw_sec_old") is not None
     (tmp_path / "next").symlink_to(tmp_path / "data-1")
     os.replace(tmp_path / "next", mounted)
@@ -265,7 +266,7 @@ def test_a_changed_file_is_read_again_also_when_it_was_swapped_as_kubernetes_doe
 def test_a_file_that_becomes_unreadable_leaves_the_keys_in_force(
     url: str, keys_file: Path, no_cache: None, content: str | None
 ) -> None:
-    control = Control.open(url, str(keys_file))
+    control = Control.open(url, str(keys_file), control_key=CONTROL_KEY)
     if content is None:
         keys_file.unlink()
     else:
@@ -286,7 +287,7 @@ def test_a_wrong_file_stops_the_start_with_a_line_that_names_it(
     if body is not None:
         path.write_bytes(body.encode("utf-8", "surrogateescape"))
     with pytest.raises(SettingsError, match="THUMBWHEEL_KEYS") as caught:
-        Control.open(url, str(path))
+        Control.open(url, str(path), control_key=CONTROL_KEY)
     assert named in caught.value.message and caught.value.field == "THUMBWHEEL_KEYS"
 
 
@@ -305,11 +306,11 @@ def test_the_file_alone_serves_while_the_store_is_away_and_beside_it_once_it_is_
 
 
 def test_a_key_that_is_in_both_is_revoked_through_the_store(url: str, tmp_path: Path) -> None:
-    control = Control.open(url)
+    control = Control.open(url, control_key=CONTROL_KEY)
     made = control.create_key("shop", "secret")
     path = tmp_path / "keys.json"
     path.write_text(json.dumps([entry(made.key, key_id=made.key_id)]))
-    both = Control.open(url, str(path))
+    both = Control.open(url, str(path), control_key=CONTROL_KEY)
     assert both.find_key(made.key) is not None
     both.revoke_key(made.key_id)
     assert both.find_key(made.key) is None

@@ -18,13 +18,14 @@ from contract.signing import sign_candidate, signing_key, verify_candidate
 from control_store import control as control_module
 from control_store import key_store
 from control_store.control import Control
+from tests.postgresql import CONTROL_KEY
 
 DAY = timedelta(days=1)
 
 
 @pytest.fixture
 def control(control_url: str) -> Iterator[Control]:
-    opened = Control.open(control_url)
+    opened = Control.open(control_url, control_key=CONTROL_KEY)
     yield opened
     opened.close()
 
@@ -94,7 +95,7 @@ def test_a_key_of_the_mounted_file_expires_too(
         "signing_key": signing_key(text).hex(), "expires_at": (datetime.now(UTC) + DAY).isoformat(),
     }  # fmt: skip
     (tmp_path / "keys.json").write_text(json.dumps([entry]))
-    control = Control.open(control_url, str(tmp_path / "keys.json"))
+    control = Control.open(control_url, str(tmp_path / "keys.json"), control_key=CONTROL_KEY)
     assert control.find_key(text) is not None
     later(monkeypatch, 2 * DAY)
     assert control.find_key(text) is None
@@ -105,7 +106,7 @@ def test_a_key_is_rotated_once_however_many_try_at_a_time(control: Control, cont
     outcomes: list[str] = []
 
     def rotate() -> None:
-        mine = Control.open(control_url)
+        mine = Control.open(control_url, control_key=CONTROL_KEY)
         try:
             outcomes.append(mine.rotate_key(made.key_id, DAY)[0].key_id)
         except ThumbwheelError as error:
@@ -161,7 +162,7 @@ def test_a_store_made_before_keys_could_expire_is_taken_over(control_url: str, c
         stored.execute(sa.text("ALTER TABLE keys DROP COLUMN expires_at"))
         stored.execute(sa.text("DROP TABLE key_changes"))
         stored.execute(sa.text("DROP TABLE alembic_version"))
-    opened = Control.open(control_url)
+    opened = Control.open(control_url, control_key=CONTROL_KEY)
     assert opened.find_key(made.key) is not None
     assert opened.rotate_key(made.key_id, DAY)[0].key
     opened.close()

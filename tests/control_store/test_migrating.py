@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from control_store import campaigns, control, key_store, migrating
+from control_store import campaigns, key_store, migrating, people, sealing
 from control_store.engine import open_engine
 from control_store.migrating import HEAD, migrate
 
@@ -18,7 +18,12 @@ MIGRATE = (
     "import sys; from control_store.engine import open_engine; from control_store.migrating import migrate; "
     "migrate(open_engine(sys.argv[1]))"
 )
-TABLES = [*key_store.metadata.tables.values(), *control._metadata.tables.values(), *campaigns._metadata.tables.values()]
+TABLES = [
+    *key_store.metadata.tables.values(),
+    *people.metadata.tables.values(),
+    *sealing.metadata.tables.values(),
+    *campaigns._metadata.tables.values(),
+]
 
 
 def test_an_empty_store_gets_the_tables_that_the_code_uses(control_url: str) -> None:

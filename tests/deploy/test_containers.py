@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from control_store.control import Control
 from runtime.settings import load_settings
@@ -110,11 +112,51 @@ def test_every_copied_path_is_let_through_to_the_build(dockerfile: str) -> None:
     assert copied == allowed
 
 
-def test_the_requirements_of_an_extra_are_those_of_pyproject() -> None:
+@pytest.mark.parametrize("extra", ["collector", "processor", "trainer", "gateway"])
+def test_the_requirements_of_an_extra_are_those_of_pyproject_as_they_are_locked(extra: str) -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    command = [sys.executable, "deploy/requirements.py", "collector"]
-    lines = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout.splitlines()
-    assert lines == project["dependencies"] + project["optional-dependencies"]["collector"]
+    command = [sys.executable, "deploy/requirements.py", extra]
+    said = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    pinned = dict(re.findall(r"^([a-z0-9.-]+)==(\S+)", said, re.M))
+    assert said.count("--hash=sha256:") >= len(pinned) > 20
+    declared = [Requirement(line) for line in project["dependencies"] + project["optional-dependencies"][extra]]
+    for one in declared:
+        name = canonicalize_name(one.name)
+        assert name == "torch" or one.specifier.contains(pinned[name]), f"{one}: run make lock"
+    others = {"processor": "granian", "collector": "duckdb", "gateway": "duckdb", "trainer": "flask"}
+    assert (others[extra] in pinned) == (extra == "processor"), "an image holds what its own extra needs"
+
+
+LOCKS = ("requirements.lock", "requirements-test.lock", "requirements-model.lock")
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_everything_that_is_locked_is_locked_by_version_and_hash(name: str) -> None:
+    text = (REPOSITORY / name).read_text()
+    entries = [entry for entry in re.sub(r"\\\n\s*", "", text).splitlines() if not entry.startswith("#")]
+    assert entries
+    for entry in entries:
+        assert re.fullmatch(r"[a-z0-9.-]+==[^ ;]+( ;[^#]*?)?( ?--hash=sha256:[0-9a-f]{64})+", entry), entry[:100]
+    assert not re.search(r"https?://", text), "a mirror serves the same bytes"
+
+
+def test_what_is_installed_is_checked_against_the_locks(dockerfile: str) -> None:
+    bootstrap = (REPOSITORY / "deploy" / "setup" / "bootstrap.py").read_text()
+    assert len(re.findall(r'"--require-hashes", "-r"', bootstrap)) == 2
+    # torch is pinned by version: its CPU build lies on an index of its own.
+    for line in re.findall(r"pip install (.*?)(?: && .*| \\)?$", dockerfile, re.M):
+        assert "--require-hashes -r" in line or "torch==" in line, line
+
+
+def test_every_declared_requirement_is_in_a_lock() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    text = "\n".join((REPOSITORY / lock).read_text() for lock in LOCKS)
+    for line in [
+        *project["dependencies"],
+        *(one for extra in project["optional-dependencies"].values() for one in extra),
+    ]:
+        named = canonicalize_name(Requirement(line).name)
+        assert named in ("torch", "thumbwheel-server") or f"\n{named}==" in text, f"{named}: run make lock"
 
 
 def test_compose_accepts_the_file() -> None:

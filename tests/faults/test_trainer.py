@@ -109,7 +109,7 @@ def kill_in_turn(trainer: Program, wishes: Wishes, rng: random.Random, points: l
 
 
 def test_the_trainer_killed_at_any_moment(system: System, rng: random.Random, seed: int, points: list[str]) -> None:
-    control = Control.open(system.settings.control_url)
+    control = Control.of(system.settings)
     key = control.create_key("*", "service").key
     control.close()
     folder = system.settings.home

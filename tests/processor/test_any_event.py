@@ -27,7 +27,7 @@ FEW = st.sampled_from(["i-1", "i-2", "i-3"])
 @pytest.fixture
 def door(tmp_path: Path) -> Iterator[tuple[Door, str]]:
     home = Settings(home=tmp_path)
-    log, control = open_log(home.log_url), Control.open(home.control_url)
+    log, control = open_log(home.log_url), Control.of(home)
     opened = Door(home, log, control)
     yield opened, control.create_key("default", "secret").key
     opened.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
@@ -409,3 +410,20 @@ def test_prompts_alike_of_different_owners_meet_when_a_dataset_is_built(
         candidates = select_rows(cursor, "default", parse_filters({}))
     assert len(candidates.rows) == 2
     assert {frozenset(pair) for pair in candidates.near} == {frozenset(row.prompt_hash for row in candidates.rows)}
+
+
+@pytest.mark.parametrize("mode", [0o700, 0o2770, 0o750])
+def test_a_part_may_be_read_by_those_who_may_read_its_folder(tmp_path: Path, mode: int) -> None:
+    """Processors that share a folder may run as several users of one group; a process's own umask lets nobody in."""
+    root = tmp_path / "parts"
+    root.mkdir()
+    root.chmod(mode)
+    (tmp_path / "made").write_bytes(b"rows")
+    part = Part(3, Reached(0, 0), Reached(5, 0), 0, VERSION, 1, "processor-0")
+    before = os.umask(0o077)
+    try:
+        PartsFolder(str(root)).put(part, tmp_path / "made")
+    finally:
+        os.umask(before)
+    assert (root / part.name).stat().st_mode & 0o777 == mode & 0o666
+    assert (root / part.name).parent.stat().st_mode & 0o7777 == mode

@@ -17,7 +17,7 @@ from trials.picks import PICKS_NEEDED, picks_needed
 from trials.process import consequence
 from trials.rule import Rule, Tally, decide
 from trials.trial import Trial, replay
-from trials.votes import Ballot, side_of
+from trials.votes import Ballot
 
 
 def one(wins: int, losses: int) -> Tally:

@@ -279,7 +279,6 @@ class Registry:
         (made / "README.md").write_text(render_card(adapter_id, card), "utf-8")
         for file in made.iterdir():
             sync(file)
-        made.chmod(0o755)
         made.rename(target)
         sync(target.parent)
         return target

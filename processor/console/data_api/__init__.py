@@ -20,6 +20,7 @@ from processor.console.data_api import (
     runs,
     support,
 )
+from processor.console.permissions import needs
 from processor.queries.reading import NotFound
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -31,6 +32,7 @@ BLUEPRINTS = (*(resource.blueprint for resource in (
 
 
 @blueprint.route("/<path:rest>", methods=["GET", "POST"])
+@needs("console.enter")
 def unknown(rest: str) -> Response:
     """Anything else."""
     raise NotFound("unknown_address", f"The data API has no /{rest}.", "See the data API reference.")

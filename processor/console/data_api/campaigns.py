@@ -7,14 +7,15 @@ from datetime import UTC, datetime
 from flask import Blueprint, Response, g, request
 
 from control_store.campaigns import read_rule
-from processor.console.access import needs
 from processor.console.data_api.answers import answer, slice_page
+from processor.console.permissions import needs
 from processor.console.services import campaigns, project
 
 blueprint = Blueprint("api_campaigns", __name__, url_prefix="/api/v1/campaigns")
 
 
 @blueprint.get("")
+@needs("campaign.read")
 def get_campaigns() -> Response:
     """All campaigns, newest first."""
     now = datetime.now(UTC)
@@ -23,13 +24,14 @@ def get_campaigns() -> Response:
 
 
 @blueprint.get("/<campaign_id>")
+@needs("campaign.read")
 def get_campaign(campaign_id: str) -> Response:
     """One campaign."""
     return answer(campaigns().find(project(), campaign_id).as_dict(datetime.now(UTC)))
 
 
 @blueprint.post("")
-@needs("admin")
+@needs("campaign.edit")
 def post_campaign() -> Response:
     """Make a campaign: the fields of a rule."""
     campaign_id = campaigns().create(project(), read_rule(request.get_json(force=True, silent=True)), g.user.name)
@@ -37,7 +39,7 @@ def post_campaign() -> Response:
 
 
 @blueprint.put("/<campaign_id>")
-@needs("admin")
+@needs("campaign.edit")
 def put_campaign(campaign_id: str) -> Response:
     """Replace a campaign's rule; its answers stay."""
     rule = read_rule(request.get_json(force=True, silent=True))

@@ -17,8 +17,9 @@ from contract.facts import Forget
 from contract.forgetting import NO_PERSONS, actor_digest
 from contract.ids import is_wire_id, uuid7
 from eventlog.log import Erasable, append_all
-from processor.console.access import Caller, needs
+from processor.console.access import Caller
 from processor.console.data_api.answers import answer, json_body, read
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading, services
 from processor.queries.datasets import Datasets
 from processor.queries.forgetting import holding, look_up, progress
@@ -29,14 +30,14 @@ AHEAD = timedelta(minutes=1)
 
 
 @blueprint.post("/preview")
-@needs("admin")
+@needs("person.forget")
 def post_preview() -> Response:
     """Answer what forgetting {"actor", "before"?} would remove, and which datasets and adapters hold the person."""
     return answer(_preview(*_asked(json_body())))
 
 
 @blueprint.post("")
-@needs("admin")
+@needs("person.forget")
 def post_forget() -> Response:
     """Append the `forget` fact for {"actor", "before"?}; with "datasets": true delete those that hold the person."""
     body = json_body()
@@ -56,6 +57,7 @@ def post_forget() -> Response:
 
 
 @blueprint.get("/<event_id>")
+@needs("person.forget")
 def get_progress(event_id: str) -> Response:
     """Answer how far it has come; 404 until the processor has read the fact."""
     erasable, archive = isinstance(services().log, Erasable), bool(services().settings.archive)

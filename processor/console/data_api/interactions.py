@@ -8,6 +8,7 @@ from flask import Blueprint, Response, request
 
 from contract.errors import ThumbwheelError
 from processor.console.data_api.answers import blind, paging, read
+from processor.console.permissions import needs
 from processor.console.services import project
 from processor.queries import interactions
 
@@ -16,6 +17,7 @@ MAX_VISIBLE = 1000
 
 
 @blueprint.get("/interactions")
+@needs("feedback.read")
 def get_interactions() -> Response:
     """Interactions, newest first, filtered by label, q, surface, source, show."""
     given: dict[str, Any] = {name: request.args.get(name) for name in ("label", "q", "surface", "source", "show")}
@@ -23,12 +25,14 @@ def get_interactions() -> Response:
 
 
 @blueprint.get("/interactions/<path:interaction_id>")
+@needs("feedback.read")
 def get_interaction(interaction_id: str) -> Response:
     """One interaction with its messages, candidates, feedback, events and conflicts."""
     return read(lambda c: interactions.find_interaction(c, project(), interaction_id, blind(c)))
 
 
 @blueprint.get("/visible")
+@needs("feedback.read")
 def get_visible() -> Response:
     """Which of the named events the tables do not hold yet."""
     wanted = request.args.getlist("event_id")

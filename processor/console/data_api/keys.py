@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from processor.console.access import needs
 from processor.console.data_api.answers import answer
+from processor.console.permissions import needs
 from processor.console.services import project, services
 
 blueprint = Blueprint("api_keys", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/keys/audit")
-@needs("admin")
+@needs("key.audit")
 def get_key_changes() -> Response:
     """What happened to the project's keys, newest first: created, rotated, revoked, by whom, when."""
     return answer({"items": [change.as_dict() for change in services().control.list_key_changes(project())]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from processor.console.data_api.answers import read
+from processor.console.permissions import needs
 from processor.console.services import datasets, project
 from processor.queries.lineage import lineage
 
@@ -12,6 +13,7 @@ blueprint = Blueprint("api_lineage", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/lineage/<path:subject>")
+@needs("feedback.read")
 def get_lineage(subject: str) -> Response:
     """What came from, or led to, an event, interaction, dataset, run or adapter."""
     return read(lambda cursor: lineage(cursor, project(), datasets(), subject))

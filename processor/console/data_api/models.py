@@ -6,6 +6,7 @@ import duckdb
 from flask import Blueprint, Response
 
 from processor.console.data_api.answers import read, slice_page
+from processor.console.permissions import needs
 from processor.console.services import project
 from processor.queries import facts
 from processor.queries.reading import Row
@@ -14,6 +15,7 @@ blueprint = Blueprint("api_models", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/models")
+@needs("model.read")
 def get_models() -> Response:
     """Adapters, newest first, with the champion and the challenger."""
 

@@ -10,6 +10,7 @@ from flask import Blueprint, Response, g
 from control_store.keys import EVERY_PROJECT
 from processor.console.access import known_projects
 from processor.console.data_api.answers import answer, read, refuse_while_behind
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, services
 from processor.console.watching import for_caller
 from processor.queries import overview
@@ -18,6 +19,7 @@ blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/overview")
+@needs("overview.read")
 def get_overview() -> Response:
     """Everything the overview page shows."""
 
@@ -31,6 +33,7 @@ def get_overview() -> Response:
 
 
 @blueprint.get("/projects")
+@needs("console.enter")
 def get_projects() -> Response:
     """Every project with a key or with data, and its number of events; a key of one project sees that one."""
     key = g.user.key
@@ -40,6 +43,7 @@ def get_projects() -> Response:
 
 
 @blueprint.get("/readiness")
+@needs("overview.read")
 def get_readiness() -> Response:
     """What is new since the last finished run."""
     refuse_while_behind()

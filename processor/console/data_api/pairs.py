@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, request
 
 from processor.console.data_api.answers import blind, paging, read
+from processor.console.permissions import needs
 from processor.console.services import project
 from processor.queries import pairs
 
@@ -14,6 +15,7 @@ blueprint = Blueprint("api_pairs", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/pairs")
+@needs("feedback.read")
 def get_pairs() -> Response:
     """Pairs, newest first, filtered by kind, model, interaction, trainable (true or false)."""
     given: dict[str, Any] = {name: request.args.get(name) for name in ("kind", "model", "interaction")}

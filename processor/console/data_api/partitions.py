@@ -8,6 +8,7 @@ from flask import Blueprint, Flask, request
 
 from contract.errors import ThumbwheelError
 from processor.console.data_api.answers import answer
+from processor.console.permissions import needs
 from processor.console.services import Services, services
 
 blueprint = Blueprint("api_partitions", __name__, url_prefix="/api/v1")
@@ -36,6 +37,7 @@ def _refuse() -> None:
 
 
 @blueprint.get("/partitions")
+@needs("console.enter")
 def get_partitions() -> Any:
     """Return the partitions of the events topic: next offset, the log's end, and whether the tables are behind."""
     return answer({"items": services().freshness.partitions(), "next": None})

@@ -8,6 +8,7 @@ import duckdb
 from flask import Blueprint, Response
 
 from processor.console.data_api.answers import read, refuse_while_behind
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, services
 from processor.console.watching import for_caller, may_watch
 from processor.queries.reading import NotFound
@@ -17,6 +18,7 @@ blueprint = Blueprint("api_support", __name__, url_prefix="/api/v1")
 
 
 @blueprint.get("/support")
+@needs("trial.read")
 def get_support() -> Response:
     """Blind tests, newest first, and comparisons of a size fixed beforehand."""
     refuse_while_behind()
@@ -29,6 +31,7 @@ def get_support() -> Response:
 
 
 @blueprint.get("/trials/<adapter_id>")
+@needs("trial.read")
 def get_trial(adapter_id: str) -> Response:
     """One adapter's newest blind test: what it was decided on, and the same figures counted anew."""
 

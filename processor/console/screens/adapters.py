@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, request, url_for
 
-from processor.console.access import needs
+from processor.console.permissions import needs
 from processor.console.screens.overview import timeline
 from processor.console.services import datasets, project, reading, services
 from processor.console.watching import for_caller
@@ -21,6 +21,7 @@ SHOWN_EVENTS = 200
 
 
 @blueprint.get("")
+@needs("trial.read")
 def index() -> Any:
     """List adapters with the timeline of the aliases."""
     with reading() as cursor:
@@ -30,11 +31,12 @@ def index() -> Any:
     by_adapter = {test["challenger"]: test for test in reversed(tests)}
     return render_template(
         "adapters.html", found=found, tests=by_adapter, changes=timeline(found["items"]), waiting=waiting,
-        asked=request.args.get("asked"), may=g.user.may("admin"),
+        asked=request.args.get("asked"), may=g.user.may("model.command"),
     )  # fmt: skip
 
 
 @blueprint.get("/<adapter_id>")
+@needs("trial.read")
 def detail(adapter_id: str) -> Any:
     """Show one adapter down to the feedback events it was trained on."""
     with reading() as cursor:
@@ -44,7 +46,7 @@ def detail(adapter_id: str) -> Any:
         line = lineage(cursor, project(), datasets(), adapter_id)
         tests = for_caller(list_support(cursor, project(), services().settings, datasets()))
     return render_template(
-        "adapter.html", line=line, adapter=line["adapter"], champion=found["champion"], may=g.user.may("admin"),
+        "adapter.html", line=line, adapter=line["adapter"], champion=found["champion"], may=g.user.may("model.command"),
         tests=[t for t in tests["items"] if t["challenger"] == adapter_id],
         comparisons=[t for t in tests["comparisons"] if t["challenger"] == adapter_id],
         events=line["events"][:SHOWN_EVENTS],
@@ -52,7 +54,7 @@ def detail(adapter_id: str) -> Any:
 
 
 @blueprint.post("/<adapter_id>/promote")
-@needs("admin")
+@needs("model.command")
 def promote(adapter_id: str) -> Any:
     """Ask the trainer to make this adapter the champion."""
     reason = request.form.get("reason", "").strip() or None
@@ -61,7 +63,7 @@ def promote(adapter_id: str) -> Any:
 
 
 @blueprint.post("/roll-back")
-@needs("admin")
+@needs("model.command")
 def roll_back() -> Any:
     """Ask the trainer to go back to the champion before."""
     reason = request.form.get("reason", "").strip() or None
@@ -70,7 +72,7 @@ def roll_back() -> Any:
 
 
 @blueprint.post("/train")
-@needs("admin")
+@needs("model.command")
 def train() -> Any:
     """Ask the trainer to train on what is new."""
     append_wish(g.user, project(), {"type": "train", "method": "auto"})

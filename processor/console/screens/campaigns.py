@@ -9,7 +9,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 
 from contract.errors import ThumbwheelError
 from control_store.campaigns import Campaign, Rule, read_rule
-from processor.console.access import needs
+from processor.console.permissions import needs
 from processor.console.services import campaigns, project
 
 blueprint = Blueprint("campaigns", __name__, url_prefix="/campaigns")
@@ -17,19 +17,21 @@ HOUR_S = 3600
 
 
 @blueprint.get("")
+@needs("campaign.read")
 def index() -> Any:
     """List campaigns, newest first, with what they have been answered."""
     return _page()
 
 
 @blueprint.get("/<campaign_id>")
+@needs("campaign.read")
 def detail(campaign_id: str) -> Any:
     """Show one campaign's form."""
     return _page(campaigns().find(project(), campaign_id))
 
 
 @blueprint.post("")
-@needs("admin")
+@needs("campaign.edit")
 def create() -> Any:
     """Make a campaign from the form; say beside the form what was wrong."""
     try:
@@ -40,7 +42,7 @@ def create() -> Any:
 
 
 @blueprint.post("/<campaign_id>")
-@needs("admin")
+@needs("campaign.edit")
 def change(campaign_id: str) -> Any:
     """Replace a campaign's rule by the form's, or only pause or resume it."""
     found = campaigns().find(project(), campaign_id)
@@ -57,7 +59,8 @@ def _page(chosen: Campaign | None = None, problem: ThumbwheelError | None = None
     items = [(one, one.state(now)) for one in reversed(campaigns().listed(project()))]
     given = request.form if problem else _form_of(chosen.rule) if chosen else {"surface": "chat", "rate": "100"}
     return render_template(
-        "campaigns.html", items=items, chosen=chosen, given=given, problem=problem, may_edit=g.user.may("admin"),
+        "campaigns.html", items=items, chosen=chosen, given=given, problem=problem,
+        may_edit=g.user.may("campaign.edit"),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 
 from contract.dataset_folder import CONFIGS, LINEAGE
 from contract.errors import ThumbwheelError
-from processor.console.access import needs
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading, services
 from processor.datasets import build_dataset
 from processor.queries.facts import list_adapters, list_runs
@@ -17,13 +17,14 @@ blueprint = Blueprint("datasets", __name__, url_prefix="/datasets")
 
 
 @blueprint.get("")
+@needs("dataset.read")
 def index() -> Any:
     """List datasets, newest first."""
     return _page()
 
 
 @blueprint.post("")
-@needs("reviewer")
+@needs("dataset.build")
 def build() -> Any:
     """Build a dataset from the form; on success show it, else say what was wrong beside the form."""
     try:
@@ -44,7 +45,7 @@ def _page(problem: ThumbwheelError | None = None) -> str:
         uses.setdefault(run["dataset_id"] or "", []).append(run["run_id"])
     return render_template(
         "datasets.html", items=datasets().manifests(), uses=uses, adapters=adapters, problem=problem,
-        configs=CONFIGS, given=request.form, may_build=g.user.may("reviewer"),
+        configs=CONFIGS, given=request.form, may_build=g.user.may("dataset.build"),
     )  # fmt: skip
 
 
@@ -70,6 +71,7 @@ def _number(text: str, field: str) -> int:
 
 
 @blueprint.get("/<dataset_id>")
+@needs("dataset.read")
 def detail(dataset_id: str) -> Any:
     """Show one dataset: counts, what was left out, files, card, and what was trained on it."""
     manifest = datasets().manifest(dataset_id)

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 
 from processor.console.data_api.answers import blind, paging
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading
 from processor.queries.interactions import SHOW, filter_values, find_interaction, list_interactions
 from processor.queries.lineage import lineage
@@ -16,6 +17,7 @@ FILTERS = ("q", "label", "surface", "source", "show")
 
 
 @blueprint.get("")
+@needs("feedback.read")
 def index() -> Any:
     """List interactions, newest first, with filters."""
     chosen: dict[str, Any] = {name: request.args.get(name, "") for name in FILTERS}
@@ -28,6 +30,7 @@ def index() -> Any:
 
 
 @blueprint.get("/<path:interaction_id>")
+@needs("feedback.read")
 def detail(interaction_id: str) -> Any:
     """Show one interaction with everything known about it, and what it has shaped."""
     with reading() as cursor:

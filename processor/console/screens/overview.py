@@ -4,24 +4,30 @@ from __future__ import annotations
 
 from typing import Any
 
-from flask import Blueprint, render_template
+from flask import Blueprint, g, render_template
 
 from processor.console import access, charts
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading, services
 from processor.console.watching import for_caller
 from processor.queries import overview
 from processor.queries.facts import find_run, list_adapters, list_runs
 from processor.queries.reading import Row
+from processor.queries.rejected import list_refused
 from processor.queries.trials import list_support
 
 blueprint = Blueprint("overview", __name__)
 SHOWN_TESTS = 4
 SHOWN_CHANGES = 8
+SHOWN_REFUSED = 3
 
 
 @blueprint.get("/")
+@needs("console.enter")
 def show() -> Any:
     """Show the overview, or what to do first where nothing has arrived."""
+    if not g.user.may("overview.read"):
+        return render_template("waiting.html")
     settings = services().settings
     with reading() as cursor:
         found = overview.overview(cursor, project(), settings, datasets())
@@ -32,8 +38,12 @@ def show() -> Any:
         run = find_run(cursor, project(), runs[0]["run_id"]) if runs else None
     found["support"] = trials["items"][0] if trials["items"] else None
     if not (found["interactions"] or found["feedback"] or found["orphans"] or adapters["items"]):
+        with reading() as cursor:
+            refused = list_refused(cursor, project(), unknown=True)
         others = {name: n for name, n in access.known_projects().items() if n and name != project()}
-        return render_template("overview_empty.html", found=found, others=others, settings=settings)
+        return render_template(
+            "overview_empty.html", found=found, others=others, settings=settings, refused=refused[:SHOWN_REFUSED]
+        )
     return render_template(
         "overview.html", found=found, ready=ready, tests=trials["items"][:SHOWN_TESTS],
         comparisons=trials["comparisons"], volume=charts.volume_chart(found["volume"], found["volume_width_s"]),

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template, request
 
 from processor.console.data_api.answers import blind, paging
+from processor.console.permissions import needs
 from processor.console.services import project, reading
 from processor.queries.pairs import list_pairs, pair_counts, pair_models
 
@@ -15,6 +16,7 @@ FILTERS = ("kind", "trainable", "model", "interaction")
 
 
 @blueprint.get("")
+@needs("feedback.read")
 def index() -> Any:
     """List pairs, newest first, with filters."""
     chosen = {name: request.args.get(name, "") for name in FILTERS}

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Blueprint, render_template
 
 from processor.console import charts
+from processor.console.permissions import needs
 from processor.console.services import project, reading
 from processor.queries.facts import find_run, list_runs
 
@@ -14,6 +15,7 @@ blueprint = Blueprint("runs", __name__, url_prefix="/runs")
 
 
 @blueprint.get("")
+@needs("model.read")
 def index() -> Any:
     """List runs, newest first."""
     with reading() as cursor:
@@ -22,6 +24,7 @@ def index() -> Any:
 
 
 @blueprint.get("/<run_id>")
+@needs("model.read")
 def detail(run_id: str) -> Any:
     """Show one run with its learning curves."""
     with reading() as cursor:

@@ -6,6 +6,7 @@ from typing import Any
 
 from flask import Blueprint, render_template
 
+from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading, services
 from processor.console.watching import for_caller, may_watch
 from processor.queries.reading import NotFound
@@ -17,6 +18,7 @@ RATES = (0.6, 0.7, 0.8)
 
 
 @blueprint.get("")
+@needs("trial.read")
 def index() -> Any:
     """List blind tests, newest first, and what a decision needs."""
     with reading() as cursor:
@@ -28,6 +30,7 @@ def index() -> Any:
 
 
 @blueprint.get("/<adapter_id>")
+@needs("trial.read")
 def detail(adapter_id: str) -> Any:
     """Show an adapter's newest blind test."""
     with reading() as cursor:

@@ -45,7 +45,7 @@ def main(home: Path) -> None:
     store_records(store, reader.poll(1000, 1.0))
     reader.close()
     manifest = build_dataset(store, log, settings, "default", {})
-    control = Control.open(settings.control_url)
+    control = Control.of(settings)
     key = control.create_key("default", "secret", name="kept")
     control.create_user("lin", "a password that is long", "reviewer")
     campaign = Campaigns(control.engine).create("default", read_rule({"name": "ask", "surface": "chat"}), "lin")
