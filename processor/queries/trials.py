@@ -18,8 +18,8 @@ from processor.steps.normalise import normalise
 from runtime.settings import Settings
 from trials import intervals
 from trials import votes as voting
-from trials.formulas import e_value
-from trials.rule import Rule, State, Tally, band
+from trials.rule import Decision, Rule, State, Tally, band
+from trials.trial import replay
 from trials.votes import Ballot
 
 _VOTES = """
@@ -224,32 +224,30 @@ def _item(
 
     ballots, excluded = _ballots(votes, shown, "pick", refuse)
     in_time = [b for b in ballots if b.arrived >= test.start and (test.end is None or b.arrived < test.end)]
-    tally = voting.count(in_time, rule)
-    state = tally.state
+    found = replay(in_time, rule)
+    state = found.state
     if state == "running" and test.ended_by is not None:
         # A decision stands, also where its voters have been forgotten since.
         state = test.decided or "held"
     choices, _ = _ballots(votes, shown, "choice", refuse)
     apart = voting.count(choices)
-    alone = len(tally.by_rater) < rule.min_raters
     return {
-        "challenger": test.challenger, "baseline": test.baseline, **_figures(tally),
-        "interval": intervals.anytime_interval(tally.wins, tally.losses),
-        "e_value": e_value(tally.wins, tally.losses),
-        "band": band(tally.wins, tally.losses, rule.min_picks), "raters": len(tally.by_rater),
-        "clustered_interval": intervals.clustered_interval(tally.by_rater), "k": test.k,
+        "challenger": test.challenger, "baseline": test.baseline, **_figures(found),
+        "rate": found.weighted_rate, "interval": found.interval, "e_value": max(found.e_plus, found.e_minus),
+        "band": band(found.weighted_rate, found.interval, found.n, rule.min_picks), "raters": found.raters,
+        "k": test.k,
         "needed": {"e": rule.needed_e, "n": rule.min_picks, "rate": rule.min_rate, "at_most": rule.max_picks},
-        "state": state, "scope": "these_raters" if alone else "raters_like_these", "ended_by": test.ended_by,
+        "state": state, "scope": "these_raters", "ended_by": test.ended_by,
         "sampling": json.loads(sampling) if sampling else None, "excluded": dict(sorted(excluded.items())),
         "choices": _figures(apart), "registered_at": _time(test.start),
-        "decided_at": None if tally.decided_at is None else _time(tally.decided_at),
+        "decided_at": None if found.decided_at is None else _time(found.decided_at),
     }  # fmt: skip
 
 
-def _figures(tally: Tally) -> Row:
+def _figures(counts: Tally | Decision) -> Row:
     return {
-        "wins": tally.wins, "losses": tally.losses, "ties": tally.ties, "none": tally.none, "n": tally.n,
-        "rate": tally.rate,
+        "wins": counts.wins, "losses": counts.losses, "ties": counts.ties, "none": counts.none, "n": counts.n,
+        "rate": counts.wins / counts.n if counts.n else None,
     }  # fmt: skip
 
 
@@ -277,7 +275,8 @@ def _comparisons(votes: list[Row], shown: Mapping[Any, Shown], trained: _Trained
             found.append({
                 "challenger": challenger, "baseline": baseline, **_figures(tally),
                 "interval": intervals.wilson(tally.wins, tally.n),
-                "band": band(tally.wins, tally.losses), "raters": len(tally.by_rater),
+                "band": band(tally.rate, intervals.anytime_interval(tally.wins, tally.losses), tally.n),
+                "raters": len(tally.by_rater),
                 "sampling": json.loads(sampling), "excluded": dict(sorted(excluded.items())),
             })  # fmt: skip
     return found

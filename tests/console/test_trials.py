@@ -105,7 +105,8 @@ def test_several_raters_of_one_interaction_give_one_outcome(bench: Bench) -> Non
     register(bench)
     bench.put(*trial("t", 1, True, "q", "a"), picked("t", 2, 0, rater="b"), picked("t", 3, 1, rater="c"))
     item = only(bench)
-    assert (item["wins"], item["losses"], item["raters"]) == (1, 0, 3)
+    # It is one pick of one rater: a single issued interaction makes nobody "three raters".
+    assert (item["wins"], item["losses"], item["raters"]) == (1, 0, 1)
     bench.put(picked("t", 4, 1, rater="d"))
     assert (only(bench)["ties"], only(bench)["n"]) == (1, 0)
 
@@ -132,7 +133,7 @@ def test_choices_are_reported_apart(bench: Bench) -> None:
     assert (item["n"], item["choices"]["wins"]) == (0, 1)
 
 
-def test_a_held_challenger_stops_counting_and_a_second_one_needs_four_times_the_evidence(bench: Bench) -> None:
+def test_a_held_challenger_stops_counting_and_a_second_one_needs_three_times_the_evidence(bench: Bench) -> None:
     register(bench)
     bench.put(*trial("t1", 1, True, "q1"))
     bench.put(fact("model.held", "held", 5, adapter_id=CHALLENGER, reason="end of turn"))
@@ -140,7 +141,7 @@ def test_a_held_challenger_stops_counting_and_a_second_one_needs_four_times_the_
     register(bench, 7, "ad-222222222222")
     second, first = bench.get("support")["items"]
     assert (first["state"], first["wins"], first["excluded"]) == ("held", 1, {"after_end": 1})
-    assert (second["challenger"], second["k"], second["needed"]["e"]) == ("ad-222222222222", 2, 80.0)
+    assert (second["challenger"], second["k"], second["needed"]["e"]) == ("ad-222222222222", 2, 60.0)
 
 
 def test_a_clear_win_says_promote_for_these_raters(bench: Bench) -> None:
