@@ -92,7 +92,7 @@ class Tally:
     @property
     def n(self) -> int:
         """Return the decisive picks."""
-        return self.wins + self.losses
+        return sum(counts.wins + counts.losses for counts in self.raters.values())
 
     @property
     def rate(self) -> float | None:
@@ -148,7 +148,7 @@ class Decision:
     strata: tuple[Stratum, ...]
     others: int
     # Decisive picks in all at a true 70 %, for as many raters as there are (`picks_needed`); says nothing of wins.
-    picks_needed: int
+    picks_needed: int | None
     excluded: dict[str, int]
     decided_at: int | None = None
     rule_version: int = RULE_VERSION
@@ -166,7 +166,7 @@ class Decision:
     @property
     def more_picks(self) -> int | None:
         """Return how many more picks are needed about; None where a usual test would have ended by now."""
-        return self.picks_needed - self.n if self.n < self.picks_needed else None
+        return self.picks_needed - self.n if self.picks_needed and self.n < self.picks_needed else None
 
     @property
     def band(self) -> str:
@@ -202,12 +202,12 @@ def look(tally: Tally, rule: Rule) -> Look:
     A side has won with E (E+ to promote, E- to reject) of at least `needed_e`, 40 decisive picks and, to promote, a
     weighted rate of 55 %. It is settled where only one rater was seen, or with 20 picks of others than the busiest.
     """
-    if tally.n < rule.min_picks:
+    if (n := tally.n) < rule.min_picks:
         return Look(None, False, "too_few_picks")
     needed = math.log(rule.needed_e)
     log_n = log_numerator(tally.raters.values())
     # "Everybody at 1/2" is part of both hypotheses: neither E+ nor E- is above N 2^n.
-    if log_n + tally.n * math.log(2) < needed:
+    if log_n + n * math.log(2) < needed:
         return Look(None, False, "undecided")
     evidence = Evidence(strata_of(tally.raters), log_n)
     side: Side
