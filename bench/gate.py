@@ -30,7 +30,7 @@ from trials.trial import Trial
 from trials.votes import Ballot, in_order
 
 LIMIT = 0.05
-CHUNK = 1000
+CHUNK = 5000
 # Runs of a chunk that also go through the rule itself.
 CHECKED = 20
 ONE = "for_one_rater"

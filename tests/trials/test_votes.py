@@ -99,6 +99,22 @@ def test_they_do_not_count_once_a_named_rater_does() -> None:
     assert count([*ballots(("a", "www"), named=False), *ballots(("b", "l"), start=10), back]).wins == 3
 
 
+@pytest.mark.parametrize("first", ["named", "unnamed"])
+def test_on_an_interaction_of_both_the_named_raters_decide(first: str) -> None:
+    for number in range(20):  # whatever the hash of the interaction
+        where = {"interaction": f"i{number}", "group": "g"}
+        at = (1, 2) if first == "named" else (2, 1)
+        named = ballot(at[0], "loss", "a", **where)
+        crowd = ballot(at[1], "win", "b", named=False, **where)
+        assert figures(count([named, crowd])) == (0, 1, 0, 0, {"a": (0, 1)})
+
+
+def test_a_vote_that_is_named_the_second_time_is_one_vote() -> None:
+    tally = count([ballot(1, "win", "a", named=False), ballot(2, "loss", "a", interaction="i1", group="g1")])
+    assert figures(tally) == (0, 1, 0, 0, {"a": (0, 1)})
+    assert tally.excluded == {}
+
+
 def test_no_actor_can_be_the_unnamed_rater() -> None:
     assert " " in UNNAMED  # ids are visible ASCII
 
