@@ -129,6 +129,20 @@ def test_why_a_pick_did_not_count_is_counted_once_for_each_actor_and_interaction
     assert tally.wins == 1
 
 
+def test_which_picks_did_not_count_is_known_by_event() -> None:
+    votes = Votes()
+    for one in [
+        ballot(1, group="g"), ballot(2, group="g"), ballot(3, rater="ghost", interaction="i1", excluded="unsigned"),
+        ballot(4, rater="b", named=False), ballot(5, "loss", interaction="i1", frozen=True),
+        ballot(6, excluded="trained_on"), ballot(7, interaction="i6", retracts="e6"), ballot(8, group="g"),
+        ballot(9, interaction="i8", retracts="e8"),
+    ]:  # fmt: skip
+        votes.take(one)
+    why = {"e2": "repeated_prompt", "e3": "unsigned", "e4": "unnamed", "e5": "frozen"}
+    assert votes.why_not() == why
+    assert votes.tally().excluded == dict.fromkeys(why.values(), 1)
+
+
 @pytest.mark.parametrize("change", [
     ballot(9, "loss", interaction="i1", frozen=True), ballot(9, interaction="i1", retracts="e1", frozen=True),
     ballot(9, "loss", interaction="i1", excluded="after_reveal"),
@@ -200,7 +214,7 @@ def made(drawn: list[tuple[int, str, str, int, str, int, bool]]) -> list[Ballot]
 
 
 @given(random_ballots, st.randoms())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_the_order_in_which_ballots_are_handed_over_changes_nothing(drawn: list, rng: random.Random) -> None:  # type: ignore[type-arg]
     honest = made(drawn)
     shuffled = honest[:]
@@ -209,7 +223,7 @@ def test_the_order_in_which_ballots_are_handed_over_changes_nothing(drawn: list,
 
 
 @given(random_ballots)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_counting_on_is_the_same_as_counting_again(drawn: list) -> None:  # type: ignore[type-arg]
     """The running counts, after every ballot, are those of a fresh count of the ballots so far."""
     running = Votes()
@@ -245,7 +259,7 @@ def by_definition(found: list[Ballot]) -> tuple[int, int, int, int]:
 
 
 @given(random_ballots)
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_the_running_counts_are_those_of_the_definition(drawn: list) -> None:  # type: ignore[type-arg]
     named = [replace(one, named=True) for one in made(drawn)]
     tally = count(named)
@@ -253,7 +267,7 @@ def test_the_running_counts_are_those_of_the_definition(drawn: list) -> None:  #
 
 
 @given(random_ballots, random_ballots)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_a_ghost_name_changes_neither_wins_losses_rate_nor_decision(drawn: list, haunted: list) -> None:  # type: ignore[type-arg]
     honest = made(drawn)
     ghosts = [
