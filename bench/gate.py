@@ -30,8 +30,8 @@ from trials.trial import Trial
 from trials.votes import Ballot, in_order
 
 LIMIT = 0.05
-CHUNK = 1000
-# Runs of a chunk that also go through the rule itself.
+CHUNK = 5000
+# So many runs of a chunk also go through the rule itself, or one in fifty where that is more.
 CHECKED = 20
 ONE = "for_one_rater"
 
@@ -75,7 +75,7 @@ def by_twin(found: twin.Outcome, test: int) -> tuple[str, int, int, bool]:
     return twin.STATES[state], int(found.picks[test]), int(found.wins[test]), state == twin.HELD_FOR_ONE
 
 
-def measure(row: Row, rng: Rng, runs: int, checked: int = CHECKED) -> Result:
+def measure(row: Row, rng: Rng, runs: int, checked: int | None = None) -> Result:
     """Return what becomes of so many runs of a row."""
     if row.events is not None:
         found = [by_rule(row.events(rng), row.rule) for _ in range(runs)]
@@ -85,6 +85,7 @@ def measure(row: Row, rng: Rng, runs: int, checked: int = CHECKED) -> Result:
             by_rule=runs, picks=[n if state == "promote" else PICKS + 1 for state, n, *_ in found],
         )  # fmt: skip
     assert row.draw is not None
+    checked = max(CHECKED, runs // 50) if checked is None else checked
     promoted, rejected = np.zeros(runs, bool), np.zeros(runs, bool)
     result = Result(runs)
     for k in range(1, row.challengers + 1):

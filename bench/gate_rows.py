@@ -248,7 +248,7 @@ def _rows() -> Iterator[Row]:
                   drawn(raters, sd, "even"), challengers=10)  # fmt: skip
     for mean in (0.6, 0.7, 0.8):
         for raters in (1, 2, 3, 5, 10, 20, 150):
-            name = f"true {mean:.0%}, {people(raters)}, sd 0.10"
+            name = f"true {mean:.0%}, {people(raters)}" + (", sd 0.10" if raters > 1 else "")
             yield Row("power", name, "better", drawn(raters, 0.1, "even", mean))
 
 

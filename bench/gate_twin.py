@@ -47,25 +47,31 @@ class _Books:
     def __init__(self, tests: int, raters: int) -> None:
         self.wins = np.zeros((tests, raters))
         self.n = np.zeros((tests, raters))
-        self.first_wins = np.zeros((tests, raters))
         self.latest = np.full((tests, raters), -1)
         # ln prod B(w, l) / B(a, b) over raters with more than ten picks.
         self.own = np.zeros(tests)
+        # All wins, and those among the first ten of each rater.
+        self.all_wins = np.zeros(tests)
+        self.all_first = np.zeros(tests)
+        self.all_first_n = np.zeros(tests)
 
     def add(self, rater: NDArray[np.int16], won: NDArray[np.bool_], step: int) -> None:
         at = (np.arange(len(rater)), rater)
         wins, n = self.wins[at], self.n[at]
         later = n >= 10
-        before = betaln(wins + 1, n - wins + 1)
-        self.own += np.where(later, betaln(wins + won + 1, n + 1 - wins - won + 1) - before, 0.0)
-        self.first_wins[at] += won & ~later
+        # B(w + 2, l + 1) / B(w + 1, l + 1) = (w + 1) / (n + 2): what the rater's own picks so far foretold.
+        foretold = np.where(won, wins + 1, n - wins + 1) / (n + 2)
+        self.own += np.where(later, np.log(foretold), 0.0)
+        self.all_wins += won
+        self.all_first += won & ~later
+        self.all_first_n += ~later
         self.wins[at], self.n[at] = wins + won, n + 1
         self.latest[at] = step
 
-    def log_n(self) -> Floats:
-        wins, n = self.wins.sum(1), self.n.sum(1)
-        first, first_n = self.first_wins.sum(1), np.minimum(self.n, 10).sum(1)
-        pooled, apart = betaln(wins + 1, n - wins + 1), betaln(first + 1, first_n - first + 1) + self.own
+    def log_n(self, n: int) -> Floats:
+        first = self.all_first
+        pooled = betaln(self.all_wins + 1, n - self.all_wins + 1)
+        apart = betaln(first + 1, self.all_first_n - first + 1) + self.own
         found: Floats = np.logaddexp(pooled, apart) - np.log(2)
         return found
 
@@ -90,7 +96,7 @@ def run(histories: Histories, k: int = 1, min_rate: float = 0.55, wait_days: flo
         if step + 1 < 40:
             continue
         side = np.zeros(tests, np.int64)
-        log_n = books.log_n()
+        log_n = books.log_n(step + 1)
         open_rows = np.flatnonzero((state == RUNNING) & (log_n + (step + 1) * np.log(2) >= needed))
         if len(open_rows):
             side[open_rows] = _sides(books, open_rows, log_n[open_rows] - needed, min_rate)
@@ -140,7 +146,7 @@ def _sides(books: _Books, rows: Ints, spare: Floats, min_rate: float) -> Ints:
 def _largest(wins: Floats, n: Floats, weight: Floats) -> Floats:
     """Return the largest log likelihood of rates whose weighted mean is 1/2, for rows with a mean of at least that."""
     low, high = np.zeros(len(n)), 2 * wins.sum(1)
-    for _ in range(50):
+    for _ in range(40):
         middle = (low + high) / 2
         above = (weight * _rates(wins, n, weight * middle[:, None])).sum(1) > 0.5
         low, high = np.where(above, middle, low), np.where(above, high, middle)

@@ -36,6 +36,10 @@ class Trial:
         """Return the picks that count up to the decision, or up to now."""
         return self._votes.tally()
 
+    def why_not(self) -> dict[str, str]:
+        """Return the event ids of picks that do not count, each with its reason, up to the decision or up to now."""
+        return self._votes.why_not()
+
     def take(self, ballot: Ballot) -> State:
         """Take the next ballot, none before the last one; return the state after it."""
         self.pass_time(ballot.arrived)

@@ -176,6 +176,7 @@ class Votes:
         self._interactions: dict[str, _Interaction] = defaultdict(_Interaction)
         self._raters: dict[str, _Rater] = defaultdict(_Rater)
         self._reasons: Counter[str] = Counter()
+        self._frozen: list[str] = []
         self._repeated = 0
         # How often what counts has changed.
         self.changes = 0
@@ -187,6 +188,7 @@ class Votes:
             self._refuse(key, ballot)
         elif ballot.frozen and (ballot.retracts is not None or key in self._latest):
             self._reasons[FROZEN] += 1
+            self._frozen.append(ballot.event_id)
         elif ballot.retracts is not None:
             self._retract(ballot.interaction_id, ballot.retracts)
         else:
@@ -298,6 +300,19 @@ class Votes:
         if len(raters) > 1 and UNNAMED in raters:
             excluded[NOT_NAMED] += raters.pop(UNNAMED).picks
         return Tally(raters, +excluded)
+
+    def why_not(self) -> dict[str, str]:
+        """Return the event ids of picks that do not count now (and of frozen undos), each with its reason."""
+        found = dict.fromkeys(self._frozen, FROZEN)
+        for refused in self._refused.values():
+            found[refused.event_id] = refused.excluded or ""
+        named = any(rater.counts.picks for name, rater in self._raters.items() if name != UNNAMED)
+        for ballot in self._latest.values():
+            if not self._counts(self._picks[ballot.interaction_id, ballot.rater]):
+                found[ballot.event_id] = REPEATED
+            elif named and ballot.rater == UNNAMED:
+                found[ballot.event_id] = NOT_NAMED
+        return {event_id: reason for event_id, reason in sorted(found.items()) if event_id not in self._retracted}
 
 
 def _rank(pick: _Pick) -> bytes:

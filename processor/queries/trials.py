@@ -25,7 +25,7 @@ from trials import votes as voting
 from trials.evidence import Evidence
 from trials.process import WHOLE_PROJECT, Kind
 from trials.rule import RULE_VERSION, Decision, Rule, State, Tally, band
-from trials.trial import replay
+from trials.trial import Trial
 from trials.votes import Ballot
 
 _OFFSETS = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY topic, "partition"'
@@ -226,9 +226,14 @@ class _Count:
         ballots = self._ballots("pick", self._refuse)
         until = min(self._now, test.end) if test.end is not None else self._now
         in_time = [b for b in ballots if test.start <= b.arrived and (test.end is None or b.arrived < test.end)]
-        found = replay(in_time, rule, test.start, until)
+        trial = Trial(rule, test.start)
+        for ballot in voting.in_order(in_time):
+            if trial.take(ballot) != "running":
+                break
+        found = trial.decision(until)
         state, decided_at = found.state, found.decided_at
-        excluded = Counter(found.excluded) + _other_reasons(ballots, test, decided_at)
+        apart = _out_of_time(ballots, test, decided_at)
+        excluded = Counter(found.excluded) + Counter(apart.values())
         if test.ended_by is not None and (state == "running" or test.decided is not None):
             # A decision stands, also where its voters have been forgotten since.
             state = test.decided or "held"
@@ -251,7 +256,8 @@ class _Count:
             "labels": list(test.labels), "ended_by": test.ended_by,
             "sampling": json.loads(self._sampling) if self._sampling else None,
             "counted": self.present(decided_at),
-            "excluded": dict(sorted(excluded.items())), "excluded_ids": _ids(ballots), "choices": _figures(choices),
+            "excluded": dict(sorted(excluded.items())), "excluded_ids": _ids(trial.why_not() | apart),
+            "choices": _figures(choices),
             "by_rater": _by_rater(found.by_rater) if state != "running" else None,
             "by_kind": self._by_kind(counted), "by_label": self._by_label(counted),
             "registered_at": _time(test.start), "decided_at": None if decided_at is None else _time(decided_at),
@@ -300,12 +306,12 @@ def _parts(counted: Iterable[Ballot], names: Callable[[Ballot], Iterable[str]]) 
     return found
 
 
-def _other_reasons(ballots: Iterable[Ballot], test: Test, decided_at: int | None) -> Counter[str]:
-    """Return the picks that came too early or too late, by reason."""
+def _out_of_time(ballots: Iterable[Ballot], test: Test, decided_at: int | None) -> dict[str, str]:
+    """Return the events of picks that came too early or too late, each with its reason; the last of an actor's."""
     end = min(moment for moment in (test.end, decided_at and decided_at + 1, 2**63) if moment is not None)
     apart = [b for b in ballots if b.retracts is None and not test.start <= b.arrived < end]
-    late = {(b.interaction_id, b.actor_id): b.excluded or "after_end" for b in apart}
-    return Counter(late.values())
+    latest = {(b.interaction_id, b.actor_id): b for b in apart}
+    return {b.event_id: b.excluded or "after_end" for b in latest.values()}
 
 
 def _by_rater(raters: Mapping[str, tuple[int, int]]) -> list[Row]:
@@ -318,12 +324,12 @@ def _by_rater(raters: Mapping[str, tuple[int, int]]) -> list[Row]:
     ]  # fmt: skip
 
 
-def _ids(ballots: Iterable[Ballot]) -> dict[str, list[str]]:
-    """Return the events of the picks that do not count, by the reason known before any other pick is."""
+def _ids(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the events of the picks that do not count by their reason, at most so many of each."""
     found: dict[str, list[str]] = defaultdict(list)
-    for ballot in ballots:
-        if ballot.excluded and len(found[ballot.excluded]) < MAX_EXCLUDED_IDS:
-            found[ballot.excluded].append(ballot.event_id)
+    for event_id, reason in sorted(reasons.items()):
+        if len(found[reason]) < MAX_EXCLUDED_IDS:
+            found[reason].append(event_id)
     return dict(sorted(found.items()))
 
 

@@ -52,7 +52,9 @@ def test_a_rater_who_is_asked_the_same_again_counts_once(running: Bench) -> None
         running.put(*trial(f"same-{n}", 1 + n, True, "Where is my parcel?", rater="one", named=True))
     running.put(*trial("other", 9, True, "where is my   PARCEL?", rater="two", named=True))
     assert figures(running) == (2, 0, 2, 2)
-    assert running.support()[0]["excluded"] == {"repeated_prompt": 3}
+    (item,) = running.support()
+    assert item["excluded"] == {"repeated_prompt": 3}
+    assert [len(ids) for ids in item["excluded_ids"].values()] == [3]
 
 
 def test_one_fan_with_nearly_all_picks_promotes_nothing(running: Bench) -> None:

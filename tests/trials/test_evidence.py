@@ -45,6 +45,7 @@ def test_for_one_rater_e_is_two_to_the_n_w_l_over_n_plus_one_to_the_last_digit(n
 
 
 @given(marks)
+@settings(deadline=None)
 def test_for_one_rater_the_order_of_the_picks_is_nothing(text: str) -> None:
     one, other = evidence(text), evidence("".join(sorted(text)))
     assert one.log_e_plus == pytest.approx(other.log_e_plus, abs=1e-9)
@@ -123,7 +124,7 @@ def test_the_constrained_maximum_is_that_of_a_general_optimiser() -> None:
 
 
 @given(teams, st.floats(-1e-6, 1e-6))
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_the_quick_answer_is_that_of_the_maximum(raters: list[str], near: float) -> None:
     strata = evidence(*raters).strata
     most = log_most(strata)
@@ -132,7 +133,7 @@ def test_the_quick_answer_is_that_of_the_maximum(raters: list[str], near: float)
 
 
 @given(teams)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_exchanging_the_sides_exchanges_the_evidence(raters: list[str]) -> None:
     turned = [text.translate(str.maketrans("wl", "lw")) for text in raters]
     one, other = evidence(*raters), evidence(*turned)
@@ -142,7 +143,7 @@ def test_exchanging_the_sides_exchanges_the_evidence(raters: list[str]) -> None:
 
 
 @given(teams)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_the_interval_excludes_half_exactly_where_e_reaches_twenty(raters: list[str]) -> None:
     found = evidence(*raters)
     low, high = found.interval()

@@ -99,6 +99,22 @@ def test_they_do_not_count_once_a_named_rater_does() -> None:
     assert count([*ballots(("a", "www"), named=False), *ballots(("b", "l"), start=10), back]).wins == 3
 
 
+@pytest.mark.parametrize("first", ["named", "unnamed"])
+def test_on_an_interaction_of_both_the_named_raters_decide(first: str) -> None:
+    for number in range(20):  # whatever the hash of the interaction
+        where = {"interaction": f"i{number}", "group": "g"}
+        at = (1, 2) if first == "named" else (2, 1)
+        named = ballot(at[0], "loss", "a", **where)
+        crowd = ballot(at[1], "win", "b", named=False, **where)
+        assert figures(count([named, crowd])) == (0, 1, 0, 0, {"a": (0, 1)})
+
+
+def test_a_vote_that_is_named_the_second_time_is_one_vote() -> None:
+    tally = count([ballot(1, "win", "a", named=False), ballot(2, "loss", "a", interaction="i1", group="g1")])
+    assert figures(tally) == (0, 1, 0, 0, {"a": (0, 1)})
+    assert tally.excluded == {}
+
+
 def test_no_actor_can_be_the_unnamed_rater() -> None:
     assert " " in UNNAMED  # ids are visible ASCII
 
@@ -111,6 +127,20 @@ def test_why_a_pick_did_not_count_is_counted_once_for_each_actor_and_interaction
     ])  # fmt: skip
     assert tally.excluded == {"unsigned": 1, "other_settings": 1}
     assert tally.wins == 1
+
+
+def test_which_picks_did_not_count_is_known_by_event() -> None:
+    votes = Votes()
+    for one in [
+        ballot(1, group="g"), ballot(2, group="g"), ballot(3, rater="ghost", interaction="i1", excluded="unsigned"),
+        ballot(4, rater="b", named=False), ballot(5, "loss", interaction="i1", frozen=True),
+        ballot(6, excluded="trained_on"), ballot(7, interaction="i6", retracts="e6"), ballot(8, group="g"),
+        ballot(9, interaction="i8", retracts="e8"),
+    ]:  # fmt: skip
+        votes.take(one)
+    why = {"e2": "repeated_prompt", "e3": "unsigned", "e4": "unnamed", "e5": "frozen"}
+    assert votes.why_not() == why
+    assert votes.tally().excluded == dict.fromkeys(why.values(), 1)
 
 
 @pytest.mark.parametrize("change", [
@@ -184,7 +214,7 @@ def made(drawn: list[tuple[int, str, str, int, str, int, bool]]) -> list[Ballot]
 
 
 @given(random_ballots, st.randoms())
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_the_order_in_which_ballots_are_handed_over_changes_nothing(drawn: list, rng: random.Random) -> None:  # type: ignore[type-arg]
     honest = made(drawn)
     shuffled = honest[:]
@@ -193,7 +223,7 @@ def test_the_order_in_which_ballots_are_handed_over_changes_nothing(drawn: list,
 
 
 @given(random_ballots)
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 def test_counting_on_is_the_same_as_counting_again(drawn: list) -> None:  # type: ignore[type-arg]
     """The running counts, after every ballot, are those of a fresh count of the ballots so far."""
     running = Votes()
@@ -229,7 +259,7 @@ def by_definition(found: list[Ballot]) -> tuple[int, int, int, int]:
 
 
 @given(random_ballots)
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_the_running_counts_are_those_of_the_definition(drawn: list) -> None:  # type: ignore[type-arg]
     named = [replace(one, named=True) for one in made(drawn)]
     tally = count(named)
@@ -237,7 +267,7 @@ def test_the_running_counts_are_those_of_the_definition(drawn: list) -> None:  #
 
 
 @given(random_ballots, random_ballots)
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 def test_a_ghost_name_changes_neither_wins_losses_rate_nor_decision(drawn: list, haunted: list) -> None:  # type: ignore[type-arg]
     honest = made(drawn)
     ghosts = [
