@@ -144,4 +144,11 @@ ABOUT: dict[str, About] = {
     ),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
     "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),
+    "trial_days": About(
+        "a blind test that is undecided after so many days is held", "盲测超过这么多天仍未决出结果时，适配器被搁置"
+    ),
+    "rater_wait_days": About(
+        "a test that was won with too few picks of anybody else waits so many days for them",
+        "已分胜负但其他评分者的选择太少时，再等他们这么多天",
+    ),
 }  # fmt: skip

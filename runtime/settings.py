@@ -84,6 +84,8 @@ class Settings:
     train_on_import: bool = True
     promote_min_rate: float = 0.55
     promote_min_picks: int = 40
+    trial_days: float = 14.0
+    rater_wait_days: float = 3.0
 
     @property
     def log_url(self) -> str:
@@ -226,6 +228,11 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_PROMOTE_MIN_RATE lies outside 0..1.", "Use a share such as 0.55."
         )
+    for name in ("trial_days", "rater_wait_days"):
+        if getattr(settings, name) <= 0:
+            raise SettingsError(
+                "malformed_setting", f"THUMBWHEEL_{name.upper()} is not above 0.", "Use a number of days such as 3."
+            )
 
 
 def _check_processors(settings: Settings) -> None:

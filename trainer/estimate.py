@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trials.formulas import MIN_PICKS, log_e_value
+from trials.picks import picks_needed
 
 GIB = 2**30
 CARD_GB = 24
@@ -57,20 +57,12 @@ def cards(gib: float, card_gb: float = CARD_GB) -> int:
     return max(1, math.ceil(gib / card_gb))
 
 
-def picks_to_decide(rate: float, e_value: float = 20.0, least: int = MIN_PICKS, most: int = 100_000) -> int | None:
-    """Return how many decisive picks reach the e-value when wins come exactly at `rate`; None beyond `most`.
+def estimate(parameters: float, method: str, card_gb: float = CARD_GB, raters: int = 1) -> dict[str, Any]:
+    """Return the estimate as JSON; raises ThumbwheelError for a size or method that is none.
 
-    Chance makes it sooner or later; the promotion gate never decides under `least`.
+    `picks_to_decide`: decisive picks in the median, by the share that the new model wins, for so many raters;
+    None where most tests end undecided.
     """
-    for n in range(least, most + 1):
-        wins = round(rate * n)
-        if log_e_value(wins, n - wins) >= math.log(e_value):
-            return n
-    return None
-
-
-def estimate(parameters: float, method: str, card_gb: float = CARD_GB) -> dict[str, Any]:
-    """Return the estimate as JSON; raises ThumbwheelError for a size or method that is none."""
     if method not in METHODS:
         raise ThumbwheelError("unknown_method", f"Unknown method {method!r}.", f"Use {', '.join(METHODS)}.")
     if not (math.isfinite(parameters) and 1e6 <= parameters <= 1e14):
@@ -81,7 +73,8 @@ def estimate(parameters: float, method: str, card_gb: float = CARD_GB) -> dict[s
     return {
         "parameters": parameters, "method": method, "rule_gib": round(rule, 2),
         "rule_cards": cards(rule, card_gb), "finer_gib": round(finer, 2), "card_gb": card_gb,
-        "picks_to_decide": {f"{rate:.0%}": picks_to_decide(rate) for rate in (0.8, 0.7, 0.6)},
+        "raters": raters,
+        "picks_to_decide": {f"{rate:.0%}": picks_needed(raters, rate) for rate in (0.8, 0.7, 0.6)},
     }  # fmt: skip
 
 

@@ -16,7 +16,7 @@ from trainer.rows import DatasetFolder
 
 SMALL_MODEL = 1_000_000_000
 # What a wish may carry beside the trainer's own settings; read by the service loop.
-LOOP_PARAMS = frozenset({"filters", "challenge", "dtype", "start", "lr_scale"})
+LOOP_PARAMS = frozenset({"filters", "challenge", "trial_labels", "dtype", "start", "lr_scale"})
 
 
 def choose_method(method: str, dataset: DatasetFolder) -> str:

@@ -1,12 +1,14 @@
-"""In: wins, losses and who gave them. Out: intervals of the support rate: at every look, for a fixed size, by rater."""
+"""In: wins and losses. Out: intervals of the support rate: of one rater at every look, for a size fixed beforehand.
+
+The interval over several raters is `trials.evidence.Evidence.interval`.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 
 from scipy.optimize import brentq
-from scipy.special import ndtri, stdtrit
+from scipy.special import ndtri
 
 from trials.formulas import ALPHA
 
@@ -43,20 +45,3 @@ def wilson(wins: int, n: int, alpha: float = ALPHA) -> Interval:
     middle = (p + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
     return (max(0.0, middle - half), min(1.0, middle + half))
-
-
-def clustered_interval(by_rater: Mapping[str, tuple[int, int]], alpha: float = ALPHA) -> Interval | None:
-    """Return the rater-clustered interval of wins / decisive votes, or None with fewer than two raters.
-
-    `by_rater`: (wins, losses) of each. Linearised variance of a ratio over clusters, m / (m-1) sum (w_j - p n_j)^2 /
-    n^2, with t quantiles on m - 1 degrees of freedom (Cochran, Sampling Techniques, section 9).
-    """
-    clusters = [(wins, wins + losses) for wins, losses in by_rater.values() if wins + losses]
-    m = len(clusters)
-    total = sum(n for _, n in clusters)
-    if m < 2:
-        return None
-    rate = sum(wins for wins, _ in clusters) / total
-    variance = m / (m - 1) * sum((wins - rate * n) ** 2 for wins, n in clusters) / total**2
-    half = float(stdtrit(m - 1, 1 - alpha / 2)) * math.sqrt(variance)
-    return (max(0.0, rate - half), min(1.0, rate + half))

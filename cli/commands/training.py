@@ -21,11 +21,15 @@ from contract.facts import TrainMethod
 @click.option(
     "--from", "start", type=click.Choice(("champion", "base")), default="champion", help="What the run starts from."
 )
+@click.option("--trial-label", "trial_labels", multiple=True, help="Its blind test counts picks of this label only.")
 @click.option("--params", default="{}", help='JSON, such as {"lr": 2e-4, "challenge": false}.')
 @click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
 @shared_options
 @pass_context
-def train(context: Context, method: str, dataset_id: str | None, start: str, params: str, wait: bool) -> None:
+def train(
+    context: Context, method: str, dataset_id: str | None, start: str, trial_labels: tuple[str, ...], params: str,
+    wait: bool,
+) -> None:  # fmt: skip
     """Ask the running trainer for a run, and follow it."""
     api = data_api(context.settings, context.project)
     try:
@@ -34,6 +38,8 @@ def train(context: Context, method: str, dataset_id: str | None, start: str, par
         raise ThumbwheelError("bad_params", f"--params is not JSON: {error}", "Write a JSON object.") from error
     if start == "base" and isinstance(wanted, dict):
         wanted["start"] = start
+    if trial_labels and isinstance(wanted, dict):
+        wanted["trial_labels"] = list(trial_labels)
     wish = {"type": "train", "method": method, "dataset_id": dataset_id, "params": wanted}
     request_id = api.post("/api/v1/requests", wish)["request_id"]
     if not wait:
@@ -101,20 +107,24 @@ def models(context: Context) -> None:
 @click.command()
 @click.argument("size")
 @click.option("--method", default="lora", show_default=True, help="How weights are tuned; a wrong name lists all.")
+@click.option("--raters", default=1, show_default=True, type=click.IntRange(1), help="So many people rate.")
 @click.option("--card", default=24.0, show_default=True, help="Memory of one GPU in GB.")
 @shared_options
 @pass_context
-def estimate(context: Context, size: str, method: str, card: float) -> None:
+def estimate(context: Context, size: str, method: str, raters: int, card: float) -> None:
     """Say what training a model of SIZE parameters (135M, 7B, 7e9) takes: memory, cards, picks to a decision."""
     from trainer.estimate import estimate as estimated
     from trainer.estimate import parse_size
 
-    found = estimated(parse_size(size), method, card)
-    picks = ", ".join(f"{n} at {rate}" for rate, n in found["picks_to_decide"].items())
+    found = estimated(parse_size(size), method, card, raters)
+    picks = ", ".join(
+        f"{rate}: {'mostly undecided' if n is None else n}" for rate, n in found["picks_to_decide"].items()
+    )
     context.result(found, "\n".join([
         f"rule of thumb   {found['rule_gib']} GiB (parameters x bytes x 4): {found['rule_cards']} cards of {card:g} GB",
         f"finer           {found['finer_gib']} GiB for weights, gradients and optimiser; activations come on top",
-        f"a blind test    needs about so many decisive picks when the new model wins that share: {picks}",
+        f"a blind test    of {raters} rater{'' if raters == 1 else 's'} needs about so many decisive picks "
+        f"when the new model wins that share: {picks}",
     ]))  # fmt: skip
 
 

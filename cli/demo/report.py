@@ -30,9 +30,11 @@ def support_line(item: dict[str, Any] | None) -> str:
         return "no decisive picks"
     low, high = item["interval"]
     evidence = f", e-value {item['e_value']:.3g}" if item.get("e_value") is not None else ""
+    raters = item.get("raters") or 0
+    people = f", {raters} raters" if raters > 1 else ""
     return (
         f"{item['rate']:.0%} ({item['wins']} of {item['n']}, ties {item['ties']}, interval {low:.0%} to {high:.0%}"
-        f"{evidence}, {item['band']})"
+        f"{evidence}, {item['band']}{people})"
     )
 
 

@@ -31,6 +31,7 @@ from processor.console.screens import (
     pairs,
     rejected,
     runs,
+    trials,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness
@@ -52,7 +53,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected)
 
 
 class _Json(DefaultJSONProvider):

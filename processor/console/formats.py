@@ -12,7 +12,7 @@ from markupsafe import Markup, escape
 
 from contract.control_text import holds_control_text
 from contract.finish_reasons import is_cut
-from processor.console import charts, words
+from processor.console import charts, trial_words, words
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
@@ -35,6 +35,8 @@ def install(app: Flask) -> None:
     app.add_template_filter(_with_adapter, "with_adapter")
     app.add_template_global(charts.percent, "percent")
     app.add_template_global(words.reading_of, "reading_of")
+    app.add_template_global(trial_words.standing, "trial_standing")
+    app.add_template_global(trial_words.why, "trial_why")
 
 
 def moment(value: datetime | None, form: str = "yyyy-MM-dd HH:mm:ss") -> Markup:

@@ -21,6 +21,7 @@ SCREENS = (
     ("datasets.index", lazy_gettext("Datasets")),
     ("runs.index", lazy_gettext("Runs")),
     ("adapters.index", lazy_gettext("Adapters")),
+    ("trials.index", lazy_gettext("Blind tests")),
     ("campaigns.index", lazy_gettext("Campaigns")),
     ("rejected.index", lazy_gettext("Rejected events")),
 )

@@ -29,6 +29,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "dataset.build": frozenset({"reviewer", "manager", "admin"}),
     "model.read": _READERS,
     "trial.read": _READERS,
+    # How a test stands while it runs: who votes must not know. Of keys the trainer's alone.
+    "trial.watch": frozenset({"manager", "admin"}),
     "model.command": frozenset({"admin"}),
     "campaign.read": _READERS,
     "campaign.edit": frozenset({"manager", "admin"}),

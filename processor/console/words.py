@@ -42,7 +42,9 @@ WORDS: dict[str, LazyString] = {
     "promote": _("promote"), "reject": _("reject"), "before_registration": _("before the test began"),
     "after_end": _("after the test ended"), "not_counted": _("not a counted trial"), "unverified": _("not verified"),
     "unbalanced": _("unequal numbers of replies"), "unknown_training_set": _("training set unknown"),
-    "trained_prompt": _("prompt was trained on"),
+    "trained_prompt": _("prompt was trained on"), "other_settings": _("other sampling settings"),
+    "other_labels": _("not of the labels tested"), "repeated_prompt": _("a prompt this rater had already"),
+    "unnamed": _("issued for nobody, once named raters count"), "frozen": _("changed where the counts are seen"),
     # adapters and runs
     "base": _("base model"), "registered": _("registered"), "challenger": _("challenger"), "held": _("held"),
     "rejected": _("rejected"), "promoted": _("promoted"), "rolled_back": _("rolled back"),
@@ -91,7 +93,7 @@ def _approval(found: dict[str, Any]) -> Any:
     low, high = found["interval"]
     return gettext(
         "%(rate)s of %(n)s thumbs are up; the true share lies between %(low)s and %(high)s (95%%).",
-        rate=_percent(found["rate"]), n=found["n"], low=_percent(low), high=_percent(high),
+        rate=percent(found["rate"]), n=found["n"], low=percent(low), high=percent(high),
     )  # fmt: skip
 
 
@@ -108,13 +110,18 @@ def _support(found: dict[str, Any] | None) -> Any:
         return gettext("No adapter has been tested against its baseline yet.")
     if not found["n"]:
         return gettext(
-            "The test of %(adapter)s has no decisive pick yet; a true 80%% needs about 19 of them, 60%% about 210.",
-            adapter=found["challenger"],
-        )
+            "The test of %(adapter)s has no decisive pick yet; it needs about %(picks)s of them.",
+            adapter=found["challenger"], picks=found["needed"]["picks"],
+        )  # fmt: skip
+    if found["concealed"]:
+        return gettext(
+            "The test of %(adapter)s runs: %(n)s decisive picks so far. How it stands is shown once it is decided.",
+            adapter=found["challenger"], n=found["n"],
+        )  # fmt: skip
     low, high = found["interval"]
     return gettext(
         "%(adapter)s wins %(wins)s of %(n)s decisive picks (%(low)s to %(high)s at any moment): %(band)s.",
-        adapter=found["challenger"], wins=found["wins"], n=found["n"], low=_percent(low), high=_percent(high),
+        adapter=found["challenger"], wins=found["wins"], n=found["n"], low=percent(low), high=percent(high),
         band=word(found["band"]),
     )  # fmt: skip
 
@@ -139,7 +146,8 @@ def _curve(run: dict[str, Any]) -> Any:
     )  # fmt: skip
 
 
-def _percent(value: float) -> str:
+def percent(value: float) -> str:
+    """Return 0.831 as "83%"."""
     return str(format_percent(value, "#,##0%"))
 
 

@@ -1,117 +1,176 @@
-"""Blind tests: which picks count for which challenger, and what they say (the rules are in trials/)."""
+"""Blind tests: which there are, what their picks say, and what was decided (the rule is in trials/).
+
+One process per challenger and baseline, on one sampling setting: that of its first pick that counts. Its picks are
+never carried over. `conceal` takes out what raters must not see while it runs.
+"""
 
 from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
 
+from processor.queries.ballots import Shown, TrainedGroups, read_votes, to_ballots, unfit
 from processor.queries.datasets import Datasets
-from processor.queries.facts import ancestors, list_adapters, model_story
-from processor.queries.reading import EPOCH, Row, micros, parse_json, rows
-from processor.steps.normalise import normalise
+from processor.queries.facts import list_adapters, model_story
+from processor.queries.reading import EPOCH, Row, micros, rows
 from runtime.settings import Settings
 from trials import intervals
 from trials import votes as voting
-from trials.formulas import e_value
-from trials.rule import Rule, State, Tally, band
+from trials.evidence import Evidence
+from trials.process import WHOLE_PROJECT, Kind
+from trials.rule import RULE_VERSION, Decision, Rule, State, Tally, band
+from trials.trial import Trial
 from trials.votes import Ballot
 
-_VOTES = """
-SELECT f.interaction_key, f.interaction_id, f.event_id, f.type, f.actor_id, f.outcome, f.chosen, f.shown, f.state,
-    f.target, f.verified, epoch_us(f.received_at) AS arrived, epoch_us(f.occurred_at) AS occurred, i.trial,
-    i.prompt_hash, i.conversation_id
-FROM feedback f JOIN interactions i USING (interaction_key)
-WHERE f.project = $project AND i.trial IS NOT NULL AND f.type IN ('pick', 'choice', 'retract')
-    AND f.state IN ('vote', 'superseded', 'retracted', 'applied') AND f.actor_kind <> 'ai'
-ORDER BY f.received_at, f.event_id
-"""
-_REPLIES = """
-SELECT c.interaction_key, c.candidate_id, c.model, c.content
-FROM candidates c JOIN interactions i USING (interaction_key) WHERE i.project = $project AND i.trial IS NOT NULL
-"""
-_NEAR = """
-SELECT d.interaction_key, c.prompt_hash FROM duplicates d JOIN interactions c ON c.interaction_key = d.canonical_key
-WHERE d.project = $project
-UNION SELECT d.canonical_key, c.prompt_hash FROM duplicates d
-JOIN interactions c ON c.interaction_key = d.interaction_key WHERE d.project = $project
-"""
+_OFFSETS = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY topic, "partition"'
 # Facts about a challenger after which its test is over.
 _DECISIONS: dict[str, State] = {"promoted": "promote", "rejected": "reject"}
 _ENDS = frozenset({"held", "rejected", "promoted", "rolled_back", "challenger"})
-
-
-@dataclass
-class Shown:
-    """One interaction of a blind test: who wrote what, and which prompt groups it belongs to."""
-
-    interaction_id: str
-    trial: Row
-    groups: frozenset[str]
-    models: dict[str, str] = field(default_factory=dict)
-    texts: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def sampling(self) -> str:
-        """Return the sampling settings as one text; a seed draws other replies from the same settings."""
-        settings = {name: value for name, value in self.trial.get("sampling", {}).items() if name != "seed"}
-        return json.dumps(settings, sort_keys=True)
+# What a rater who sees it could vote by; the rest of an item says that a test runs and how many picks it needs.
+CONCEALED = (
+    "wins", "losses", "ties", "none", "rate", "unweighted_rate", "interval", "e_value", "e_plus", "e_minus", "band",
+    "choices", "by_label", "by_kind", "by_rater", "reason",
+)  # fmt: skip
+# A label of fewer picks says nothing; so many event ids of a reason are kept with a decision.
+MIN_LABEL_PICKS = 40
+MAX_EXCLUDED_IDS = 1000
 
 
 @dataclass(frozen=True)
 class Test:
-    """One registration of a challenger: from its fact until the fact that ends it (microseconds)."""
+    """One registration of a challenger: from its fact until the fact that ends it (microseconds).
+
+    A test of kind rollback asks whether the champion is worse than its predecessor: from the champion's promotion on,
+    and on picks that were asked for outside a promotion test (`compare`), the predecessor being the side that must win.
+    """
 
     challenger: str
     baseline: str
-    k: int
     start: int
     end: int | None
     ended_by: str | None
+    labels: tuple[str, ...] = ()
     decided: State | None = None
+    fact: Row | None = None
+    kind: Kind = "promotion"
+
+
+@dataclass(frozen=True)
+class Votes:
+    """What the tables hold of a project's blind tests."""
+
+    shown: Mapping[Any, Shown]
+    votes: list[Row]
+    trained: TrainedGroups
 
 
 def list_support(
-    cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets
-) -> dict[str, list[Row]]:
-    """Return {items, comparisons}: every blind test, newest first, and comparisons of a size fixed beforehand."""
-    adapters = list_adapters(cursor, project)["items"]
-    tests = _tests(model_story(cursor, project)[0])
-    shown, votes = _read(cursor, project)
-    trained = _TrainedGroups(datasets, adapters)
+    cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets,
+    now: datetime | None = None,
+) -> dict[str, list[Row]]:  # fmt: skip
+    """Return {items, rollbacks, comparisons}: blind tests, newest first; whether the champion is worse than its
+
+    predecessor; and comparisons of a size fixed beforehand.
+    """
+    found = _read(cursor, project, datasets)
+    moment = _micros(now or datetime.now(UTC))
     items: list[Row] = []
-    for test in tests:
-        rule = Rule(k=test.k, min_picks=settings.promote_min_picks, min_rate=settings.promote_min_rate)
-        mine = [vote for vote in votes if _belongs(shown[vote["interaction_key"]], test)]
-        by_sampling: dict[str | None, list[Row]] = defaultdict(list)
-        for vote in mine:
-            by_sampling[shown[vote["interaction_key"]].sampling].append(vote)
-        for sampling, own in sorted(by_sampling.items(), key=lambda item: -len(item[1])) or [(None, [])]:
-            items.append(_item(test, rule, sampling, own, shown, trained))
-    return {"items": items[::-1], "comparisons": _comparisons(votes, shown, trained)}
-
-
-def _tests(facts: Iterable[Row]) -> list[Test]:
-    """Return the tests in the order they were registered; `k` counts those against the same champion."""
-    story = [(fact["type"].removeprefix("model."), fact["body"], _moment(fact)) for fact in facts]
     against: Counter[str] = Counter()
+    for test in list_tests(cursor, project):
+        rule = rule_of(settings, against[test.baseline] + 1)
+        item = _Count(test, rule, found, now=moment).item()
+        against[test.baseline] += item["counted"] > 0
+        items.append(item)
+    doubts = [_Count(test, rule_of(settings, 1), found, now=moment).item() for test in list_doubts(cursor, project)]
+    return {"items": items[::-1], "rollbacks": doubts, "comparisons": _comparisons(found)}
+
+
+def recount(
+    cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets, adapter_id: str
+) -> Row | None:
+    """Return {item, decided, recount, gone} of an adapter's newest blind test, or None where it had none.
+
+    `decided` is what the fact of its decision says it was decided on, `recount` the same figures counted anew from the
+    tables, which are a function of the log; `gone` is how many of the picks counted then have been forgotten since.
+    """
+    items = list_support(cursor, project, settings, datasets)["items"]
+    item = next((one for one in items if one["challenger"] == adapter_id), None)
+    if item is None:
+        return None
+    test = next(one for one in reversed(list_tests(cursor, project)) if one.challenger == adapter_id)
+    decided = (test.fact or {}).get("metrics", {}).get("support")
+    figures = {name: item[name] for name in ("wins", "losses", "ties", "none", "rate", "e_plus", "e_minus", "counted")}
+    gone = None
+    if decided is not None and decided.get("counted") is not None:
+        until = _micros(datetime.fromisoformat(decided["decided_at"])) if decided.get("decided_at") else None
+        left = _Count(test, rule_of(settings, item["k"]), _read(cursor, project, datasets), now=2**62)
+        gone = max(0, int(decided["counted"]) - left.present(until))
+    return {"item": item, "decided": decided, "recount": figures, "gone": gone}
+
+
+def basis(cursor: duckdb.DuckDBPyConnection) -> Row:
+    """Return what a decision of this moment is made on: the rule's version, and the next offset of each partition."""
+    offsets: dict[str, dict[str, int]] = defaultdict(dict)
+    for row in rows(cursor, _OFFSETS):
+        offsets[row["topic"]][str(row["partition"])] = row["next_offset"]
+    return {"rule_version": RULE_VERSION, "offsets": offsets}
+
+
+def rule_of(settings: Settings, k: int) -> Rule:
+    """Return the rule for the k-th challenger, with this installation's settings."""
+    return Rule(
+        k=k, min_picks=settings.promote_min_picks, min_rate=settings.promote_min_rate,
+        rater_wait_days=settings.rater_wait_days, trial_days=settings.trial_days,
+    )  # fmt: skip
+
+
+def conceal(item: Row) -> Row:
+    """Return an item as raters may see it: of a test that runs, no figure that says who is ahead."""
+    if item["state"] != "running":
+        return {**item, "concealed": False}
+    hidden: Row = dict.fromkeys(CONCEALED)
+    return {**item, **hidden, "excluded": None, "excluded_ids": None, "concealed": True}
+
+
+def list_tests(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
+    """Return the tests in the order they were registered."""
+    facts = model_story(cursor, project)[0]
+    story = [(fact["type"].removeprefix("model."), fact["body"], _moment(fact)) for fact in facts]
     tests = []
     for index, (kind, body, at) in enumerate(story):
         if kind != "challenger":
             continue
-        baseline = body.get("baseline") or "base"
-        against[baseline] += 1
         ends = ((k, b, t) for k, b, t in story[index + 1 :] if b["adapter_id"] == body["adapter_id"] and k in _ENDS)
         ended_by, last, end = next(ends, (None, body, None))
         # A fact that carries the test's figures was its decision; without them a person decided over it.
         decided = _DECISIONS.get(str(ended_by)) if "support" in last.get("metrics", {}) else None
-        tests.append(Test(body["adapter_id"], baseline, against[baseline], at, end, ended_by, decided))
+        labels = tuple((body.get("metrics") or {}).get("labels") or ())
+        tests.append(Test(
+            body["adapter_id"], body.get("baseline") or "base", at, end, ended_by, labels, decided,
+            last if ended_by else None,
+        ))  # fmt: skip
     return tests
+
+
+def list_doubts(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
+    """Return the test of the champion against its predecessor, or none while the base answers."""
+    stack: list[tuple[str, int]] = [("base", 0)]
+    for fact in model_story(cursor, project)[0]:
+        kind, adapter_id = fact["type"].removeprefix("model."), fact["body"]["adapter_id"]
+        if kind == "promoted":
+            stack.append((adapter_id, _moment(fact)))
+        elif kind == "rolled_back" and len(stack) > 1:
+            stack.pop()
+    if len(stack) < 2:
+        return []
+    (predecessor, _), (champion, since) = stack[-2:]
+    return [Test(predecessor, champion, since, None, None, kind="rollback")]
 
 
 def _moment(fact: Row) -> int:
@@ -119,137 +178,165 @@ def _moment(fact: Row) -> int:
     return min(micros(fact["occurred_at"]), micros(fact["received_at"]))
 
 
-def _read(cursor: duckdb.DuckDBPyConnection, project: str) -> tuple[dict[Any, Shown], list[Row]]:
-    near: dict[Any, set[str]] = defaultdict(set)
-    for row in rows(cursor, _NEAR, {"project": project}):
-        if row["prompt_hash"] is not None:
-            near[row["interaction_key"]].add(row["prompt_hash"].hex)
-    shown: dict[Any, Shown] = {}
-    votes = rows(cursor, _VOTES, {"project": project})
-    for vote in votes:
-        key = vote["interaction_key"]
-        if key not in shown:
-            groups = near.get(key, set()) | ({vote["prompt_hash"].hex} if vote["prompt_hash"] else set())
-            if vote["conversation_id"]:
-                groups.add(f"conversation:{vote['conversation_id']}")
-            shown[key] = Shown(vote["interaction_id"], parse_json(vote["trial"]), frozenset(groups))
-    for row in rows(cursor, _REPLIES, {"project": project}):
-        if interaction := shown.get(row["interaction_key"]):
-            interaction.models[row["candidate_id"]] = row["model"] or ""
-            interaction.texts[row["candidate_id"]] = normalise(row["content"] or "")
-    return shown, votes
+def _read(cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets) -> Votes:
+    adapters = list_adapters(cursor, project)["items"]
+    return Votes(*read_votes(cursor, project), TrainedGroups(datasets, adapters))
+
+
+class _Count:
+    """Counts one test."""
+
+    def __init__(self, test: Test, rule: Rule, found: Votes, *, now: int) -> None:
+        self._test, self._rule, self._found, self._now = test, rule, found, now
+        shown = found.shown
+        self._votes = [vote for vote in found.votes if _belongs(shown[vote["interaction_key"]], test)]
+        self._sampling = next(
+            (
+                shown[vote["interaction_key"]].sampling
+                for vote in self._votes
+                if vote["type"] == "pick" and self._why_not(vote, shown[vote["interaction_key"]]) is None
+            ),
+            None,
+        )
+
+    def _why_not(self, vote: Row, shown: Shown) -> str | None:
+        test = self._test
+        if vote["arrived"] < test.start:
+            return "before_registration"
+        if test.end is not None and vote["arrived"] >= test.end:
+            return "after_end"
+        if self._test.kind == "promotion" and not shown.trial["counted"]:
+            return "not_counted"
+        if test.labels and not set(test.labels) & set(shown.labels):
+            return "other_labels"
+        if test.kind == "rollback" and (self._found.trained.of(test.baseline) or frozenset()) & shown.groups:
+            return "trained_prompt"
+        return unfit(vote, shown, test.challenger, test.baseline, self._found.trained)
+
+    def _refuse(self, vote: Row, shown: Shown) -> str | None:
+        reason = self._why_not(vote, shown)
+        return "other_settings" if reason is None and shown.sampling != self._sampling else reason
+
+    def _ballots(self, kind: str, refuse: Callable[[Row, Shown], str | None]) -> list[Ballot]:
+        return to_ballots(self._votes, self._found.shown, kind, refuse)
+
+    def item(self) -> Row:
+        """Return the test with everything it is decided on."""
+        test, rule = self._test, self._rule
+        ballots = self._ballots("pick", self._refuse)
+        until = min(self._now, test.end) if test.end is not None else self._now
+        in_time = [b for b in ballots if test.start <= b.arrived and (test.end is None or b.arrived < test.end)]
+        trial = Trial(rule, test.start)
+        for ballot in voting.in_order(in_time):
+            if trial.take(ballot) != "running":
+                break
+        found = trial.decision(until)
+        state, decided_at = found.state, found.decided_at
+        apart = _out_of_time(ballots, test, decided_at)
+        excluded = Counter(found.excluded) + Counter(apart.values())
+        if test.ended_by is not None and (state == "running" or test.decided is not None):
+            # A decision stands, also where its voters have been forgotten since.
+            state = test.decided or "held"
+        counted = self._counted(decided_at)
+        choices = voting.count([b for b in self._ballots("choice", self._why_not) if b.excluded is None])
+        return {
+            "challenger": test.challenger, "baseline": test.baseline, **_figures(found), "rate": found.weighted_rate,
+            "unweighted_rate": found.wins / found.n if found.n else None, "interval": found.interval,
+            "e_value": max(found.e_plus, found.e_minus), "e_plus": found.e_plus, "e_minus": found.e_minus,
+            "band": band(found.weighted_rate, found.interval, found.n, rule.min_picks), "raters": found.raters,
+            "others": found.others, "k": rule.k,
+            "needed": {
+                "e": rule.needed_e, "n": rule.min_picks, "rate": rule.min_rate, "at_most": rule.max_picks,
+                "others": rule.min_others, "days": rule.trial_days, "picks": found.picks_needed,
+                "more": found.more_picks,
+            },
+            "state": state, "reason": {"key": found.reason.key, **found.reason.numbers},
+            "kind": test.kind,
+            "scope": "these_raters" if found.raters < 2 else "raters_like_these", "trial_scope": WHOLE_PROJECT,
+            "labels": list(test.labels), "ended_by": test.ended_by,
+            "sampling": json.loads(self._sampling) if self._sampling else None,
+            "counted": self.present(decided_at),
+            "excluded": dict(sorted(excluded.items())), "excluded_ids": _ids(trial.why_not() | apart),
+            "choices": _figures(choices),
+            "by_rater": _by_rater(found.by_rater) if state != "running" else None,
+            "by_kind": self._by_kind(counted), "by_label": self._by_label(counted),
+            "registered_at": _time(test.start), "decided_at": None if decided_at is None else _time(decided_at),
+            "ends_at": _time(test.start + round(rule.trial_days * 86_400_000_000)), "rule_version": RULE_VERSION,
+        }  # fmt: skip
+
+    def present(self, until: int | None) -> int:
+        """Return how many votes on replies there are that may count, up to a moment in microseconds, or all."""
+        return len({(b.interaction_id, b.actor_id) for b in self._counted(until)})
+
+    def _counted(self, until: int | None) -> list[Ballot]:
+        test = self._test
+        last = min(moment for moment in (test.end and test.end - 1, until, 2**63) if moment is not None)
+        ballots = self._ballots("pick", self._refuse)
+        return [b for b in ballots if b.excluded is None and b.retracts is None and test.start <= b.arrived <= last]
+
+    def _by_kind(self, counted: list[Ballot]) -> list[Row]:
+        """Return the figures by what the raters are: users, staff, experts."""
+        kinds = {vote["event_id"]: vote["actor_kind"] for vote in self._votes}
+        return _parts(counted, lambda ballot: (kinds[ballot.event_id],))
+
+    def _by_label(self, counted: list[Ballot]) -> list[Row]:
+        """Return the figures by label of the interaction, as it was logged when its replies were issued."""
+        labels = {shown.interaction_id: shown.labels for shown in self._found.shown.values()}
+        return _parts(counted, lambda ballot: labels[ballot.interaction_id])
 
 
 def _belongs(shown: Shown, test: Test) -> bool:
     return bool(shown.trial["challenger"] == test.challenger and shown.trial["baseline"] == test.baseline)
 
 
-class _TrainedGroups:
-    """The prompt groups an adapter or one of its ancestors was trained on; None when a training set is gone."""
-
-    def __init__(self, datasets: Datasets, adapters: list[Row]) -> None:
-        self._datasets = datasets
-        self._adapters = adapters
-        self._by_id = {adapter["adapter_id"]: adapter for adapter in adapters}
-        self._known: dict[str, frozenset[str] | None] = {}
-
-    def of(self, adapter_id: str) -> frozenset[str] | None:
-        if adapter_id not in self._known:
-            self._known[adapter_id] = self._read(adapter_id)
-        return self._known[adapter_id]
-
-    def _read(self, adapter_id: str) -> frozenset[str] | None:
-        found: set[str] = set()
-        for ancestor in ancestors(self._adapters, adapter_id):
-            dataset_id = self._by_id.get(ancestor, {}).get("dataset_id")
-            if dataset_id:
-                groups = self._datasets.prompt_groups(dataset_id)
-                if groups is None:
-                    return None
-                found |= groups
-        return frozenset(found)
+def _parts(counted: Iterable[Ballot], names: Callable[[Ballot], Iterable[str]]) -> list[Row]:
+    """Return the counts of parts of a test, each with its own anytime interval; they decide nothing."""
+    apart: dict[str, list[Ballot]] = defaultdict(list)
+    for ballot in counted:
+        for name in names(ballot):
+            apart[name].append(replace(ballot, frozen=False))
+    found = []
+    for name, own in sorted(apart.items()):
+        tally = voting.count(own)
+        evidence = Evidence.of(tally.raters)
+        found.append({
+            "name": name, **_figures(tally), "rate": evidence.rate, "interval": evidence.interval(),
+            "raters": len(tally.by_rater), "enough": tally.n >= MIN_LABEL_PICKS,
+        })  # fmt: skip
+    return found
 
 
-def _why_not(vote: Row, shown: Shown, test: Test, trained: _TrainedGroups) -> str | None:
-    """Return why a pick does not count for this test, or None."""
-    if vote["arrived"] < test.start:
-        return "before_registration"
-    if test.end is not None and vote["arrived"] >= test.end:
-        return "after_end"
-    if not shown.trial["counted"]:
-        return "not_counted"
-    return _unfit(vote, shown, test.challenger, test.baseline, trained)
+def _out_of_time(ballots: Iterable[Ballot], test: Test, decided_at: int | None) -> dict[str, str]:
+    """Return the events of picks that came too early or too late, each with its reason; the last of an actor's."""
+    end = min(moment for moment in (test.end, decided_at and decided_at + 1, 2**63) if moment is not None)
+    apart = [b for b in ballots if b.retracts is None and not test.start <= b.arrived < end]
+    latest = {(b.interaction_id, b.actor_id): b for b in apart}
+    return {b.event_id: b.excluded or "after_end" for b in latest.values()}
 
 
-def _unfit(vote: Row, shown: Shown, challenger: str, baseline: str, trained: _TrainedGroups) -> str | None:
-    if not vote["verified"]:
-        return "unverified"
-    if not voting.balanced(vote["shown"] or (), shown.models, challenger, baseline):
-        return "unbalanced"
-    groups = trained.of(challenger)
-    if groups is None:
-        return "unknown_training_set"
-    return "trained_prompt" if groups & shown.groups else None
+def _by_rater(raters: Mapping[str, tuple[int, int]]) -> list[Row]:
+    return [
+        {
+            "actor": name, "wins": wins, "losses": losses, "n": wins + losses, "rate": wins / (wins + losses),
+            "interval": intervals.anytime_interval(wins, losses),
+        }
+        for name, (wins, losses) in raters.items()
+    ]  # fmt: skip
 
 
-def _ballots(
-    votes: Iterable[Row], shown: Mapping[Any, Shown], kind: str, refuse: Callable[[Row, Shown], str | None]
-) -> tuple[list[Ballot], Counter[str]]:
-    """Return the ballots of the votes that count, and how many others there are by reason."""
-    ballots: list[Ballot] = []
-    excluded: Counter[str] = Counter()
-    for vote in votes:
-        interaction = shown[vote["interaction_key"]]
-        ids = (interaction.interaction_id, vote["actor_id"], vote["event_id"])
-        moment = (min(vote["occurred"], vote["arrived"]), vote["occurred"], vote["event_id"])
-        if vote["type"] == "retract":
-            ballots.append(Ballot(*ids, vote["arrived"], moment, retracts=vote["target"]))
-        elif vote["type"] == kind:
-            if reason := refuse(vote, interaction):
-                excluded[reason] += vote["state"] == "vote"
-                continue
-            side = voting.side_of(
-                vote["outcome"], vote["chosen"], interaction.models, interaction.texts, interaction.trial["challenger"]
-            )
-            ballots.append(Ballot(*ids, vote["arrived"], moment, side))
-    return ballots, +excluded
+def _ids(reasons: Mapping[str, str]) -> dict[str, list[str]]:
+    """Return the events of the picks that do not count by their reason, at most so many of each."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for event_id, reason in sorted(reasons.items()):
+        if len(found[reason]) < MAX_EXCLUDED_IDS:
+            found[reason].append(event_id)
+    return dict(sorted(found.items()))
 
 
-def _item(
-    test: Test, rule: Rule, sampling: str | None, votes: list[Row], shown: Mapping[Any, Shown],
-    trained: _TrainedGroups,
-) -> Row:  # fmt: skip
-    def refuse(vote: Row, interaction: Shown) -> str | None:
-        return _why_not(vote, interaction, test, trained)
-
-    ballots, excluded = _ballots(votes, shown, "pick", refuse)
-    in_time = [b for b in ballots if b.arrived >= test.start and (test.end is None or b.arrived < test.end)]
-    tally = voting.count(in_time, rule)
-    state = tally.state
-    if state == "running" and test.ended_by is not None:
-        # A decision stands, also where its voters have been forgotten since.
-        state = test.decided or "held"
-    choices, _ = _ballots(votes, shown, "choice", refuse)
-    apart = voting.count(choices)
-    alone = len(tally.by_rater) < rule.min_raters
+def _figures(counts: Tally | Decision) -> Row:
     return {
-        "challenger": test.challenger, "baseline": test.baseline, **_figures(tally),
-        "interval": intervals.anytime_interval(tally.wins, tally.losses),
-        "e_value": e_value(tally.wins, tally.losses),
-        "band": band(tally.wins, tally.losses, rule.min_picks), "raters": len(tally.by_rater),
-        "clustered_interval": intervals.clustered_interval(tally.by_rater), "k": test.k,
-        "needed": {"e": rule.needed_e, "n": rule.min_picks, "rate": rule.min_rate, "at_most": rule.max_picks},
-        "state": state, "scope": "these_raters" if alone else "raters_like_these", "ended_by": test.ended_by,
-        "sampling": json.loads(sampling) if sampling else None, "excluded": dict(sorted(excluded.items())),
-        "choices": _figures(apart), "registered_at": _time(test.start),
-        "decided_at": None if tally.decided_at is None else _time(tally.decided_at),
-    }  # fmt: skip
-
-
-def _figures(tally: Tally) -> Row:
-    return {
-        "wins": tally.wins, "losses": tally.losses, "ties": tally.ties, "none": tally.none, "n": tally.n,
-        "rate": tally.rate,
+        "wins": counts.wins, "losses": counts.losses, "ties": counts.ties, "none": counts.none, "n": counts.n,
+        "rate": counts.wins / counts.n if counts.n else None,
     }  # fmt: skip
 
 
@@ -257,27 +344,30 @@ def _time(moment_us: int) -> datetime:
     return EPOCH + timedelta(microseconds=moment_us)
 
 
-def _comparisons(votes: list[Row], shown: Mapping[Any, Shown], trained: _TrainedGroups) -> list[Row]:
+def _micros(moment: datetime) -> int:
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def _comparisons(found: Votes) -> list[Row]:
     """Return picks outside a promotion test by what they compare: reported with Wilson's interval, deciding nothing."""
     by_sides: dict[tuple[str, str, str], list[Row]] = defaultdict(list)
-    for vote in votes:
-        interaction = shown[vote["interaction_key"]]
+    for vote in found.votes:
+        interaction = found.shown[vote["interaction_key"]]
         trial = interaction.trial
         if not trial["counted"]:
             by_sides[trial["challenger"], trial["baseline"], interaction.sampling].append(vote)
-    found = []
+    items = []
     for (challenger, baseline, sampling), own in sorted(by_sides.items()):
 
-        def refuse(vote: Row, interaction: Shown, sides: tuple[str, str] = (challenger, baseline)) -> str | None:
-            return _unfit(vote, interaction, *sides, trained)
+        def refuse(vote: Row, shown: Shown, sides: tuple[str, str] = (challenger, baseline)) -> str | None:
+            return unfit(vote, shown, *sides, found.trained)
 
-        ballots, excluded = _ballots(own, shown, "pick", refuse)
-        tally = voting.count(ballots)
+        tally = voting.count(to_ballots(own, found.shown, "pick", refuse))
         if tally.n or tally.ties or tally.none:
-            found.append({
+            items.append({
                 "challenger": challenger, "baseline": baseline, **_figures(tally),
                 "interval": intervals.wilson(tally.wins, tally.n),
-                "band": band(tally.wins, tally.losses), "raters": len(tally.by_rater),
-                "sampling": json.loads(sampling), "excluded": dict(sorted(excluded.items())),
+                "band": band(tally.rate, intervals.anytime_interval(tally.wins, tally.losses), tally.n),
+                "raters": len(tally.by_rater), "sampling": json.loads(sampling), "excluded": dict(tally.excluded),
             })  # fmt: skip
-    return found
+    return items

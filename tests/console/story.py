@@ -91,13 +91,27 @@ def fact(kind: str, name: str, at: float, **fields: Any) -> Event:
 
 
 def trial(name: str, at: float, win: bool | None, prompt: str, rater: str = "agent-1", counted: bool = True,
-          challenger: str = CHALLENGER, baseline: str = "base") -> list[Event]:  # fmt: skip
-    """Return a 2+2 interaction of a blind test and its pick: won, lost, or a tie (None)."""
+          challenger: str = CHALLENGER, baseline: str = "base", named: bool = False,
+          **fields: Any) -> list[Event]:  # fmt: skip
+    """Return a 2+2 interaction of a blind test and its pick: won, lost, or a tie (None).
+
+    `named`: its replies were issued for the rater.
+    """
     test = {"challenger": challenger, "baseline": baseline, "counted": counted, "sampling": {**SAMPLING, "seed": 7}}
     models = [challenger, baseline, challenger, baseline]
     pick = picked(name, at + 0.5, {True: 0, False: 1, None: None}[win], "tie" if win is None else "chosen", rater,
                   dwell_ms=8200)  # fmt: skip
-    return [asked(name, at, models, prompt, trial=test), pick]
+    both: list[Any] = [asked(name, at, models, prompt, trial=test, **fields), pick]
+    return _issued(both, name) if named else both
+
+
+def _issued(both: list[Any], name: str) -> list[Event]:
+    """Return an interaction and its pick with candidate ids of the form that is issued for one actor."""
+    ids = {f"{name}-{index}": f"tw2.k.{name}-{index}" for index in range(4)}
+    question, pick = both
+    candidates = [msgspec.structs.replace(one, candidate_id=ids[one.candidate_id]) for one in question.candidates]
+    named = {"shown": [ids[one] for one in pick.shown], "chosen": ids.get(pick.chosen)}
+    return [msgspec.structs.replace(question, candidates=candidates), msgspec.structs.replace(pick, **named)]
 
 
 def append(log: Log, events: Iterable[Event]) -> None:
@@ -182,6 +196,8 @@ def tell(bench: Any) -> str:
     rng.shuffle(outcomes)
     picks: list[Event] = []
     for n, win in enumerate(outcomes):
-        picks += trial(f"trial-{n}", 67 + n, win, f"Unseen question {n}: {PROMPTS[n % 8]}", rater=f"agent-{n % 6}")
+        picks += trial(
+            f"trial-{n}", 67 + n, win, f"Unseen question {n}: {PROMPTS[n % 8]}", rater=f"agent-{n % 6}", named=True
+        )
     bench.put(*picks)
     return dataset_id

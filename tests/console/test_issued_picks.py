@@ -61,7 +61,7 @@ class Door:
         self._bench.catch_up()
 
     def support(self) -> dict[str, Any]:
-        (item,) = self._bench.get("support")["items"]
+        (item,) = self._bench.support()
         found: dict[str, Any] = item
         return found
 
@@ -80,6 +80,7 @@ def test_a_pick_of_issued_replies_is_one_outcome_and_sent_under_a_thousand_names
     after = door.support()
     assert (after["wins"], after["losses"], after["n"], after["rate"]) == (1, 0, 1, 1.0)
     assert (after["e_value"], after["interval"], after["state"]) == (before["e_value"], before["interval"], "running")
+    assert (after["raters"], before["raters"]) == (1, 1)
 
 
 def test_a_thousand_names_on_one_interaction_weigh_no_more_than_one_honest_pick_of_another(door: Door) -> None:
@@ -88,6 +89,7 @@ def test_a_thousand_names_on_one_interaction_weigh_no_more_than_one_honest_pick_
     door.pick("i-2", honest, honest[1])
     item = door.support()
     assert (item["wins"], item["losses"], item["rate"]) == (1, 1, 0.5)
+    assert item["raters"] <= 2 and item["interval"] == pytest.approx([0.0084, 0.9916], abs=1e-4)
 
 
 def claims(door: Door, shown: list[str], other: list[str]) -> dict[str, tuple[list[str], str]]:

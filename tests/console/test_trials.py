@@ -18,7 +18,7 @@ def register(bench: Bench, at: float = 0, adapter: str = CHALLENGER, baseline: s
 
 
 def only(bench: Bench) -> dict[str, Any]:
-    items = bench.get("support")["items"]
+    items = bench.support()
     assert len(items) == 1
     return items[0]
 
@@ -28,7 +28,8 @@ def test_pick_of_the_challengers_reply_counts_one_win(bench: Bench) -> None:
     bench.put(*trial("t1", 1, True, "q1"), *trial("t2", 2, False, "q2"), *trial("t3", 3, None, "q3"))
     item = only(bench)
     assert (item["wins"], item["losses"], item["ties"], item["n"], item["state"]) == (1, 1, 1, 2, "running")
-    assert item["needed"] == {"e": 20.0, "n": 40, "rate": 0.55, "at_most": 400}
+    needed = {name: item["needed"][name] for name in ("e", "n", "rate", "at_most", "others")}
+    assert needed == {"e": 20.0, "n": 40, "rate": 0.55, "at_most": 400, "others": 20}
     assert item["sampling"] == {"temperature": 0.8, "top_p": 0.95, "max_tokens": 80}
 
 
@@ -49,7 +50,7 @@ def test_unverified_uncounted_and_unequal_picks_do_not_count(bench: Bench) -> No
         asked("odd", 2, [CHALLENGER, "base", "base"], "q2", trial=test), picked("odd", 2.5, 0, shown=3),
         *trial("x", 3, True, "q3", counted=False),
     )  # fmt: skip
-    items = bench.get("support")["items"]
+    items = bench.support()
     assert sum(item["n"] for item in items) == 0
     excluded: dict[str, int] = {}
     for item in items:
@@ -96,7 +97,7 @@ def test_ancestors_training_prompts_do_not_count_either(told: Bench) -> None:
         *trial("c2", 171, True, "How do I change the delivery address of an order that has already shipped? (1)",
                challenger=child, baseline=CHALLENGER),
     )  # fmt: skip
-    item = told.get("support")["items"][0]
+    item = told.support()[0]
     assert (item["challenger"], item["baseline"], item["wins"]) == (child, CHALLENGER, 1)
     assert item["excluded"] == {"trained_prompt": 1}
 
@@ -105,19 +106,19 @@ def test_several_raters_of_one_interaction_give_one_outcome(bench: Bench) -> Non
     register(bench)
     bench.put(*trial("t", 1, True, "q", "a"), picked("t", 2, 0, rater="b"), picked("t", 3, 1, rater="c"))
     item = only(bench)
-    assert (item["wins"], item["losses"], item["raters"]) == (1, 0, 3)
+    # It is one pick of one rater: a single issued interaction makes nobody "three raters".
+    assert (item["wins"], item["losses"], item["raters"]) == (1, 0, 1)
     bench.put(picked("t", 4, 1, rater="d"))
     assert (only(bench)["ties"], only(bench)["n"]) == (1, 0)
 
 
-def test_other_sampling_settings_are_another_process(bench: Bench) -> None:
+def test_a_test_counts_the_sampling_settings_of_its_first_pick_only(bench: Bench) -> None:
     register(bench)
     warm = {"challenger": CHALLENGER, "baseline": "base", "counted": True, "sampling": {"temperature": 1.2}}
     bench.put(*trial("t1", 1, True, "q1"))
     bench.put(asked("t2", 2, [CHALLENGER, "base"], "q2", trial=warm), picked("t2", 2.5, 0, shown=2))
-    items = bench.get("support")["items"]
-    assert [item["n"] for item in items] == [1, 1]
-    assert {item["sampling"]["temperature"] for item in items} == {0.8, 1.2}
+    item = only(bench)
+    assert (item["n"], item["sampling"]["temperature"], item["excluded"]) == (1, 0.8, {"other_settings": 1})
 
 
 def test_choices_are_reported_apart(bench: Bench) -> None:
@@ -132,15 +133,15 @@ def test_choices_are_reported_apart(bench: Bench) -> None:
     assert (item["n"], item["choices"]["wins"]) == (0, 1)
 
 
-def test_a_held_challenger_stops_counting_and_a_second_one_needs_four_times_the_evidence(bench: Bench) -> None:
+def test_a_held_challenger_stops_counting_and_a_second_one_needs_three_times_the_evidence(bench: Bench) -> None:
     register(bench)
     bench.put(*trial("t1", 1, True, "q1"))
     bench.put(fact("model.held", "held", 5, adapter_id=CHALLENGER, reason="end of turn"))
     bench.put(*trial("t2", 6, True, "q2"))
     register(bench, 7, "ad-222222222222")
-    second, first = bench.get("support")["items"]
+    second, first = bench.support()
     assert (first["state"], first["wins"], first["excluded"]) == ("held", 1, {"after_end": 1})
-    assert (second["challenger"], second["k"], second["needed"]["e"]) == ("ad-222222222222", 2, 80.0)
+    assert (second["challenger"], second["k"], second["needed"]["e"]) == ("ad-222222222222", 2, 60.0)
 
 
 def test_a_clear_win_says_promote_for_these_raters(bench: Bench) -> None:

@@ -132,4 +132,5 @@ def serving(console: Console) -> Iterator[Console]:
 
 def decided(item: dict[str, Any]) -> dict[str, Any]:
     """Return a support item with the state that the real rule gives its counts."""
-    return {"state": decide(Tally(item["wins"], item["losses"]), Rule(k=item["k"])), **item}
+    found = decide(Tally.of_one_rater(item["wins"], item["losses"]), Rule(k=item["k"]))
+    return {"state": found.state, "reason": {"key": found.reason.key, **found.reason.numbers}, **item}

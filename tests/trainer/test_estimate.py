@@ -7,7 +7,7 @@ import math
 import pytest
 
 from contract.errors import ThumbwheelError
-from trainer.estimate import cards, estimate, finer_gib, parse_size, picks_to_decide, rule_gib
+from trainer.estimate import cards, estimate, finer_gib, parse_size, rule_gib
 from trials import formulas
 
 
@@ -23,17 +23,10 @@ def test_what_trains_less_takes_less() -> None:
     assert 13 < sizes[1] < 15  # 7e9 weights of 2 bytes are 13.04 GiB.
 
 
-@pytest.mark.parametrize("rate", [0.6, 0.7, 0.8, 0.3])
-def test_so_many_picks_cross_the_gate_and_one_fewer_does_not(rate: float) -> None:
-    n = picks_to_decide(rate)
-    assert n is not None and n >= formulas.MIN_PICKS
-    assert formulas.log_e_value(round(rate * n), n - round(rate * n)) >= math.log(20)
-    if n > formulas.MIN_PICKS:
-        assert formulas.log_e_value(round(rate * (n - 1)), n - 1 - round(rate * (n - 1))) < math.log(20)
-
-
-def test_chance_is_never_decided() -> None:
-    assert picks_to_decide(0.5, most=2000) is None
+def test_a_decision_takes_more_picks_where_the_models_differ_less_and_never_fewer_than_the_rule_asks_for() -> None:
+    for raters in (1, 3, 20):
+        found = list(estimate(7e9, "lora", raters=raters)["picks_to_decide"].values())
+        assert formulas.MIN_PICKS <= found[0] <= found[1] < (found[2] or formulas.MAX_PICKS)
 
 
 @pytest.mark.parametrize(

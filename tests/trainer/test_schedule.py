@@ -184,7 +184,7 @@ def test_the_gate_promotes_and_the_next_run_continues_the_champion(
     assert commands[2]["start"] is None
 
 
-@pytest.mark.parametrize(("wins", "losses", "state"), [(2, 14, "rejected"), (201, 199, "held")])
+@pytest.mark.parametrize(("wins", "losses", "state"), [(10, 30, "rejected"), (201, 199, "held")])
 def test_the_gate_rejects_and_holds(
     settings: Settings,
     events: Log,

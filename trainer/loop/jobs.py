@@ -7,12 +7,13 @@ either taken in, started again or marked failed, once. The job itself is the bac
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from contract.errors import ThumbwheelError
 from contract.events import stamp
 from contract.facts import RunFailed, RunFinished, RunProgress, RunStarted
 from contract.ids import derived_id, uuid7
@@ -37,12 +38,23 @@ class Record:
     config: Mapping[str, Any] = field(default_factory=dict)
     request_id: str | None = None
     challenge: bool = True
+    trial_labels: Sequence[str] = ()
     started_at: str = ""
     ended_at: str | None = None
     adapter_id: str | None = None
     reason: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     attempt: int = 1
+
+
+def checked_labels(found: Any) -> list[str]:
+    """Return the labels a wish restricts a blind test to; raises ThumbwheelError for what is no list of labels."""
+    if not isinstance(found, list | tuple) or not all(isinstance(one, str) and 0 < len(one) <= 200 for one in found):
+        raise ThumbwheelError(
+            "bad_setting", f"trial_labels={found!r:.200} is no list of labels.", 'Write ["refund", "billing/invoice"].',
+            "trial_labels",
+        )  # fmt: skip
+    return list(found)
 
 
 def new_run_id() -> str:

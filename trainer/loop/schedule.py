@@ -31,12 +31,27 @@ from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
 from trainer.loop.verdict import read_verdict
+from trials.process import consequence
 
 log = logging.getLogger("trainer")
 # A demo run of one epoch over more pairs takes longer than its turn may.
 DEMO_MAX_ROWS = 288
 # What a decision keeps of the counts it was made on.
-SUPPORT = ("wins", "losses", "ties", "none", "rate", "interval", "e_value", "k", "raters", "sampling")
+SUPPORT = (
+    "wins", "losses", "ties", "none", "rate", "unweighted_rate", "interval", "e_value", "e_plus", "e_minus", "k",
+    "raters", "others", "needed", "counted", "excluded", "excluded_ids", "by_kind", "by_label", "labels", "sampling",
+    "reason", "trial_scope", "rule_version", "decided_at",
+)  # fmt: skip
+
+
+_MOVES: dict[str, Callable[..., Aliases]] = {
+    "promote": registry.promote, "reject": registry.reject, "hold": registry.hold,
+}  # fmt: skip
+
+
+def _kept(item: Mapping[str, Any], answer: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a decision keeps of the test it was made on."""
+    return {name: item.get(name) for name in SUPPORT} | {"basis": answer.get("basis")}
 
 
 @dataclass(frozen=True)
@@ -175,20 +190,33 @@ class Scheduler:
 
     def _judge_test(self, project: str) -> None:
         aliases = self._registry(project).load()
-        if aliases.challenger is None:
+        if aliases.challenger is None and aliases.champion is None:
             return
-        for item in self._api.of(project).get("/api/v1/support")["items"]:
+        answer = self._api.of(project).get("/api/v1/support")
+        if aliases.challenger is None:
+            self._judge_champion(project, aliases, answer)
+            return
+        for item in answer["items"]:
             sides = (item["challenger"], item["baseline"])
             if sides != (aliases.challenger, aliases.baseline or "base") or item.get("ended_by"):
                 continue
             verdict = read_verdict(item)
-            if verdict.decision == "running":
-                continue
-            move = {"promote": registry.promote, "reject": registry.reject, "held": registry.hold}[verdict.decision]
-            figures = {name: item.get(name) for name in SUPPORT}
-            moved = move(aliases, aliases.challenger, reason=verdict.reason, metrics={"support": figures})
-            self._change(project, moved)
-            return
+            move = _MOVES.get(consequence("promotion", verdict.decision))
+            if move is not None:
+                details = {"reason": verdict.reason, "metrics": {"support": _kept(item, answer)}}
+                self._change(project, move(aliases, aliases.challenger, **details))
+                return
+
+    def _judge_champion(self, project: str, aliases: Aliases, answer: Mapping[str, Any]) -> None:
+        """Roll back a champion that lost against its predecessor in a test of their own."""
+        for item in answer.get("rollbacks", []):
+            predecessor, verdict = aliases.champions()[-2] or "base", read_verdict(item)
+            sides = (item["challenger"], item["baseline"])
+            if sides == (predecessor, aliases.champion) and consequence("rollback", verdict.decision) == "roll_back":
+                reason = f"Worse than its predecessor {predecessor}. {verdict.reason}"
+                details = {"reason": reason, "metrics": {"support": _kept(item, answer)}}
+                self._change(project, registry.roll_back(aliases, **details))
+                return
 
     # -- training
 
@@ -216,6 +244,7 @@ class Scheduler:
         start = aliases.champion if params.get("start") != "base" else None
         challenge = bool(params.pop("challenge", True))
         filters = params.pop("filters", None)
+        trial_labels = params.pop("trial_labels", ())
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures
         record = Record(
@@ -223,6 +252,7 @@ class Scheduler:
             challenge=challenge, started_at=jobs.now(),
         )  # fmt: skip
         try:
+            record = replace(record, trial_labels=jobs.checked_labels(trial_labels))
             record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
         except ApiAway:
             raise

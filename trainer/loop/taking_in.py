@@ -47,4 +47,5 @@ def place(aliases: Aliases, record: Record, result: Mapping[str, Any]) -> Aliase
         return aliases
     if aliases.challenger:
         aliases = registry.hold(aliases, aliases.challenger, reason=f"{adapter_id} takes its place.")
-    return registry.challenge(aliases, adapter_id, **details)
+    metrics = {"labels": list(record.trial_labels)} if record.trial_labels else {}
+    return registry.challenge(aliases, adapter_id, **details, metrics=metrics)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import duckdb
 from flask import Blueprint, Response, g
 
 from control_store.keys import EVERY_PROJECT
@@ -9,6 +12,7 @@ from processor.console.access import known_projects
 from processor.console.data_api.answers import answer, read, refuse_while_behind
 from processor.console.permissions import needs
 from processor.console.services import datasets, project, services
+from processor.console.watching import for_caller
 from processor.queries import overview
 
 blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
@@ -18,7 +22,14 @@ blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
 @needs("overview.read")
 def get_overview() -> Response:
     """Everything the overview page shows."""
-    return read(lambda cursor: overview.overview(cursor, project(), services().settings, datasets()))
+
+    def found(cursor: duckdb.DuckDBPyConnection) -> dict[str, Any]:
+        told = overview.overview(cursor, project(), services().settings, datasets())
+        items = [told["support"]] if told["support"] else []
+        seen = for_caller({"items": items, "comparisons": told["comparisons"]})
+        return {**told, "support": seen["items"][0] if items else None, "comparisons": seen["comparisons"]}
+
+    return read(found)
 
 
 @blueprint.get("/projects")

@@ -9,6 +9,7 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 from processor.console.permissions import needs
 from processor.console.screens.overview import timeline
 from processor.console.services import datasets, project, reading, services
+from processor.console.watching import for_caller
 from processor.console.wishes import append_wish
 from processor.queries.facts import list_adapters, list_requests
 from processor.queries.lineage import lineage
@@ -25,7 +26,7 @@ def index() -> Any:
     """List adapters with the timeline of the aliases."""
     with reading() as cursor:
         found = list_adapters(cursor, project())
-        tests = list_support(cursor, project(), services().settings, datasets())["items"]
+        tests = for_caller(list_support(cursor, project(), services().settings, datasets()))["items"]
         waiting = [wish for wish in list_requests(cursor, project()) if not wish["handled"]]
     by_adapter = {test["challenger"]: test for test in reversed(tests)}
     return render_template(
@@ -43,7 +44,7 @@ def detail(adapter_id: str) -> Any:
         if adapter_id not in {item["adapter_id"] for item in found["items"]}:
             raise NotFound("unknown_adapter", f"No adapter {adapter_id!r}.", "See the list of adapters.")
         line = lineage(cursor, project(), datasets(), adapter_id)
-        tests = list_support(cursor, project(), services().settings, datasets())
+        tests = for_caller(list_support(cursor, project(), services().settings, datasets()))
     return render_template(
         "adapter.html", line=line, adapter=line["adapter"], champion=found["champion"], may=g.user.may("model.command"),
         tests=[t for t in tests["items"] if t["challenger"] == adapter_id],

@@ -9,6 +9,7 @@ from flask import Blueprint, g, render_template
 from processor.console import access, charts
 from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading, services
+from processor.console.watching import for_caller
 from processor.queries import overview
 from processor.queries.facts import find_run, list_adapters, list_runs
 from processor.queries.reading import Row
@@ -30,11 +31,12 @@ def show() -> Any:
     settings = services().settings
     with reading() as cursor:
         found = overview.overview(cursor, project(), settings, datasets())
-        trials = list_support(cursor, project(), settings, datasets())
+        trials = for_caller(list_support(cursor, project(), settings, datasets()))
         ready = overview.readiness(cursor, project(), settings, datasets())
         adapters = list_adapters(cursor, project())
         runs = list_runs(cursor, project())
         run = find_run(cursor, project(), runs[0]["run_id"]) if runs else None
+    found["support"] = trials["items"][0] if trials["items"] else None
     if not (found["interactions"] or found["feedback"] or found["orphans"] or adapters["items"]):
         with reading() as cursor:
             refused = list_refused(cursor, project(), unknown=True)

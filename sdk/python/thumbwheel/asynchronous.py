@@ -52,9 +52,9 @@ class AsyncClient:
     flush = _awaited(Client.flush, waits=True)
     shutdown = _awaited(Client.shutdown, waits=True)
 
-    def sign(self, interaction_id: str) -> str:
+    def sign(self, interaction_id: str, actor_id: str | None = None) -> str:
         """Return a new signed candidate id; see `Client.sign`."""
-        return self.client.sign(interaction_id)
+        return self.client.sign(interaction_id, actor_id)
 
     def opt_in(self) -> None:
         """Keep and send from now on."""
