@@ -129,7 +129,7 @@ def test_sigterm_under_load_answers_what_is_in_flight_and_loses_nothing_accepted
 def test_the_python_sdk_loses_nothing_while_the_collector_is_killed_and_comes_back(
     start: Any, free_port: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thumbwheel.sender.BACKOFF_SECONDS", 0.05)
+    monkeypatch.setattr("thumbwheel.delivery.sender.BACKOFF_SECONDS", 0.05)
     port, ids = free_port(), []
     client = None
     for _ in range(3):

@@ -178,7 +178,7 @@ def check(name: str, case: Case) -> None:
     stub = Stub()
     client = Client(**{"url": stub.url, "key": KEY, "actor": "u-1", **case.get("init", {})})
     try:
-        with patch("thumbwheel.sender.random.random", lambda: 0.0):
+        with patch("thumbwheel.delivery.sender.random.random", lambda: 0.0):
             CHECKS[name](case, client, stub)
     finally:
         client.shutdown(0.5)

@@ -21,7 +21,7 @@ def stub() -> Iterator[Stub]:
 @pytest.fixture
 def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     """Backoff draws zero, so that retries follow at once; what Retry-After asks for stays."""
-    monkeypatch.setattr("thumbwheel.sender.random.random", lambda: 0.0)
+    monkeypatch.setattr("thumbwheel.delivery.sender.random.random", lambda: 0.0)
 
 
 @pytest.fixture

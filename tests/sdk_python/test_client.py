@@ -18,8 +18,8 @@ from typing import Any
 import pytest
 import thumbwheel
 from thumbwheel import Client, Problem, Result
-from thumbwheel.sender import backoff
-from thumbwheel.transport import retry_after
+from thumbwheel.delivery.sender import backoff
+from thumbwheel.delivery.transport import retry_after
 
 from contract.events import decode_event
 from contract.signing import signing_key, verify_candidate
@@ -398,7 +398,7 @@ def test_retry_after_is_read_as_seconds_and_as_a_date() -> None:
 
 
 def test_the_readme_names_every_reason_an_event_will_not_arrive() -> None:
-    sources = "".join(path.read_text("utf-8") for path in (SDK / "thumbwheel").glob("*.py"))
+    sources = "".join(path.read_text("utf-8") for path in (SDK / "thumbwheel").rglob("*.py"))
     reasons = set(re.findall(r'(?:Problem\(|problem_from\(.*?, )"([a-z_]+)"', sources))
     readme = (SDK / "README.md").read_text("utf-8")
     assert {"queue_full", "spool_full", "no_connection", "not_confirmed"} <= reasons

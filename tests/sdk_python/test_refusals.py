@@ -23,7 +23,7 @@ BAD = {"code": "invalid_body", "message": "The body is not valid.", "hint": "Sen
 @pytest.fixture(autouse=True)
 def no_pauses() -> Any:
     """Backoff draws zero, so that retries follow at once."""
-    with patch("thumbwheel.sender.random.random", return_value=0.0):
+    with patch("thumbwheel.delivery.sender.random.random", return_value=0.0):
         yield
 
 

@@ -119,7 +119,7 @@ def test_shutdown_leaves_the_rest_in_the_spool_and_counts_nothing_as_dropped(
 def test_a_running_process_takes_over_from_one_that_died(
     connect: Connect, stub: Stub, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("thumbwheel.outbox.SWEEP_SECONDS", 0.1)
+    monkeypatch.setattr("thumbwheel.delivery.outbox.SWEEP_SECONDS", 0.1)
     client = connect(spool=folder)
     client.thumb(**THUMB)
     assert client.flush()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from typing_extensions import NotRequired, TypedDict
 
-    from thumbwheel.transport import Transport
+    from thumbwheel.delivery.transport import Transport
 
     class Campaign(TypedDict):
         """An open campaign. `question` is what to ask, where it says; `campaign_id` goes with the feedback."""

@@ -15,17 +15,17 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Callable, Optional, TypeVar, Union, cast
 
 from thumbwheel.campaigns import Campaigns, decide
-from thumbwheel.children import flush_at_child_end, warn_in_child
+from thumbwheel.delivery.children import flush_at_child_end, warn_in_child
+from thumbwheel.delivery.journal import Item
+from thumbwheel.delivery.outbox import Outbox
+from thumbwheel.delivery.reports import Reports
+from thumbwheel.delivery.sender import SHUTDOWN, Sender, send_now
+from thumbwheel.delivery.spool import Spool
+from thumbwheel.delivery.transport import Transport
 from thumbwheel.fields import ActorLike, Event, NotKept, build, encode
-from thumbwheel.journal import Item
-from thumbwheel.outbox import Outbox
-from thumbwheel.reports import Reports
 from thumbwheel.results import Problem, Result, Stats
-from thumbwheel.sender import SHUTDOWN, Sender, send_now
 from thumbwheel.settings import check_settings, prepared
 from thumbwheel.signing import sign
-from thumbwheel.spool import Spool
-from thumbwheel.transport import Transport
 
 if TYPE_CHECKING:
     from typing_extensions import Literal, Unpack

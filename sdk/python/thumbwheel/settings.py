@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from thumbwheel.spool import prepare
+from thumbwheel.delivery.spool import prepare
 
 
 def prepared(spool: str | os.PathLike[str], sync: bool) -> Path:

@@ -7,8 +7,8 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from thumbwheel.journal import Item
-from thumbwheel.spool import Spool
+from thumbwheel.delivery.journal import Item
+from thumbwheel.delivery.spool import Spool
 
 # Events of processes that are gone, taken in at a time.
 REFILL_EVENTS = 100

@@ -15,8 +15,8 @@ from collections import deque
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from thumbwheel.delivery.journal import Item, Journal, can_lock
 from thumbwheel.ids import uuid7
-from thumbwheel.journal import Item, Journal, can_lock
 
 log = logging.getLogger("thumbwheel")
 

@@ -15,11 +15,11 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 
-from thumbwheel.journal import Item
-from thumbwheel.outbox import Outbox
-from thumbwheel.reports import Reports
+from thumbwheel.delivery.journal import Item
+from thumbwheel.delivery.outbox import Outbox
+from thumbwheel.delivery.reports import Reports
+from thumbwheel.delivery.transport import Answer, Transport
 from thumbwheel.results import Problem, problem_from
-from thumbwheel.transport import Answer, Transport
 
 BATCH_EVENTS = 100
 # Half of the collector's cap on the wire.
