@@ -38,7 +38,7 @@ def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[
         if not isinstance(copy.event, Retract):
             voice = _voice(copy.event)
             held = latest.get(voice)
-            if held is None or _moment(copy) > _moment(held):
+            if held is None or moment(copy) > moment(held):
                 latest[voice] = copy
     winners = {copy.key for copy in latest.values()}
     settled = []
@@ -82,7 +82,8 @@ def _voice(event: Any) -> tuple[Any, ...]:
     return voice
 
 
-def _moment(copy: Copy) -> tuple[int, int, str]:
+def moment(copy: Copy) -> tuple[int, int, str]:
+    """Order votes: the latest comes last."""
     given = copy.occurred if copy.occurred != UNKNOWN else copy.received
     return min(given, copy.received), copy.occurred, copy.event.event_id
 
