@@ -30,7 +30,8 @@ WITH speaking AS (SELECT DISTINCT interaction_key, actor_id FROM arriving), rank
             PARTITION BY interaction_key, actor_id ORDER BY standing, received_at, event_id
         ) AS first, row_number() OVER (
             PARTITION BY interaction_key, actor_id
-            ORDER BY least(occurred_at, received_at) DESC, occurred_at DESC, event_id DESC
+            ORDER BY least(coalesce(nullif(occurred_at, TIMESTAMP '1970-01-01'), received_at), received_at) DESC,
+                occurred_at DESC, event_id DESC
         ) AS latest
     FROM over_limit JOIN speaking USING (interaction_key, actor_id) WHERE why = 'votes'
 ), wanted AS (SELECT event_key FROM arriving UNION SELECT event_key FROM ranked WHERE first = 1 OR latest < {EACH})

@@ -20,7 +20,7 @@ from contract.events import Interaction
 from processor.rows import OverLimitRow
 from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.describe import describes, description_rank
-from processor.steps.votes import moment
+from processor.steps.votes import moment, person
 
 # Each batch that brings a vote on an interaction derives all that counts of it anew, at some 50 microseconds an event:
 # so many cost as much as a batch of usual size, and are more than people have on one reply.
@@ -53,7 +53,7 @@ def _counted(events: Sequence[Copy]) -> set[Key]:
     people: defaultdict[str, list[Copy]] = defaultdict(list)
     for copy in events:
         if not _is_interaction(copy):
-            people[copy.event.actor.id].append(copy)
+            people[person(copy.event)].append(copy)
     counted = {copy.key for copy in told}
     # No two have the same rank: it ends in the event's id.
     for rank, own in sorted((min(map(_rank, own)), own) for own in people.values())[:PEOPLE]:

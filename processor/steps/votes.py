@@ -68,11 +68,15 @@ def _retractions(feedback: Sequence[Copy]) -> tuple[set[bytes], set[bytes]]:
     return retracted, applied
 
 
+def person(event: Any) -> str:
+    """Return whose vote it is: the actor's; of an imported row that names nobody, nobody else's."""
+    who: str = event.event_id if event.actor.id == ANONYMOUS and event.via == "import" else event.actor.id
+    return who
+
+
 def _voice(event: Any) -> tuple[Any, ...]:
     """Return what two votes must share for the later one to replace the earlier."""
-    if event.actor.id == ANONYMOUS and event.via == "import":
-        return (event.event_id,)
-    voice = (event.actor.id, event.type)
+    voice = (person(event), event.type)
     if isinstance(event, _ON_ONE):
         return (*voice, event.candidate_id)
     if isinstance(event, Annotation):
