@@ -14,7 +14,8 @@ SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '
     received_at, topic, "partition", via, NULL AS state
 FROM events WHERE project = $project AND event_id = $id
 UNION ALL
-SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '1970-01-01'), received_at, $topic, "partition", via, 'over_limit'
+SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '1970-01-01'), received_at, $topic,
+    "partition", via, 'over_limit'
 FROM over_limit WHERE project = $project AND event_id = $id AND why <> 'contents'
 ORDER BY state IS NOT NULL, received_at LIMIT 1
 """

@@ -17,13 +17,16 @@ from processor.ingest import known
 from processor.ingest.ahead import Ahead
 from processor.ingest.batch import Batch
 from processor.ingest.runner import store_records
+from processor.parts.folder import PartsFolder
 from processor.steps import decode, limit
 from processor.steps.limit import CONTENTS, EACH, PEOPLE
+from processor.tables.digest import table_digests
 from processor.tables.store import Store
 from tests.processor.forgotten import DAY, forget
 from tests.processor.samples import event, event_id, interaction, pick, records
 from tests.processor.test_ahead import Pipeline, one_by_one, tables
 from tests.processor.test_forget import TABLES, folded
+from tests.processor.test_parts import Log, Processor, digests
 
 ON = {"interaction_id": "t1", "candidate_id": "a"}
 
@@ -213,6 +216,32 @@ def test_the_next_batch_is_not_prepared_while_the_limit_of_its_interaction_is_be
 
 def write(store: Store, ahead: Ahead, batch: Batch, found: Sequence[Any]) -> None:
     ahead.written(batch, store_records(store, found, batch if batch.made else None))
+
+
+def test_what_is_over_the_limit_travels_to_other_processors_and_is_forgotten_there(tmp_path: Path) -> None:
+    log, folder = Log(), PartsFolder(str(tmp_path / "parts"))
+    with Store.open(tmp_path / "one.duckdb") as first, Store.open(tmp_path / "two.duckdb") as second:
+        one, two = Processor(first, folder, "one"), Processor(second, folder, "two")
+        one.own(0, 1, 2)
+        two.own()
+        log.add(interaction("t1", {"a": "Yes."}), *made_up(700))
+        one.read(log.records)
+        one.exchange()
+        two.exchange()
+        assert table_digests(second)["over_limit"] == table_digests(first)["over_limit"]
+        # Of those who count, and of those who do not.
+        log.add(forget("nobody-3", DAY), forget("nobody-699", DAY, name="the other"), *made_up(701)[700:])
+        for processor in (one, two):
+            processor.read(log.records)
+            processor.exchange()
+        two.exchange()
+        with second.read() as cursor:
+            left = cursor.execute("SELECT count(*), max(actor_id) FROM over_limit").fetchone()
+        assert left == (199, "nobody-700")
+        alone = digests(log.records, tmp_path / "alone.duckdb")
+        assert {name: found for name, found in table_digests(second).items() if name != "offsets"} == {
+            name: found for name, found in alone.items() if name != "offsets"
+        }
 
 
 def test_a_shuffled_log_of_thousands_gives_the_same_tables() -> None:
