@@ -17,14 +17,14 @@ from contract.events import decode_stored
 from contract.ids import key_bytes
 from contract.topics import EVENTS
 from processor.ingest.batch import Made
+from processor.steps import limit
 from processor.steps.batch import Copy, Decoded, Forgets, Key, Known
 from processor.steps.decode import copy_of
-from processor.steps.limit import EACH
 from processor.tables.arrow import uuid_array
 
 _LIMITED = "SELECT DISTINCT interaction_key FROM over_limit WHERE interaction_key IN (SELECT key FROM touched)"
 # The same order as `steps.limit` and `steps.votes.moment` have. Rows, then bodies: as in `processor.ingest.known`.
-_SOME = f"""
+_SOME = """
 WITH speaking AS (SELECT DISTINCT interaction_key, actor_id FROM arriving), ranked AS (
     SELECT event_key, row_number() OVER (
             PARTITION BY interaction_key, actor_id ORDER BY standing, received_at, event_id
@@ -34,7 +34,7 @@ WITH speaking AS (SELECT DISTINCT interaction_key, actor_id FROM arriving), rank
                 occurred_at DESC, event_id DESC
         ) AS latest
     FROM over_limit JOIN speaking USING (interaction_key, actor_id) WHERE why = 'votes'
-), wanted AS (SELECT event_key FROM arriving UNION SELECT event_key FROM ranked WHERE first = 1 OR latest < {EACH})
+), wanted AS (SELECT event_key FROM arriving UNION SELECT event_key FROM ranked WHERE first = 1 OR latest < $each)
 SELECT body, "partition" FROM over_limit
 WHERE rowid IN (SELECT rowid FROM over_limit WHERE event_key IN (FROM wanted))
 """
@@ -61,7 +61,7 @@ def load_over(
         interactions, events, actors = zip(*arriving, strict=True)
         columns = {"interaction_key": uuid_array(interactions), "event_key": uuid_array(events), "actor_id": actors}
         cursor.register("arriving", pa.table(columns))
-        _add(known, cursor.execute(_SOME).fetchall())
+        _add(known, cursor.execute(_SOME, {"each": limit.EACH}).fetchall())
         cursor.unregister("arriving")
     unsettled = []
     for key in limited:

@@ -46,7 +46,7 @@ def few(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def lower(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let few votes be many, for as many of them as a test can shuffle."""
-    for name, value in {"CONTENTS": 6, "PEOPLE": 4, "DESCRIPTIONS": 2}.items():
+    for name, value in {"CONTENTS": 6, "PEOPLE": 4, "EACH": 3, "DESCRIPTIONS": 2}.items():
         monkeypatch.setattr(limit, name, value)
 
 
