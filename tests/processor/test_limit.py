@@ -23,11 +23,12 @@ from processor.steps.limit import CONTENTS, EACH, PEOPLE
 from processor.tables.digest import table_digests
 from processor.tables.store import Store
 from tests.processor.forgotten import DAY, forget
-from tests.processor.samples import event, event_id, interaction, pick, records
+from tests.processor.samples import START, event, event_id, interaction, pick, records
 from tests.processor.test_ahead import Pipeline, one_by_one, tables
 from tests.processor.test_forget import TABLES, folded
 from tests.processor.test_parts import Log, Processor, digests
 
+NO_TIME = -START.timestamp()
 ON = {"interaction_id": "t1", "candidate_id": "a"}
 
 
@@ -97,6 +98,15 @@ def test_who_counts_may_change_a_vote_and_take_it_back_when_there_are_too_many(
     assert rows("SELECT state FROM feedback WHERE event_id = ?", event_id("v2")) == ["retracted"]
 
 
+def test_imported_rows_that_name_nobody_are_by_as_many_people(
+    put: Callable[..., None], rows: Callable[..., Any]
+) -> None:
+    put(interaction("t1", {"a": "Yes."}), *made_up(300))
+    put(*[thumb(f"row {n}", "import", NO_TIME, received=9000 + n, via="import") for n in range(300)])
+    assert rows("SELECT count(*) FROM feedback WHERE via = 'import' AND state = 'vote'") == [300]
+    assert rows("SELECT count(*) FROM feedback WHERE state = 'vote'") == [PEOPLE]
+
+
 def test_one_person_alone_cannot_make_an_interaction_long(put: Callable[..., None], rows: Callable[..., Any]) -> None:
     votes = [thumb(f"v{n}", "ann", n, "up" if n % 2 else "down") for n in range(CONTENTS + 1)]
     put(interaction("t1", {"a": "Yes."}), *votes)
@@ -132,6 +142,9 @@ def crowd() -> list[Event]:
         *[thumb(f"late {n}", "p8", 20 + n, "down") for n in range(3)],
         pick("t1", "ab", "b", "known", at=24, actor="p8", via="public", verified=True),
         *[thumb(f"much {n}", "p1", 8 + n) for n in range(9)],
+        # Imported: nobody knows when, nor of some by whom.
+        *[thumb(f"row {n}", "import", NO_TIME, received=26 + n, via="import") for n in range(2)],
+        *[thumb(f"his {n}", "p1", NO_TIME, received=10 + 3 * n, via="import") for n in range(4)],
         event("retract", "r", at=25, actor="p1", via="public", interaction_id="t1", target=event_id("much 8")),
         event("thumb", "elsewhere", at=3, actor="p0", value="up", interaction_id="t2", candidate_id="x"),
     ]
