@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from contract.events import Interaction
-from processor.rows import OverLimitRow
+from processor.rows import OverLimitRow, new_row
 from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.describe import describes, description_rank
 from processor.steps.votes import moment, person
@@ -101,8 +101,8 @@ def over_limit_rows(known: Known) -> dict[Key, OverLimitRow]:
 def _row(copy: Copy, counts: bool) -> OverLimitRow:
     event: Any = copy.event
     why = "contents" if not counts else "descriptions" if _is_interaction(copy) else "votes"
-    return OverLimitRow(
+    return new_row(OverLimitRow, (
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.type, event.actor.id,
         event.actor.kind, event.via, event.verified, copy.occurred, copy.received, standing(copy), why, copy.body,
         copy.digest, copy.partition,
-    )  # fmt: skip
+    ))  # fmt: skip
