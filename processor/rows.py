@@ -200,6 +200,28 @@ class ConflictRow(NamedTuple):
     body: Utf8 | None
 
 
+class OverLimitRow(NamedTuple):
+    """A content of an event that does not count, since there are too many; made by `steps.limit.over_limit_rows`."""
+
+    project: str
+    interaction_key: Uuid
+    event_key: Uuid
+    event_id: str
+    interaction_id: str
+    type: str
+    actor_id: str
+    actor_kind: str
+    via: str
+    verified: bool
+    occurred_at: Time
+    received_at: Time
+    standing: int
+    why: str
+    body: Utf8
+    digest: Uuid
+    partition: int
+
+
 class RejectedRow(NamedTuple):
     """A record that cannot be interpreted; made by `steps.decode.refusal`, or of what the collector rejected."""
 
@@ -260,7 +282,8 @@ class ErasingRow(NamedTuple):
 ROWS: dict[str, type[NamedTuple]] = {
     "events": EventRow, "interactions": InteractionRow, "candidates": CandidateRow, "feedback": FeedbackRow,
     "pairs": PairRow, "demonstrations": DemonstrationRow, "unpaired": UnpairedRow, "conflicts": ConflictRow,
-    "rejected": RejectedRow, "facts": FactRow, "forgotten": ForgottenRow, "erasing": ErasingRow,
+    "over_limit": OverLimitRow, "rejected": RejectedRow, "facts": FactRow, "forgotten": ForgottenRow,
+    "erasing": ErasingRow,
 }  # fmt: skip
 # Tables whose rows belong to an interaction, and so to its partition.
 OF_INTERACTIONS = tuple(table for table, row in ROWS.items() if "interaction_key" in row._fields)

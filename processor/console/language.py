@@ -10,6 +10,7 @@ from flask import Flask, Response, current_app, g, redirect, request
 from flask_babel import Babel, get_locale, lazy_gettext
 
 from processor.console.permissions import permission_of
+from processor.queries.reading import MAX_CHOICES
 
 LOCALES = {"en": "English", "zh_Hans": "简体中文"}
 THEMES = ("system", "light", "dark")
@@ -85,6 +86,7 @@ def _page_words() -> dict[str, Any]:
         "theme": chosen_theme(),
         "project": g.get("project", "default"),
         "switch": _switch_link,
+        "most_choices": MAX_CHOICES,
         "screens": [(endpoint, str(name)) for endpoint, name in SCREENS if _may_open(endpoint)],
     }
 
@@ -94,7 +96,7 @@ def _may_open(endpoint: str) -> bool:
     return caller is not None and caller.may(permission_of(current_app.view_functions[endpoint]))
 
 
-def _switch_link(**changes: str) -> str:
-    """Return this page's address with some parameters changed."""
-    arguments = {**request.args.to_dict(), **changes}
-    return f"{request.path}?{urlencode(arguments)}"
+def _switch_link(**changes: str | None) -> str:
+    """Return this page's address with some parameters changed; None leaves one out."""
+    arguments = {name: value for name, value in {**request.args.to_dict(), **changes}.items() if value is not None}
+    return f"{request.path}?{urlencode(arguments)}" if arguments else request.path

@@ -18,6 +18,7 @@ WORDS: dict[str, LazyString] = {
     # states of feedback
     "vote": _("counts"), "superseded": _("replaced by a later vote"), "retracted": _("taken back"),
     "unmatched": _("names nothing shown"), "untrusted": _("not trusted"), "applied": _("undo in force"),
+    "over_limit": _("over the limit"),
     # surfaces, actors, ways in
     "chat": _("chat"), "workbench": _("workbench"), "user": _("user"), "agent": _("agent"), "expert": _("expert"),
     "ai": _("AI"), "system": _("system"), "public": _("public key"), "secret": _("secret key"),

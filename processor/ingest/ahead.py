@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from processor.ingest.batch import Batch, Made, make_rows
 from processor.ingest.known import load_held
+from processor.ingest.over_limit import waits_for
 from processor.privacy.forgetting import brings_forget, forgets_of
 from processor.steps.batch import Decoded
 from processor.tables.store import Store, StoreMemory
@@ -41,8 +42,9 @@ class Ahead:
     def prepare(self, decoded: Decoded) -> Batch:
         """Make the rows of decoded records where that is possible: `made` then is there.
 
-        It is not when the batch says who is to be forgotten, which concerns everything stored, or cannot be stored
-        as it is. Rows of the batches after such a one wait until it is written.
+        It is not when the batch says who is to be forgotten, which concerns everything stored, speaks of what those
+        before it have yet to write into `over_limit`, or cannot be stored as it is. Rows of the batches after such a
+        one wait until it is written.
         """
         batch = Batch(decoded)
         with self._changed:
@@ -50,7 +52,7 @@ class Ahead:
             before = list(self._unwritten)
             earlier = [one.made for one in before if one.made]
             self._unwritten.append(batch)
-        if len(earlier) == len(before) and not brings_forget(decoded):
+        if len(earlier) == len(before) and not (brings_forget(decoded) or waits_for(decoded, earlier)):
             made = self._make(decoded, earlier)
             with self._changed:
                 batch.made = made if all(one.made for one in before) else None

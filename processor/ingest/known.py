@@ -16,6 +16,7 @@ from contract.events import decode_stored
 from contract.ids import key_bytes
 from contract.topics import EVENTS
 from processor.ingest.batch import Made
+from processor.ingest.over_limit import load_over
 from processor.privacy.forgetting import load_forgotten
 from processor.rows import FactRow
 from processor.steps.batch import Decoded, Forgets, Held, Key, Known, Remaining
@@ -49,7 +50,9 @@ def load_held(
         interactions = _take_interactions(held, earlier, interactions)
         facts = _take_facts(held, earlier.remaining, facts)
     if interactions:
-        held.known |= _read_interactions(cursor, interactions)
+        known = _read_interactions(cursor, interactions)
+        load_over(cursor, known, decoded, forgets)
+        held.known |= known
     if facts:
         held.facts |= {row.event_key: row for row in rows_from(FactRow, _among(cursor, facts, _KNOWN_FACTS))}
     held.forgotten = load_forgotten(cursor, decoded, held)

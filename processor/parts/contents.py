@@ -19,7 +19,7 @@ from processor.tables.arrow import uuid_array
 from processor.tables.store import Store, insert
 
 # Those with a primary key.
-WITH_STABLE_ROW_IDS = ("events", "interactions")
+WITH_STABLE_ROW_IDS = ("events", "interactions", "over_limit")
 _CHANGED = """
 CREATE TEMP TABLE part_keys AS SELECT DISTINCT interaction_key FROM unpublished
 WHERE "partition" = $partition AND upto <= $upto

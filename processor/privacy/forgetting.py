@@ -42,6 +42,9 @@ ON t.project = l.project AND {_DIGEST.format(project="t.project", actor="t.actor
 UNION
 SELECT t.interaction_key FROM conflicts t JOIN leaving l ON t.project = l.project AND {_BODY_DIGEST} = l.actor_digest
 WHERE t.kind = 'event'
+UNION
+SELECT t.interaction_key FROM over_limit t JOIN leaving l
+ON t.project = l.project AND {_DIGEST.format(project="t.project", actor="t.actor_id")} = l.actor_digest
 ORDER BY 1
 """
 _FACTS = f"""
@@ -118,7 +121,7 @@ def load_forgotten(cursor: duckdb.DuckDBPyConnection, decoded: Decoded, held: He
     keys = {row.event_key for row in decoded.forgotten}
     if held.forgets:
         copies = [copy for arrived in decoded.arrived.values() for copy in arrived]
-        copies += [copy for known in held.known.values() for copy in (*known.kept, *known.lost)]
+        copies += [copy for known in held.known.values() for copy in (*known.kept, *known.lost, *known.over)]
         for copy in copies:
             event: Any = copy.event
             if held.forgets.before(event.project, event.actor.id) is not None:

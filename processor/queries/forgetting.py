@@ -26,6 +26,9 @@ _LEAVING = """
 WITH leaving AS (
     SELECT event_key, interaction_key, event_id, type FROM events
     WHERE project = $project AND actor_id = $actor AND least(occurred_at, received_at) < $before::TIMESTAMP
+    UNION ALL SELECT event_key, interaction_key, event_id, type FROM over_limit
+    WHERE project = $project AND actor_id = $actor AND least(occurred_at, received_at) < $before::TIMESTAMP
+        AND why <> 'contents'
 ), undescribed AS (
     SELECT i.interaction_key FROM interactions i JOIN leaving l USING (interaction_key)
     WHERE i.described_by = l.event_id
@@ -41,6 +44,7 @@ SELECT count(*) AS events, count(*) FILTER (type = 'interaction') AS interaction
     (SELECT count(*) FROM unpaired WHERE event_key IN (SELECT event_key FROM leaving)
         OR interaction_key IN (FROM undescribed)) AS unpaired,
     (SELECT count(*) FROM conflicts WHERE project = $project AND kind = 'event' AND body->>'$.actor.id' = $actor)
+        + (SELECT count(*) FROM over_limit WHERE project = $project AND actor_id = $actor AND why = 'contents')
         AS conflicts,
     (SELECT count(*) FROM facts WHERE project = $project AND body->>'$.actor.id' = $actor
         AND least(occurred_at, received_at) < $before::TIMESTAMP) AS facts_without_name,

@@ -10,15 +10,19 @@ from collections.abc import Sequence
 import duckdb
 
 from contract.ids import key128
-from processor.queries.reading import NotFound, Page, Row, one, page, parse_json, rows
+from processor.queries.history_pages import Places, events_page, feedback_page, over_limit, said_of_replies
+from processor.queries.reading import MAX_CHOICES, NotFound, Page, Row, one, page, parse_json, rows
 
 SHOW = ("feedback", "orphans", "untrusted", "conflicts")
+# The rest are among the events.
+MAX_CONFLICTS = 100
+_START = Places()
 
 _LIST = """
 WITH found AS (
     SELECT * FROM interactions i
     WHERE project = $project
-        AND ($at::TIMESTAMP IS NULL OR (received_at, interaction_key) < ($at::TIMESTAMP, $key::UUID))
+        AND ($at::TIMESTAMP IS NULL OR (received_at, interaction_key) < ($at::TIMESTAMP, $page_key::UUID))
         AND ($label::TEXT IS NULL OR len(list_filter(
             coalesce(labels, []), lambda l: l = $label OR starts_with(l, $label || '/'))) > 0)
         AND ($q::TEXT IS NULL OR contains(lower(coalesce(prompt_text, '')), lower($q)) OR interaction_id = $q
@@ -63,19 +67,9 @@ _CANDIDATES = """
 SELECT candidate_id, position, content, model, finish_reason, sampling FROM candidates
 WHERE interaction_key = $key ORDER BY position
 """
-_FEEDBACK = """
-SELECT event_id, type, candidate_id, value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, actor_id,
-    actor_kind, via, verified, nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at,
-    received_at, state, target
-FROM feedback WHERE interaction_key = $key ORDER BY received_at, event_id
-"""
-_EVENTS = """
-SELECT event_id, type, actor_id, actor_kind, via, key_id, verified,
-    nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at, received_at, topic, "partition", body
-FROM events WHERE interaction_key = $key ORDER BY received_at, event_id
-"""
 _CONFLICTS = """
-SELECT kind, event_id, kept_event_id, detail FROM conflicts WHERE interaction_key = $key ORDER BY kind, event_id
+SELECT kind, event_id, kept_event_id, detail FROM conflicts WHERE interaction_key = $key
+ORDER BY kind, event_id LIMIT $most
 """
 _SAME_PROMPT = """
 SELECT i.interaction_id, d.similarity, d.method FROM prompt_duplicates d
@@ -85,13 +79,19 @@ WHERE d.project = $project AND (d.interaction_key = $key OR d.canonical_key = $k
 ORDER BY d.similarity DESC, i.interaction_id LIMIT 20
 """
 _FILTERS = """
-SELECT (SELECT list(DISTINCT l ORDER BY l) FROM (SELECT unnest(labels) AS l FROM interactions
-        WHERE project = $project)) AS labels,
-    (SELECT list(DISTINCT surface ORDER BY surface) FROM interactions WHERE project = $project) AS surfaces,
-    (SELECT list(DISTINCT source ORDER BY source) FROM interactions WHERE project = $project) AS sources
+WITH found AS (
+    SELECT 'labels' AS kind, unnest(list_distinct(labels)) AS value FROM interactions WHERE project = $project
+    UNION ALL SELECT 'surfaces', surface FROM interactions WHERE project = $project
+    UNION ALL SELECT 'sources', source FROM interactions WHERE project = $project
+), counted AS (
+    SELECT kind, value, row_number() OVER (PARTITION BY kind ORDER BY count(*) DESC, value) AS place
+    FROM found WHERE value <> '' GROUP BY kind, value
+)
+SELECT kind, value FROM counted WHERE place <= $take ORDER BY kind, value
 """
 _ARRIVED = """
 SELECT event_id FROM events WHERE project = $project AND list_contains($ids, event_id)
+UNION SELECT event_id FROM over_limit WHERE project = $project AND list_contains($ids, event_id)
 UNION SELECT event_id FROM facts WHERE project = $project AND list_contains($ids, event_id)
 """
 
@@ -113,11 +113,13 @@ def list_interactions(
 
 
 def find_interaction(
-    cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, blind: Sequence[str] = ()
-) -> Row:
+    cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, blind: Sequence[str] = (),
+    places: Places = _START,
+) -> Row:  # fmt: skip
     """Return one interaction with messages, candidates, feedback history, events and conflicts; raise NotFound.
 
-    Of a trial of a challenger named in `blind` no model is told (`blinded`).
+    Feedback and events are pages, read on at `feedback_next` and `events_next`; `over_limit` counts what of them does
+    not count, there being too much. Of a trial of a challenger named in `blind` no model is told (`blinded`).
     """
     key = key128(project, interaction_id)
     found = one(cursor, _ONE, {"key": key, "project": project})
@@ -131,13 +133,15 @@ def find_interaction(
     found["candidates"] = rows(cursor, _CANDIDATES, {"key": key})
     for candidate in found["candidates"]:
         candidate["sampling"] = parse_json(candidate["sampling"])
-    found["feedback"] = rows(cursor, _FEEDBACK, {"key": key})
-    found["events"] = rows(cursor, _EVENTS, {"key": key})
-    for event in found["events"]:
-        event["body"] = parse_json(event["body"])
-        if event["occurred_at"] is None:
-            event["body"]["occurred_at"] = None
-    found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key})
+    said = said_of_replies(cursor, project, interaction_id)
+    for candidate in found["candidates"]:
+        candidate["said"] = said.get(candidate["candidate_id"], [])
+    feedback = feedback_page(cursor, project, interaction_id, places.feedback, places.limit)
+    events = events_page(cursor, project, interaction_id, places.events, places.limit)
+    found |= {"feedback": feedback.items, "feedback_next": feedback.next}
+    found |= {"events": events.items, "events_next": events.next}
+    found["over_limit"] = over_limit(cursor, project, interaction_id)
+    found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key, "most": MAX_CONFLICTS})
     found["same_prompt"] = rows(cursor, _SAME_PROMPT, {"key": key, "project": project})
     del found["interaction_key"]
     found["blinded"] = bool(found["trial"] and found["trial"].get("challenger") in blind)
@@ -157,9 +161,11 @@ def _hide_models(found: Row) -> None:
 
 
 def filter_values(cursor: duckdb.DuckDBPyConnection, project: str) -> Row:
-    """Return the labels, surfaces and sources there are to filter by."""
-    found = one(cursor, _FILTERS, {"project": project}) or {}
-    return {name: [value for value in (values or []) if value] for name, values in found.items()}
+    """Return the labels, surfaces and sources there are to filter by; of many, those of the most interactions."""
+    found: Row = {"labels": [], "surfaces": [], "sources": []}
+    for row in rows(cursor, _FILTERS, {"project": project, "take": MAX_CHOICES}):
+        found[row["kind"]].append(row["value"])
+    return found
 
 
 def missing_events(cursor: duckdb.DuckDBPyConnection, project: str, event_ids: Sequence[str]) -> list[str]:

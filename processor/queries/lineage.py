@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import duckdb
 
+from contract.topics import EVENTS
 from processor.queries.datasets import Datasets
 from processor.queries.facts import ancestors, list_adapters, list_runs
 from processor.queries.reading import NotFound, Row, one, rows
 
 _EVENT = """
 SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '1970-01-01') AS occurred_at,
-    received_at, topic, "partition", via FROM events
-WHERE project = $project AND event_id = $id ORDER BY received_at LIMIT 1
+    received_at, topic, "partition", via, NULL AS state
+FROM events WHERE project = $project AND event_id = $id
+UNION ALL
+SELECT event_id, type, interaction_id, actor_id, nullif(occurred_at, TIMESTAMP '1970-01-01'), received_at, $topic,
+    "partition", via, 'over_limit'
+FROM over_limit WHERE project = $project AND event_id = $id AND why <> 'contents'
+ORDER BY state IS NOT NULL, received_at LIMIT 1
 """
 _STATE = "SELECT state FROM feedback WHERE project = $project AND event_id = $id LIMIT 1"
 _DERIVED = """
@@ -42,7 +48,7 @@ def lineage(cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets,
     if any(folder.name == subject for folder in datasets.folders()):
         down = downwards(adapters, runs, {subject: 0})
         return {"kind": "dataset", "id": subject, **_upwards(cursor, project, datasets, [subject]), **down}
-    event = one(cursor, _EVENT, {"project": project, "id": subject.lower()})
+    event = one(cursor, _EVENT, {"project": project, "id": subject.lower(), "topic": EVENTS})
     if event:
         return _of_events(cursor, project, datasets, adapters, runs, event)
     if one(cursor, _INTERACTION, {"project": project, "id": subject}):
@@ -59,13 +65,13 @@ def _of_events(
     event: Row,
 ) -> Row:  # fmt: skip
     event_id = event["event_id"]
-    state = one(cursor, _STATE, {"project": project, "id": event_id})
+    state = one(cursor, _STATE, {"project": project, "id": event_id}) or event
     derived = rows(cursor, _DERIVED, {"project": project, "id": event_id})
     if event["type"] == "interaction":
         inner = _of_interaction(cursor, project, datasets, adapters, runs, event["interaction_id"])
         return {"kind": "event", "id": event_id, "event": event, **inner}
     return {
-        "kind": "event", "id": event_id, "event": {**event, "state": state["state"] if state else None},
+        "kind": "event", "id": event_id, "event": {**event, "state": state["state"]},
         "interaction_id": event["interaction_id"], "derived": derived,
         "pairs": [row["row_id"] for row in derived if row["kind"] == "pair"],
         **downwards(adapters, runs, datasets.uses_of(cursor, [event_id])),

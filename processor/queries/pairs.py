@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import duckdb
 
 from contract.control_text import CONTROL_TEXT
-from processor.queries.reading import Page, Row, page, rows
+from processor.queries.reading import MAX_CHOICES, Page, Row, page, rows
 
 _LIST = """
 WITH p AS (
@@ -22,7 +22,7 @@ WITH p AS (
     FROM pairs p JOIN interactions i USING (interaction_key)
         LEFT JOIN feedback f ON f.interaction_key = p.interaction_key AND f.event_key = p.event_key
     WHERE p.project = $project
-        AND ($at::TIMESTAMP IS NULL OR (p.received_at, p.pair_id) < ($at::TIMESTAMP, $key::UUID))
+        AND ($at::TIMESTAMP IS NULL OR (p.received_at, p.pair_id) < ($at::TIMESTAMP, $page_key::UUID))
         AND ($kind::TEXT IS NULL OR p.kind = $kind)
         AND ($trainable::BOOLEAN IS NULL OR p.trainable = $trainable)
         AND ($model::TEXT IS NULL OR (NOT blinded AND (p.chosen_model = $model OR p.rejected_model = $model)))
@@ -52,9 +52,12 @@ SELECT kind, coalesce(why_not, '') AS why_not, trainable, count(*) AS n FROM pai
 WHERE project = $project GROUP BY ALL ORDER BY kind, why_not
 """
 _MODELS = """
-SELECT DISTINCT model FROM (SELECT chosen_model AS model FROM pairs WHERE project = $project
-    UNION SELECT rejected_model FROM pairs WHERE project = $project)
-WHERE model IS NOT NULL ORDER BY model
+SELECT model FROM (
+    SELECT model, row_number() OVER (ORDER BY count(*) DESC, model) AS place FROM (
+        SELECT chosen_model AS model FROM pairs WHERE project = $project
+        UNION ALL SELECT rejected_model FROM pairs WHERE project = $project
+    ) WHERE model <> '' GROUP BY model
+) WHERE place <= $take ORDER BY model
 """
 
 
@@ -89,5 +92,5 @@ def pair_counts(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Row]:
 
 
 def pair_models(cursor: duckdb.DuckDBPyConnection, project: str) -> list[str]:
-    """Return the models that wrote either side of a pair."""
-    return [row["model"] for row in rows(cursor, _MODELS, {"project": project})]
+    """Return the models that wrote either side of a pair; of many, those of the most pairs."""
+    return [row["model"] for row in rows(cursor, _MODELS, {"project": project, "take": MAX_CHOICES})]

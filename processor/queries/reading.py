@@ -20,6 +20,8 @@ from contract.errors import ThumbwheelError
 Row = dict[str, Any]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MAX_LIMIT = 500
+# A longer list is no help to choose from: a filter with so many choices takes any text.
+MAX_CHOICES = 100
 
 
 class NotFound(ThumbwheelError):
@@ -56,9 +58,9 @@ def _aware(value: Any) -> Any:
 def page(
     cursor: duckdb.DuckDBPyConnection, query: str, parameters: Mapping[str, Any], after: str | None, limit: int
 ) -> Page:
-    """Run a query with `$at`, `$key` and `$take`, whose rows carry `page_at` and `page_key`, newest first."""
+    """Run a query with `$at`, `$page_key` and `$take`, whose rows carry `page_at` and `page_key`, in their order."""
     at, key = decode_cursor(after)
-    found = rows(cursor, query, {**parameters, "at": at, "key": key, "take": limit + 1})
+    found = rows(cursor, query, {**parameters, "at": at, "page_key": key, "take": limit + 1})
     items = found[:limit]
     last = encode_cursor(items[-1]["page_at"], items[-1]["page_key"]) if len(found) > limit else None
     for item in items:

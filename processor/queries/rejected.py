@@ -19,7 +19,7 @@ WITH found AS (
 SELECT project, topic, "partition", "offset", received_at, key_id, code, message, event_id,
     raw[1:$shown] AS raw, length, digest, page_at, page_key
 FROM found
-WHERE ($at::TIMESTAMP IS NULL OR (page_at, page_key) < ($at::TIMESTAMP, $key::UUID))
+WHERE ($at::TIMESTAMP IS NULL OR (page_at, page_key) < ($at::TIMESTAMP, $page_key::UUID))
     AND ($code::TEXT IS NULL OR code = $code)
 ORDER BY page_at DESC, page_key DESC LIMIT $take
 """

@@ -89,13 +89,18 @@ class Copy(msgspec.Struct, eq=False, gc=False):
 
 
 class Known:
-    """What the store holds of one interaction: its kept events, and other contents under their ids."""
+    """What the store holds of one interaction: its kept events, and other contents under their ids.
 
-    __slots__ = ("kept", "lost")
+    `over` is what does not count because there is too much, as far as it is looked at; `more` says that there is more.
+    """
+
+    __slots__ = ("kept", "lost", "more", "over")
 
     def __init__(self) -> None:
         self.kept: list[Copy] = []
         self.lost: list[Copy] = []
+        self.over: list[Copy] = []
+        self.more = False
 
 
 @dataclass(slots=True)

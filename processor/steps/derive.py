@@ -49,6 +49,8 @@ def derive(interactions: Mapping[Key, tuple[Known | None, Known]]) -> Changes:
     gone: dict[str, list[Key]] = {table: [] for table in Derived._fields}
     whole = list(added.values())
     for interaction_key, (before, after) in interactions.items():
+        if before is not None and _counting(before) == _counting(after):
+            continue
         new = rows_of(after)
         if before is None:
             for found, rows in zip(whole, new, strict=True):
@@ -61,6 +63,11 @@ def derive(interactions: Mapping[Key, tuple[Known | None, Known]]) -> Changes:
                     gone[table].append(interaction_key)
                 added[table].extend(rows)
     return Changes(added, gone)
+
+
+def _counting(known: Known) -> list[bytes]:
+    """Return digests of all that rows follow from: equal ones make no other rows."""
+    return [copy.digest for copy in (*known.kept, *known.lost)]
 
 
 def rows_of(known: Known) -> Derived:

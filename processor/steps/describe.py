@@ -85,20 +85,22 @@ def _candidate(given: CandidateText, position: int) -> Candidate:
 def describe(kept: Sequence[Copy]) -> tuple[Description | None, list[Copy]]:
     """Return the description that counts, and the others that say something else."""
     if len(kept) == 1:
-        return (Description(kept[0]), []) if _describes(kept[0]) else (None, [])
-    found = [copy for copy in kept if _describes(copy)]
+        return (Description(kept[0]), []) if describes(kept[0]) else (None, [])
+    found = [copy for copy in kept if describes(copy)]
     if not found:
         return None, []
-    best = min(found, key=_rank)
+    best = min(found, key=description_rank)
     told = _told(best)
     return Description(best), [copy for copy in found if copy is not best and _told(copy) != told]
 
 
-def _describes(copy: Copy) -> bool:
+def describes(copy: Copy) -> bool:
+    """Say whether the event tells what was asked and shown."""
     return bool(getattr(copy.event, "messages", None))
 
 
-def _rank(copy: Copy) -> tuple[bool, bool, bool, int, str]:
+def description_rank(copy: Copy) -> tuple[bool, bool, bool, int, str]:
+    """Order descriptions: the one that counts comes first."""
     via = copy.event.via
     return (via != "gateway", via == "public", not isinstance(copy.event, Interaction), *copy.order)
 

@@ -1,9 +1,10 @@
-"""Third step. In: what arrived, what is held of it, what leaves. Out: what counts, and its changes of `events`.
+"""Third step. In: what arrived, what is held of it, what leaves. Out: what counts, and the changes of two tables.
 
 Of several copies of an event one counts, whatever order the log has them in.
 
 The copy received first wins, then the smallest digest. A copy with the same content changes nothing else; a copy
-with other content under the same id is kept beside it as a conflict.
+with other content under the same id is kept beside it as a conflict. What an interaction has too much of does not
+count (`limit`): it goes into `over_limit` instead of `events`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from contract.events import FeedbackEvent, Interaction, encode
 from processor.rows import EventRow, FactRow, new_row
 from processor.steps.batch import Changes, Copy, Folded, Key, Known, Remaining
 from processor.steps.decode import fact_rank
+from processor.steps.limit import CONTENTS, keep_within, over_limit_changes
 
 _key = attrgetter("key")
 
@@ -33,21 +35,31 @@ def fold(arrived: Mapping[Key, list[Copy]], known: Mapping[Key, Known], leaving:
     gone: list[Key] = []
     for before, after in merged.values():
         _change_events(before, after, added, gone)
-    return Folded(merged, Changes({"events": added}, {"events": gone}))
+    over = over_limit_changes(merged.values())
+    return Folded(merged, Changes({"events": added} | over.added, {"events": gone} | over.gone))
 
 
 def _merge(before: Known | None, copies: list[Copy], leaving: Set[Copy]) -> Known:
     after = Known()
+    _bring_together(after, before, copies, leaving)
+    keep_within(after)
+    return after
+
+
+def _bring_together(after: Known, before: Known | None, copies: list[Copy], leaving: Set[Copy]) -> None:
     if leaving:
         copies = [copy for copy in copies if copy not in leaving]
     if before is None and len(copies) < 2:
         after.kept = copies
-        return after
+        return
     if before is None and len({copy.key for copy in copies}) == len(copies):
         after.kept = sorted(copies, key=_key)
-        return after
+        return
+    if before is not None:
+        after.more = before.more
+        copies = [*before.kept, *before.lost, *before.over, *copies]
     by_key: dict[Key, list[Copy]] = {}
-    for copy in (*before.kept, *before.lost, *copies) if before else copies:
+    for copy in copies:
         if copy not in leaving:
             by_key.setdefault(copy.key, []).append(copy)
     for key in sorted(by_key):
@@ -58,11 +70,10 @@ def _merge(before: Known | None, copies: list[Copy], leaving: Set[Copy]) -> Know
             kept, lost = _settle(versions)
             after.kept.append(kept)
             after.lost.extend(lost)
-    return after
 
 
 def _settle(versions: Iterable[Copy]) -> tuple[Copy, list[Copy]]:
-    """Return the copy that counts, and the first copy of every other content."""
+    """Return the copy that counts, and the first copy of every other content, as far as there are not too many."""
     first: dict[bytes, Copy] = {}
     for copy in versions:
         content = content_of(copy.event)
@@ -70,7 +81,8 @@ def _settle(versions: Iterable[Copy]) -> tuple[Copy, list[Copy]]:
         if held is None or copy.rank < held.rank:
             first[content] = copy
     kept, *lost = sorted(first.values(), key=lambda copy: copy.rank)
-    return kept, lost
+    # Of more the log alone tells.
+    return kept, lost[:CONTENTS]
 
 
 def content_of(event: Interaction | FeedbackEvent) -> bytes:

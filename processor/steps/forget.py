@@ -45,7 +45,7 @@ def _forget_copies(remaining: Remaining, decoded: Decoded, held: Held) -> None:
     buried = {(row.event_key, row.actor_digest) for row in held.forgotten | decoded.forgotten}
     for interaction_key, copies in decoded.arrived.items():
         known = held.known.get(interaction_key)
-        whole = [*copies, *known.kept, *known.lost] if known else copies
+        whole = [*copies, *known.kept, *known.lost, *known.over] if known else copies
         for (_, digest), own in _leaving(whole, held.forgets, buried).items():
             for copy in own:
                 _bury(remaining, copy, digest)

@@ -38,7 +38,7 @@ def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[
         if not isinstance(copy.event, Retract):
             voice = _voice(copy.event)
             held = latest.get(voice)
-            if held is None or _moment(copy) > _moment(held):
+            if held is None or moment(copy) > moment(held):
                 latest[voice] = copy
     winners = {copy.key for copy in latest.values()}
     settled = []
@@ -68,11 +68,15 @@ def _retractions(feedback: Sequence[Copy]) -> tuple[set[bytes], set[bytes]]:
     return retracted, applied
 
 
+def person(event: Any) -> str:
+    """Return whose vote it is: the actor's; of an imported row that names nobody, nobody else's."""
+    who: str = event.event_id if event.actor.id == ANONYMOUS and event.via == "import" else event.actor.id
+    return who
+
+
 def _voice(event: Any) -> tuple[Any, ...]:
     """Return what two votes must share for the later one to replace the earlier."""
-    if event.actor.id == ANONYMOUS and event.via == "import":
-        return (event.event_id,)
-    voice = (event.actor.id, event.type)
+    voice = (person(event), event.type)
     if isinstance(event, _ON_ONE):
         return (*voice, event.candidate_id)
     if isinstance(event, Annotation):
@@ -82,7 +86,8 @@ def _voice(event: Any) -> tuple[Any, ...]:
     return voice
 
 
-def _moment(copy: Copy) -> tuple[int, int, str]:
+def moment(copy: Copy) -> tuple[int, int, str]:
+    """Order votes: the latest comes last."""
     given = copy.occurred if copy.occurred != UNKNOWN else copy.received
     return min(given, copy.received), copy.occurred, copy.event.event_id
 

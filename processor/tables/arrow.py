@@ -29,7 +29,9 @@ COLUMNS: dict[str, dict[str, Any]] = {
 }
 
 # The column by which rows of a table are replaced.
-REPLACED_BY = {table: "interaction_key" for table in COLUMNS} | {"events": "event_key", "facts": "event_key"}
+REPLACED_BY = {table: "interaction_key" for table in COLUMNS} | {
+    "events": "event_key", "facts": "event_key", "over_limit": "digest",
+}  # fmt: skip
 
 
 def arrow_table(table: str, found: Sequence[tuple[Any, ...]]) -> pa.Table:

@@ -96,6 +96,22 @@ def test_filter_answers_in_place_and_more_rows_are_added(console: Any) -> None:
     assert console.evaluate("document.activeElement.name") == "q"
 
 
+def test_back_leads_to_the_rows_that_were_added_last(console: Any) -> None:
+    console.goto(f"{console.base}/interactions")
+    console.click("#more-link")
+    shown = console.locator("#rows tr a[href^='/interactions/']").nth(50)
+    shown.wait_for()
+    console.wait_for_url("**cursor=*")
+    address = shown.get_attribute("href")
+    shown.click()
+    console.wait_for_url(f"**{address}")
+    console.go_back()
+    console.locator(f"#rows tr a[href='{address}']").wait_for()
+    console.get_by_role("link", name="From the start").click()
+    console.wait_for_url("**/interactions")
+    assert console.locator("#rows tr").count() == 50
+
+
 def test_hostile_content_shows_and_does_not_run_when_opened(console: Any) -> None:
     console.goto(f"{console.base}/interactions/hostile")
     for summary in console.locator("details summary").all():

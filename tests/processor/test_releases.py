@@ -34,6 +34,7 @@ MIGRATIONS = {
     2: "10b5062adbf0ddc958e79d757502bb3ea559910eb8bf851ce557094c1b3d04f7",
     3: "8a924df09ea211c47743a28628d91153637daf3253eac4f67f44f6d312fd1ad3",
     4: "626528236c3031c9a0aec4a545fdac1badd40c01b071ea3238b2338319c93375",
+    5: "d2f6085bc6c54a9ee641ba4c31ae2a987d8babce1af585a7becb48dd15a26a59",
 }
 # When its records were appended, which poison is said to be received at.
 WRITTEN_MS = 1_772_366_400_000

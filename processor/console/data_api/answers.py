@@ -12,6 +12,7 @@ from flask import json as flask_json
 from contract.errors import ThumbwheelError
 from processor.console.services import project, reading, services
 from processor.queries import facts
+from processor.queries.history_pages import Places
 from processor.queries.reading import Page, Row, decode_key, encode_key, jsonable, parse_limit
 
 
@@ -30,6 +31,11 @@ def read(question: Callable[[duckdb.DuckDBPyConnection], Any]) -> Response:
 def paging() -> dict[str, Any]:
     """Return `cursor` and `limit` of the request."""
     return {"after": request.args.get("cursor"), "limit": parse_limit(request.args.get("limit"))}
+
+
+def places(limit: int) -> Places:
+    """Return where to read an interaction on, `cursor` and `events`, and how much: `limit` unless the request says."""
+    return Places(request.args.get("cursor"), request.args.get("events"), parse_limit(request.args.get("limit"), limit))
 
 
 def slice_page(items: Sequence[Row], key: str) -> Page:

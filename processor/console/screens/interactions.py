@@ -6,13 +6,16 @@ from typing import Any
 
 from flask import Blueprint, render_template, request
 
-from processor.console.data_api.answers import blind, paging
+from processor.console.data_api.answers import blind, paging, places
 from processor.console.permissions import needs
 from processor.console.services import datasets, project, reading
 from processor.queries.interactions import SHOW, filter_values, find_interaction, list_interactions
 from processor.queries.lineage import lineage
+from processor.queries.reading import Page
+from processor.steps.limit import EACH, PEOPLE
 
 blueprint = Blueprint("interactions", __name__, url_prefix="/interactions")
+HISTORY_ROWS = 50
 FILTERS = ("q", "label", "surface", "source", "show")
 
 
@@ -34,7 +37,11 @@ def index() -> Any:
 def detail(interaction_id: str) -> Any:
     """Show one interaction with everything known about it, and what it has shaped."""
     with reading() as cursor:
-        found = find_interaction(cursor, project(), interaction_id, blind(cursor))
+        found = find_interaction(cursor, project(), interaction_id, blind(cursor), places(HISTORY_ROWS))
         shaped = lineage(cursor, project(), datasets(), interaction_id)
-    places = {candidate["candidate_id"]: candidate["position"] + 1 for candidate in found["candidates"]}
-    return render_template("interaction.html", found=found, shaped=shaped, places=places)
+    numbers = {candidate["candidate_id"]: candidate["position"] + 1 for candidate in found["candidates"]}
+    return render_template(
+        "interaction.html", found=found, shaped=shaped, places=numbers,
+        limits={"people": PEOPLE, "each": EACH}, feedback=Page(found["feedback"], found["feedback_next"]),
+        events=Page(found["events"], found["events_next"]),
+    )  # fmt: skip

@@ -3,7 +3,8 @@
     python -m tests.processor.golden_rows.make
 
 Beside one event of every type it holds what rows are derived from: repeated, changed and retracted votes of several
-people, ties, edits, an implied interaction, two descriptions of one, Chinese text, a late interaction.
+people, ties, edits, an implied interaction, two descriptions of one, Chinese text, a late interaction, and one with
+more votes than count.
 """
 
 from __future__ import annotations
@@ -47,6 +48,15 @@ def derived() -> list[Event]:
     ]  # fmt: skip
 
 
+def crowd() -> list[Event]:
+    """Return more votes than count on one reply: of many people, of one who changes her mind, one said in two ways."""
+    on = {"interaction_id": "g-5", "candidate_id": "q", "via": "public"}
+    votes = [event("thumb", f"c{n}", value="up", actor=f"p{n}", at=n + 20, **on) for n in range(503)]
+    votes += [event("thumb", f"k{n}", value="down", actor="p1", at=n + 600, **on) for n in range(9)]
+    votes.append(event("thumb", "c2", value="down", actor="p2", at=700, **on))
+    return [*votes, event("thumb", "known", value="down", actor="kim", at=701, verified=True, **on)]
+
+
 def line(entry: Entry) -> str:
     """Return one record as a line of the file."""
     try:
@@ -57,5 +67,5 @@ def line(entry: Entry) -> str:
 
 
 if __name__ == "__main__":
-    made = [*entries(), *(entry_for(one) for one in derived())]
+    made = [*entries(), *(entry_for(one) for one in (*derived(), *crowd()))]
     FILE.write_text("".join(line(entry) + "\n" for entry in made), "utf-8")

@@ -1,6 +1,6 @@
 """Makes the fixtures of a release: run it with that release's code, once, and keep what it writes for good.
 
-    git archive RELEASE eventlog processor | tar x -C /tmp/release
+    git archive RELEASE contract eventlog processor runtime | tar x -C /tmp/release
     cd /tmp/release && PYTHONPATH=. python REPOSITORY/tests/processor/releases/make.py REPOSITORY/.../schema-N
 
 Writes `log.jsonl`, records as that release appends them, one event of every type, and `tables.json`, what its processor
@@ -19,13 +19,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from processor.replay import wanted_meta
-from processor.runner import store_records
-from processor.store import Store
-
 from contract.events import STRUCTS, decode_event, stamp
 from contract.topics import EVENTS, REJECTED, RUNS, TOPICS
 from eventlog.log import Entry, Record, entry_for
+from processor.history.replay import wanted_meta
+from processor.ingest.runner import store_records
+from processor.tables.store import Store
 
 START = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 NAMES = uuid.UUID("00000000-0000-4000-8000-000000000002")
