@@ -97,8 +97,8 @@ def test_a_small_turn_of_the_wheel_ends_with_a_decision_and_a_report(
     link_base(tmp_path / "home", demo_base)
     with running(tmp_path / "home", guards) as up:
         said = up.command(
-            "demo", "--interactions", "24", "--max-tokens", "16", "--rater", "tests.e2e.test_up:steady", "--json",
-            timeout=900,
+            "demo", "--interactions", "24", "--max-tokens", "16", "--rater", "tests.e2e.test_up:steady",
+            "--raters", "3", "--json", timeout=900,
         )  # fmt: skip
         assert said.returncode == 0, said.stderr + said.stdout[-2000:]
         body = json.loads(said.stdout)
@@ -106,6 +106,10 @@ def test_a_small_turn_of_the_wheel_ends_with_a_decision_and_a_report(
         assert turn["picks"]["chosen"] >= 10
         assert turn["run"]["state"] == "finished"
         assert turn["decision"] in ("held", "promoted", "rejected")
+        assert turn["support"] is None or turn["support"]["raters"] <= 3
+        pairs = Api(up.url("CONSOLE"), up.keys.service, "demo").items("/api/v1/pairs")
+        voters = {pair["actor_id"] for pair in pairs}
+        assert voters == {f"rater-tests.e2e.test_up-steady-{number}" for number in (1, 2, 3)}
         assert "Turn 1" in Path(body["report"]).read_text()
         adapter = turn["run"]["adapter_id"]
         lineage = up.command("lineage", adapter, "--project", "demo", "--json")
