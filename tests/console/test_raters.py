@@ -189,5 +189,8 @@ def test_a_champion_is_tested_against_its_predecessor_on_picks_of_their_own(runn
     (doubt,) = running.get("support", running.service)["rollbacks"]
     assert (doubt["state"], doubt["reason"]["key"]) == ("promote", "won")
     assert running.get("support")["rollbacks"][0]["state"] == "promote"
+    client = running.app.test_client()
+    client.post("/login", data={"name": "rei", "password": PASSWORD}, headers={"Sec-Fetch-Site": "same-origin"})
+    assert "The champion against its predecessor" in client.get("/trials").text
     running.put(fact("model.rolled_back", "down", 100, adapter_id=CHALLENGER, alias_version=3))
     assert running.get("support", running.service)["rollbacks"] == []

@@ -25,8 +25,9 @@ def index() -> Any:
         found = for_caller(list_support(cursor, project(), services().settings, datasets()))
     needed = [(raters, [picks_needed(raters, rate) for rate in RATES]) for raters in sorted(PICKS_NEEDED)]
     return render_template(
-        "trials.html", tests=found["items"], comparisons=found["comparisons"], needed=needed, rates=RATES
-    )
+        "trials.html", tests=found["items"], comparisons=found["comparisons"], rollbacks=found["rollbacks"],
+        needed=needed, rates=RATES,
+    )  # fmt: skip
 
 
 @blueprint.get("/<adapter_id>")
