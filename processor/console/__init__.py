@@ -109,7 +109,8 @@ def _our_error(error: ThumbwheelError) -> Any:
 
 def _http_error(error: HTTPException) -> Any:
     status = error.code or 500
-    known = ThumbwheelError(f"http_{status}", error.description or error.name, _HINTS.get(status, ""))
+    message = _MESSAGES.get(status) or error.description or error.name
+    known = ThumbwheelError(f"http_{status}", message, _HINTS.get(status, ""))
     response = _answer(known, status)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
@@ -117,6 +118,12 @@ def _http_error(error: HTTPException) -> Any:
     return response
 
 
+_MESSAGES = {
+    400: "What was sent cannot be understood.",
+    404: "There is no such page.",
+    405: "The page does not take this method.",
+    413: "What was sent is too large.",
+}
 _HINTS = {
     404: "Check the address.",
     405: "Use another method.",
