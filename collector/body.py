@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw, Struct
 
+from collector.elements import find_events
 from collector.errors import MAX_BODY_BYTES, MAX_EVENTS, MAX_WIRE_BYTES, not_json, too_large, wrong_type
 
 # The form type is what curl -d says of a JSON body.
@@ -33,6 +35,7 @@ class Batch(Struct, frozen=True):
     dropped: Raw = Raw(b"")
 
 
+_ID = re.compile(rb'"event_id"\s*:\s*"([0-9A-Za-z-]{1,128})"')
 _decoder = msgspec.json.Decoder(Batch)
 
 
@@ -102,20 +105,35 @@ def parse(body: bytes) -> Batch:
     """Return the batch; raises 400 when it is not one of 1..500 events."""
     try:
         batch = _decoder.decode(body)
-    except RecursionError as error:
-        raise not_json("nested too deeply") from error
-    except (msgspec.MsgspecError, UnicodeError, ValueError) as error:
-        raise not_json(str(error)) from error
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError) as error:
+        taken = _take_apart(body)
+        if taken is None:
+            raise not_json("nested too deeply" if isinstance(error, RecursionError) else str(error)) from error
+        batch = taken
     if not 1 <= len(batch.events) <= MAX_EVENTS:
         raise not_json(f"{len(batch.events)} events; send 1 to {MAX_EVENTS}")
     return batch
 
 
+def _take_apart(body: bytes) -> Batch | None:
+    """Return the batch of a body of which an event cannot be decoded; None where it is the body itself that cannot."""
+    if len(body) > MAX_WIRE_BYTES or (places := find_events(body)) is None:
+        return None
+    # What is around the events has to be as good as in any other body.
+    around = body[: places[0].start] + b",".join([b"0"] * len(places)) + body[places[-1].stop :]
+    try:
+        batch = _decoder.decode(around)
+    except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
+        return None
+    return msgspec.structs.replace(batch, events=[Raw(body[place].strip()) for place in places])
+
+
 def event_id_of(raw: bytes) -> str | None:
-    """Return the event id of an event that was refused, where it can be read."""
+    """Return the event id of an event that was refused, where it can be read, or nothing else can be meant."""
     try:
         body: Any = msgspec.json.decode(raw)
     except (msgspec.MsgspecError, RecursionError, UnicodeError, ValueError):
-        return None
+        named = set(_ID.findall(raw))
+        return named.pop().decode() if len(named) == 1 else None
     found = body.get("event_id") if isinstance(body, dict) else None
     return found[:128] if isinstance(found, str) else None
