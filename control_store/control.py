@@ -113,10 +113,10 @@ class Control:
 
     def check(self) -> None:
         """Raise ControlUnavailable while no key can be known: the store has never been read, and no file has keys."""
-        if self._tables_made or self._keys_file is not None:
+        if self._seals is not None or self._keys_file is not None:
             return
         self._look_again(UNKNOWN_SECONDS)
-        if not self._tables_made:
+        if self._seals is None:
             raise control_away()
 
     # -- keys

@@ -5,7 +5,7 @@ its form and says it in the reader's language; what has no known form, such as a
 
 A form is a message of the catalogues. Its blanks: `said_` holds a sentence, `list_` sentences with "; " between them,
 `word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names with ", "
-between them; any other stays as it is.
+between them, `either_` codes with " or " between them; any other stays as it is.
 """
 
 from __future__ import annotations
@@ -123,7 +123,10 @@ _CONSOLE = (
     _("Use the console's own pages."),
     _("The form is out of date."),
     _("Reload the page and send it again."),
-    _("This needs the role %(word_needed)s; %(name)s is %(word_role)s."),
+    _("%(name)s is %(word_role)s, who may not do this (%(permission)s)."),
+    _("It takes the role %(either_roles)s. Ask an admin."),
+    _("%(id)s was under no blind test."),
+    _("See the list of blind tests."),
     _("Ask an admin for it."),
     _("The cursor is not one of ours."),
     _("The cursor's item is gone."),
@@ -171,6 +174,21 @@ _TRAINER = (
     _("Lost its blind test: %(wins)s of %(n)s decisive picks for it."),
     _("Undecided after %(n)s decisive picks: %(wins)s for it."),
     _("%(wins)s of %(n)s decisive picks for it so far."),
+    _("one rater"),
+    _("%(number)s raters"),
+    _("Won its blind test: %(wins)s of %(n)s decisive picks for it, by %(said_people)s."),
+    _("Lost its blind test: %(wins)s of %(n)s decisive picks for it, by %(said_people)s."),
+    _("Undecided after as many picks as a test may take: %(wins)s of %(n)s decisive picks for it, by %(said_people)s."),
+    _("Undecided after %(days)s days: %(wins)s of %(n)s decisive picks for it, by %(said_people)s."),
+    _(
+        "Won for one rater only: %(wins)s of %(n)s decisive picks for it, by %(said_people)s; %(others)s of the "
+        "others, and a decision needs %(least)s. Who manages models may promote it by name."
+    ),
+    _(
+        "Lost for one rater only: %(wins)s of %(n)s decisive picks for it, by %(said_people)s; %(others)s of the "
+        "others, a decision needs %(least)s."
+    ),
+    _("%(wins)s of %(n)s decisive picks for it, by %(said_people)s so far."),
     _("Held by its guards. %(list_reasons)s"),
     _("%(adapter)s takes its place."),
     _("%(adapter)s was promoted by a person."),
@@ -197,6 +215,12 @@ _TRAINER = (
     _("The run %(id)s is marked as done and cannot be read: %(why)s."),
     _("No demonstration is left to train on (%(counts_reasons)s)."),
     _("No pair is left to train on (%(counts_reasons)s)."),
+    _("No thumb is left to train on (%(counts_reasons)s)."),
+    _("Collect more thumbs."),
+    _("This model reads text only."),
+    _("Send text parts."),
+    _("trial_labels=%(given)s is no list of labels."),
+    _("Write %(example)s."),
     _("KTO needs thumbs up and thumbs down; there are %(up)s and %(down)s."),
     _("Training changed no weight."),
     _("The adapter %(adapter)s is the remote model %(model)s: its weights are not here."),
@@ -250,6 +274,7 @@ _GUARDS = (
     _("at most base + %(points)s"),
     _("at least base - %(points)s"),
     _("at most %(share)s"),
+    _("not clearly below base - %(points)s"),
     _("not clearly below chance, on %(rows)s held-out comparisons"),
     _("a logit moved by at least %(change)s"),
     _("saved copy within %(difference)s of the trained model"),
@@ -294,6 +319,8 @@ def _filled(name: str, value: str) -> str:
         return word(value)
     if kind == "name":
         return name_of(value)
+    if kind == "either":
+        return str(gettext(" or ")).join(word(code) for code in value.split(" or "))
     if kind == "list":
         return str(gettext("; ")).join(said(one) for one in value.split("; "))
     if kind == "counts":

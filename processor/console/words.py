@@ -67,6 +67,7 @@ WORDS: dict[str, LazyString | str] = {
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
+    "manager": _("manager"), "annotator": _("annotator"),
     "assistant": _("assistant"), "tool": _("tool"), "developer": _("developer"), "role": _("role"),
     # reasons that our elements offer beside a thumb
     "helpful": _("helpful"), "accurate": _("accurate"), "clear": _("clear"), "incorrect": _("incorrect"),
@@ -74,7 +75,7 @@ WORDS: dict[str, LazyString | str] = {
     "unsafe": _("unsafe"),
     # why an event was rejected
     "invalid_event": _("not a valid event"), "invalid_json": _("not JSON"), "too_deep": _("nested too deeply"),
-    "too_large": _("too large"), "unknown_type": _("unknown type"), "unstorable_number": _("number too long"),
+    "unknown_type": _("unknown type"), "unstorable_number": _("number too long"),
     "unstorable_text": _("text not well formed"), "actor_rate_limited": _("one actor sent too much"),
     "type_not_allowed": _("type not allowed for the key"), "client_dropped": _("given up by an SDK"),
     "not_stamped": _("not stamped"), "internal_error": _("the collector failed"),
@@ -82,9 +83,7 @@ WORDS: dict[str, LazyString | str] = {
     "storage_full": _("no room to keep it"), "queue_full": _("queue full"), "expired": _("waited too long"),
     "consent": _("no consent"), "closed": _("the client was shut down"), "secret_key": _("secret key in a page"),
     "needs_secret_key": _("needs a secret key"), "before_send": _("dropped by beforeSend"), "actor": _("no actor"),
-    "invalid_key": _("key missing or unknown"), "origin_not_allowed": _("origin not allowed"), "other": _("other"),
-    # why the training program left a row out
-    "prompt_too_long": _("prompt too long"), "no_weight": _("no weight"), "same_reply": _("both replies are the same"),
+    "other": _("other"),
 }  # fmt: skip
 
 NAMES: dict[str, LazyString | str] = {
@@ -157,7 +156,7 @@ def shortcut_reading(key: str, found: Mapping[str, Any]) -> str:
         return str(
             gettext("No pair differs in which model wrote it.") if wrote else gettext("No pair differs in length.")
         )
-    given = {"share": _percent(found["accuracy"]), "rows": found["rows"]}
+    given = {"share": percent(found["accuracy"]), "rows": found["rows"]}
     if wrote:
         return str(gettext("Which model wrote it tells the chosen side in %(share)s of %(rows)s pairs.", **given))
     return str(gettext("Its length tells the chosen side in %(share)s of %(rows)s pairs.", **given))

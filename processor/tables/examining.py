@@ -21,7 +21,8 @@ log_lines = logging.getLogger("processor.tables.examining")
 # Rows read at once: a checkpoint and a rewrite of the file wait for the reading.
 ROWS = 500_000
 _TABLES = """
-SELECT database_name || '.' || schema_name || '.' || table_name FROM duckdb_tables() WHERE database_name = 'tables' AND NOT internal
+SELECT database_name || '.' || schema_name || '.' || table_name FROM duckdb_tables()
+WHERE database_name = 'tables' AND NOT internal
 ORDER BY estimated_size, 1
 """
 Read = Callable[[], AbstractContextManager[duckdb.DuckDBPyConnection]]

@@ -34,6 +34,7 @@ _MAY_STAND = (
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
     r"application/json|Content-Type|limit=\S+",
+    r"（[a-z]+\.[a-z]+）",  # a permission, as the table of them has it
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
@@ -131,6 +132,7 @@ PAGES = {
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
     "access.login": (),
+    "trials.index": ("/trials", "/trials?project=nothing"), "trials.detail": (f"/trials/{greek.CHALLENGER}",),
 }  # fmt: skip
 # (who, method, address, form, status); the form gets its token.
 REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (

@@ -56,7 +56,7 @@ def untold(sentences: list[str]) -> list[str]:
     """Return those that are not said in Chinese; settings and commands to type stay as they are typed."""
     typed = re.compile(
         r"thumbwheel [\w -]+|--\w+( \w+)?|config\.json|pip install [\w =.-]+|\blr\b"
-        r"|huggingface.co|\bdemo\b|\w+=|\blogit\b"
+        r"|huggingface.co|\[.*\]|\bdemo\b|\w+=|\blogit\b"
     )
     return [
         one for one in sentences if not re.search("[一-龟]", said(one)) or foreign(typed.sub("", said(one)), "zh_Hans")
@@ -81,8 +81,12 @@ def test_every_message_about_a_rejected_event_is_said_in_chinese(chinese: None) 
 
 def reasons_of_the_trainer() -> list[str]:
     """Return every sentence the trainer's loop puts beside a change or a failed run, blanks as numbers."""
-    found = [sentence.format(wins=7, n=9) for sentence in verdict._REASONS.values()]
+    given = {"wins": 7, "n": 9, "others": 1, "min_others": 3, "trial_days": 14.0}
+    templates = (*verdict._REASONS.values(), verdict._STANDING)
+    found = [one.format(**given, people=people) for one in templates for people in ("one rater", "3 raters")]
     for file in [*(ROOT / "trainer" / "loop").glob("*.py"), ROOT / "trainer" / "backends" / "local.py"]:
+        if file.stem == "verdict":
+            continue
         tree = ast.parse(file.read_text("utf-8"))
         documented = {id(node.body[0].value) for node in ast.walk(tree) if _has_docstring(node)}  # type: ignore[attr-defined]
         for node in ast.walk(tree):
