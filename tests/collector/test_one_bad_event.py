@@ -11,8 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from collector.body import MAX_WIRE_BYTES, event_id_of
-from collector.elements import find_events
+from collector.body import MAX_WIRE_BYTES, event_id_of, find_events
 from contract.topics import REJECTED
 
 from .conftest import Bench, events, records, thumb
