@@ -62,6 +62,9 @@ class Context:
             self.console.print(table)
 
 
+# What a command ends with whose adapter the guards hold; 1 is an error, 2 a command that click does not understand.
+HELD_STATUS = 3
+
 pass_context = click.make_pass_decorator(Context, ensure=True)
 
 
@@ -84,8 +87,12 @@ def shared_options(command: F) -> F:
     )(command)
 
 
+class Held(ThumbwheelError):
+    """A run ended well, and its guards hold what it made."""
+
+
 class OneLineErrors(click.Group):
-    """A group whose commands never show a stack trace: an error is one line with a hint, and status 1."""
+    """A group whose commands never show a stack trace: an error is one line with a hint, and status 1; 3 for `Held`."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command."""
@@ -97,7 +104,7 @@ class OneLineErrors(click.Group):
                 click.echo(json.dumps(error.as_dict()))
             else:
                 click.echo(f"error: {error.line()}", err=True)
-            ctx.exit(1)
+            ctx.exit(HELD_STATUS if isinstance(error, Held) else 1)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command; suggest the nearest for one that is not there."""

@@ -32,6 +32,19 @@ def follow_run(api: Api, request_id: str, progress: Callable[[int, int, dict[str
     return run
 
 
+def made_by(api: Api, run: dict[str, Any]) -> dict[str, Any] | None:
+    """Return {state, reason} of the adapter that a run made, None where it made none.
+
+    What became of it is in the log before the end of the run is.
+    """
+    found = (item for item in api.items("/api/v1/models") if item["adapter_id"] == run.get("adapter_id"))
+    adapter = next(found, None) if run.get("adapter_id") else None
+    if adapter is None:
+        return None
+    history = adapter.get("history") or [{}]
+    return {"state": adapter["state"], "reason": history[-1].get("reason")}
+
+
 def wait_for_run(api: Api, request_id: str) -> dict[str, Any]:
     """Return the run that answers a wish once it is known; raises ThumbwheelError when none begins.
 

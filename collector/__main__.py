@@ -35,7 +35,7 @@ def make_app() -> Any:
     try:
         settings = load_settings()
         log = open_spooled(settings.log_url, settings.collector_spool, settings.partitions or None)
-        control = Control.of(settings)
+        control = Control.of(settings, patient=True)
         refusals = Refusals(log)
         app = create_app(settings, log, control, refusals=refusals)
     except ThumbwheelError as error:

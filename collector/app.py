@@ -23,6 +23,7 @@ from collector.resources import campaigns, sdk_files
 from collector.resources.openapi import document
 from contract.errors import LogUnavailable
 from control_store.control import Control
+from control_store.engine import ControlUnavailable
 from eventlog.log import Log
 from eventlog.spool import SpooledLog
 from runtime.settings import Settings
@@ -45,7 +46,7 @@ def create_app(
     app.register_blueprint(campaigns.blueprint(control, rates))
     app.register_error_handler(Refused, _refuse)
     app.register_error_handler(HTTPException, _refuse_http)
-    _add_health(app, log)
+    _add_health(app, log, control)
     path = settings.collector_path
 
     @app.get("/v1/openapi.json")
@@ -73,7 +74,7 @@ def create_app(
     return app
 
 
-def _add_health(app: Flask, log: Log) -> None:
+def _add_health(app: Flask, log: Log, control: Control) -> None:
     @app.get("/healthz")
     def healthz() -> Response:
         """The process is up; names what `accepted` promises: fsync, replicated, or memory of one broker."""
@@ -81,10 +82,11 @@ def _add_health(app: Flask, log: Log) -> None:
 
     @app.get("/readyz")
     def readyz() -> Response:
-        """The log can be reached; degraded while events wait on this disk for it."""
+        """The log takes records and keys are known; degraded while events wait on this disk for the log."""
         try:
             log.check()
-        except LogUnavailable as error:
+            control.check()
+        except (LogUnavailable, ControlUnavailable) as error:
             return _json({"status": "not ready", **error.as_dict()}, 503, {"Retry-After": "1"})
         degraded = isinstance(log, SpooledLog) and log.degraded
         return _json({"status": "degraded" if degraded else "ready", "promise": log.promise})

@@ -6,6 +6,7 @@ in `sdk/schema/events.v1.json` is generated from these Structs (`python -m contr
 
 from __future__ import annotations
 
+import json
 import re
 import uuid
 from datetime import UTC, datetime
@@ -213,7 +214,19 @@ def _parse(raw: bytes) -> Any:
     except RecursionError as error:
         raise EventError("too_deep", "The JSON is nested too deeply.", f"Stay within {MAX_DEPTH} levels.") from error
     except (msgspec.DecodeError, UnicodeError, ValueError) as error:
+        _name_what_is_unstorable(raw)
         raise EventError("invalid_json", f"Not valid JSON: {error}", "Send UTF-8 JSON.") from error
+
+
+def _name_what_is_unstorable(raw: bytes) -> None:
+    """Raise the EventError of JSON that the quick decoder calls malformed for a text or value that cannot be stored."""
+    try:
+        value = json.loads(raw.decode("utf-8"))
+        check_storable(value, 0)
+    except RecursionError as error:
+        raise EventError("too_deep", "The JSON is nested too deeply.", f"Stay within {MAX_DEPTH} levels.") from error
+    except ValueError:
+        return
 
 
 def _from_dict(body: dict[str, Any]) -> Event:

@@ -59,9 +59,9 @@ class Control:
         self._read_at = float("-inf")
 
     @classmethod
-    def of(cls, settings: Settings) -> Control:
-        """Open the store that the settings name."""
-        control = cls.open(settings.control_url, settings.keys, control_key=ControlKey.of(settings))
+    def of(cls, settings: Settings, *, patient: bool = False) -> Control:
+        """Open the store that the settings name; `patient` as `open` has it."""
+        control = cls.open(settings.control_url, settings.keys, control_key=ControlKey.of(settings), patient=patient)
         control.session_idle = timedelta(hours=settings.session_idle_hours)
         return control
 
@@ -77,8 +77,12 @@ class Control:
         return [key for key in control._stored.values() if key.kind != "public" and not key.signing_key]
 
     @classmethod
-    def open(cls, url: str, keys_file: str = "", *, control_key: ControlKey | None = None) -> Control:
+    def open(
+        cls, url: str, keys_file: str = "", *, control_key: ControlKey | None = None, patient: bool = False
+    ) -> Control:
         """Open the store, create its tables where missing, and read the keys.
+
+        `patient`: a database that is away is no error; until it answers, `check` raises.
 
         `keys_file` (`THUMBWHEEL_KEYS`) names a mounted file of key hashes that serves beside the store, and alone
         while the store cannot be reached. `control_key` opens the signing keys in it; without one a file beside an
@@ -88,12 +92,16 @@ class Control:
         try:
             control.refresh()
         except sa.exc.SQLAlchemyError as error:
-            if control._keys_file is None:
+            away = url.startswith("postgres") and isinstance(error, sa.exc.OperationalError | sa.exc.TimeoutError)
+            if control._keys_file is None and not (patient and away):
                 raise ThumbwheelError(
                     "control_store", f"The control store cannot be opened: {_reason(error)}",
                     "Check THUMBWHEEL_CONTROL, and that the store runs.",
                 ) from error  # fmt: skip
-            log.warning("The control store cannot be opened; going on with the keys of %s.", control._keys_file.path)
+            if control._keys_file is None:
+                log.warning("The control store is away; it is tried again. %s", _reason(error))
+            else:
+                log.warning("The control store is away; going on with the keys of %s.", control._keys_file.path)
             load()
             control._forget_nothing()
         return control
@@ -102,6 +110,14 @@ class Control:
     def engine(self) -> sa.Engine:
         """Return the store's engine, for the other things kept there (`control_store.campaigns`)."""
         return self._engine
+
+    def check(self) -> None:
+        """Raise ControlUnavailable while no key can be known: the store has never been read, and no file has keys."""
+        if self._seals is not None or self._keys_file is not None:
+            return
+        self._look_again(UNKNOWN_SECONDS)
+        if self._seals is None:
+            raise control_away()
 
     # -- keys
 

@@ -20,8 +20,9 @@ import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
-from contract.errors import LogUnavailable, SettingsError
+from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
 from contract.topics import TOPICS
+from eventlog.awaited import AwaitedLog
 from eventlog.embedded.log import SqliteLog
 from eventlog.log import Entry, Log, Position, Reader, Record
 from eventlog.membership import Member
@@ -181,8 +182,9 @@ class SpooledLog:
         if self._brokers is None:
             try:
                 self._brokers = self._connect()
-            except LogUnavailable as error:
-                log.warning("The brokers are away: %s", error.message)
+            except ThumbwheelError as error:
+                # A wrong setting too: what waits here is kept, and /readyz of the brokers' readers names it.
+                log.warning("The brokers are away: %s", error.line())
         return self._brokers is not None
 
     def _answers(self) -> bool:
@@ -242,13 +244,14 @@ class SpooledLog:
 
 
 def open_spooled(url: str, folder: str, partitions: int | None = None) -> Log:
-    """Open the log at `url`, with a spool in `folder` where one is named.
+    """Open the log at `url`, with a spool in `folder` where one is named; brokers that are away are waited for.
 
     Raises SettingsError for a spool beside an embedded log, or in a place that cannot keep it.
     """
+    on_brokers = url.startswith("kafka://")
     if not folder:
-        return open_log(url, partitions)
-    if not url.startswith("kafka://"):
+        return AwaitedLog(lambda: open_log(url, partitions)) if on_brokers else open_log(url, partitions)
+    if not on_brokers:
         raise _refused("An embedded log needs no spool.", "Leave it out, or set THUMBWHEEL_LOG to kafka://...")
     return SpooledLog(lambda: open_log(url, partitions), Path(folder))
 

@@ -37,6 +37,7 @@ def create(settings: Settings) -> Any:
     from processor.privacy.expiry import Expiry
     from processor.sharing.opening import open_shared_store, share
     from processor.similarity.duplicates import Follower
+    from processor.tables.examining import Examiner
 
     configure_logging("processor")
     try:
@@ -52,6 +53,7 @@ def create(settings: Settings) -> Any:
         follower = Follower(store, whole, embeds, folder=settings.home / "processor" / "neighbours")
         eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
         expiry = Expiry(store, log)
+        examiner = Examiner(store)
         counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)
         app = create_app(settings, store, log, control, freshness)
         follows.start()
@@ -59,13 +61,14 @@ def create(settings: Settings) -> Any:
         counter.start()
         eraser.start()
         expiry.start()
+        examiner.start()
     except ThumbwheelError as error:
         log_lines.error("%s", error.line())
         os._exit(1)
     # Together well below the 8 s after which the server kills a worker.
     closing = (
         (50, partial(follows.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
-        (25, partial(eraser.stop, 1.0)), (24, partial(expiry.stop, 0.5)),
+        (25, partial(eraser.stop, 1.0)), (24, partial(expiry.stop, 0.5)), (23, partial(examiner.stop, 0.5)),
         (20, store.close), (10, log.close),
     )  # fmt: skip
     for priority, close in closing:
@@ -74,8 +77,16 @@ def create(settings: Settings) -> Any:
 
 
 def _end(error: BaseException) -> None:
-    """End the whole process at once: what was committed is kept, the rest is read again after the restart."""
+    """End the whole process at once: what was committed is kept, the rest is read again after the restart.
+
+    No restart mends a damaged file: then the process stays, not ready, and its pages say what to do.
+    """
+    from processor.tables.faults import StoreDamaged
+
     line = error.line() if isinstance(error, ThumbwheelError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, StoreDamaged):
+        log_lines.error("Nothing is taken into the tables any more. %s", line)
+        return
     log_lines.error("The processor ends and needs a restart. %s", line.splitlines()[0])
     os._exit(1)
 

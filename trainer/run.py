@@ -199,6 +199,10 @@ def _judge(
     }  # fmt: skip
 
 
+# What of a guard's verdict goes into the log, for the page of the adapter.
+GUARD_FIELDS = ("name", "passed", "value", "base", "limit")
+
+
 def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[str, int]) -> dict[str, Any]:
     first, last = metrics.lines[0], metrics.lines[-1]
     values = {guard["name"]: guard["value"] for guard in report["guards"]}
@@ -208,6 +212,7 @@ def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[s
         "train_accuracy_last": last.get("rewards/accuracies"), "held_out": report["held_out"],
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
         "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": dict(dropped),
+        "guards": [{name: guard[name] for name in GUARD_FIELDS} for guard in report["guards"]],
     }  # fmt: skip
 
 

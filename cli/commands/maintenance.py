@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import click
 from rich.progress import Progress
@@ -14,6 +17,7 @@ from rich.progress import Progress
 from cli.context import Context, pass_context, shared_options
 from cli.home import find_running
 from contract.errors import ThumbwheelError
+from runtime.settings import Settings
 
 
 @click.command()
@@ -152,6 +156,7 @@ def _findings(context: Context) -> list[dict[str, Any]]:
         _check("SQLite of the log", sqlite),
         _check("base model", base_model),
         _check("log", lambda: _log_state(settings.log_url)),
+        _check("tables", lambda: _tables_state(settings)),
     ]
     found.append({"what": "running", "state": "yes" if find_running(settings.home) else "no", "hint": ""})
     found.append(_checksums())
@@ -186,6 +191,30 @@ def _log_state(url: str) -> str:
         return f"{written} events, durable by {log.promise}"
     finally:
         log.close()
+
+
+def _tables_state(settings: Settings) -> str:
+    """Look through the tables' file; while a processor has it open, ask that one."""
+    from processor.tables.examining import examine_file
+
+    path = settings.home / "processor" / "thumbwheel.duckdb"
+    if not path.is_file():
+        return "not made yet"
+    if find_running(settings.home):
+        return _said_by_the_console(settings)
+    return f"{examine_file(path)} rows, whole"
+
+
+def _said_by_the_console(settings: Settings) -> str:
+    try:
+        with urlopen(f"{settings.console_bind.url}/readyz", timeout=5) as answer:
+            return str(json.load(answer)["status"])
+    except HTTPError as error:
+        with error:
+            told = json.load(error).get("error", {})
+        raise ThumbwheelError(told.get("code", ""), told.get("message", ""), told.get("hint", "")) from error
+    except (OSError, ValueError) as error:
+        raise ThumbwheelError("console_away", f"The console does not answer: {error}", "See its log.") from error
 
 
 def _version(name: str) -> str:

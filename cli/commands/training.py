@@ -9,8 +9,8 @@ import click
 from rich.progress import Progress
 
 from cli.api import data_api
-from cli.context import Context, pass_context, shared_options
-from cli.runs import follow_run
+from cli.context import HELD_STATUS, Context, Held, pass_context, shared_options
+from cli.runs import follow_run, made_by
 from contract.errors import ThumbwheelError
 from contract.facts import TrainMethod
 
@@ -30,7 +30,7 @@ def train(
     context: Context, method: str, dataset_id: str | None, start: str, trial_labels: tuple[str, ...], params: str,
     wait: bool,
 ) -> None:  # fmt: skip
-    """Ask the running trainer for a run, and follow it."""
+    """Ask the running trainer for a run, and follow it. Ends with 1 when it failed, with 3 when its adapter is held."""
     api = data_api(context.settings, context.project)
     try:
         wanted = json.loads(params)
@@ -48,12 +48,26 @@ def train(
     with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
         task = bar.add_task("Training", total=None)
         run = follow_run(api, request_id, lambda done, total, _: bar.update(task, completed=done, total=total or None))
+    adapter = made_by(api, run)
     text = f"{run['run_id']}: {run['state']}" + (f", adapter {run['adapter_id']}" if run.get("adapter_id") else "")
-    context.result(run, text + (f", {run['reason']}" if run.get("reason") else ""))
+    text += f", {adapter['state']}" if adapter else ""
+    context.result(run | {"adapter": adapter}, text + (f", {run['reason']}" if run.get("reason") else ""))
     if run["state"] == "failed":
         if context.as_json:
             raise SystemExit(1)
         raise ThumbwheelError("run_failed", f"The run failed: {run.get('reason')}", "See the trainer's log.")
+    if adapter and adapter["state"] == "held":
+        _end_held(context, str(run["adapter_id"]), adapter["reason"] or "its history says no reason.")
+
+
+def _end_held(context: Context, adapter_id: str, reason: str) -> None:
+    """End the command: the run went through, and nobody will be asked about what it made."""
+    if context.as_json:
+        raise SystemExit(HELD_STATUS)
+    raise Held(
+        "adapter_held", f"The adapter {adapter_id} is held: {reason}",
+        f"`thumbwheel evaluate {adapter_id}` prints every guard; the next run trains with half the learning rate.",
+    )  # fmt: skip
 
 
 @click.command()
@@ -61,10 +75,13 @@ def train(
 @shared_options
 @pass_context
 def evaluate(context: Context, adapter_id: str) -> None:
-    """Measure an adapter against the base on the frozen prompts, and print every guard."""
+    """Measure an adapter against the base on the frozen prompts, and print every guard. Ends with 3 when one failed."""
     from trainer.guarding.measure import evaluate_adapter
 
-    context.result(evaluate_adapter(context.settings, context.project, adapter_id))
+    found = evaluate_adapter(context.settings, context.project, adapter_id)
+    context.result(found)
+    if not found["passed"]:
+        raise SystemExit(HELD_STATUS)
 
 
 @click.command()

@@ -13,7 +13,6 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, suppress
-from itertools import count
 from pathlib import Path
 
 import apsw
@@ -26,8 +25,10 @@ from eventlog.embedded.pipes import poke_all
 from eventlog.embedded.reader import SqliteReader, connect_to_read
 from eventlog.embedded.rows import HEADS, RECORDS, insert_rows
 from eventlog.embedded.turns import Turns
+from eventlog.embedded.waiting import Place, Waiting
 from eventlog.log import Entry, Position, offset_not_in_log
 from eventlog.membership import Member, SoleOwner
+from runtime.disk import check_room
 
 # 3.51.3 fixes the WAL-reset bug that can lose committed pages with several writers; 3.44.6 and 3.50.7 carry the fix.
 SAFE_SQLITE = (3, 51, 3)
@@ -43,6 +44,7 @@ LATE_CHECKPOINT_PAGES = 8 * CHECKPOINT_PAGES
 
 # How long check() waits for a trial commit after a failed one, and close() for the writer after answering callers.
 PROBE_SECONDS = 2.0
+_NO_ROOM = "Check the disk's free space."
 
 _SETUP = """
 PRAGMA page_size=4096;
@@ -52,8 +54,6 @@ PRAGMA secure_delete=ON;
 """
 # Into the write-ahead file, by this connection.
 _PAGES_WRITTEN = apsw.SQLITE_DBSTATUS_CACHE_WRITE
-
-Place = tuple[str, int]
 
 
 def check_sqlite_version(version: str) -> None:
@@ -66,43 +66,6 @@ def check_sqlite_version(version: str) -> None:
         f"SQLite {version} can lose committed pages with several writers.",
         "Install apsw 3.51.3 or newer.",
     )
-
-
-class _Waiting:
-    """One append that waits for its commit; without entries a trial commit.
-
-    The caller's thread lays out keys and values by place, one after another, so that the writer only joins lists.
-    """
-
-    __slots__ = ("_answered", "_durable", "_places", "first", "rows", "size")
-
-    def __init__(self, entries: Sequence[Entry], places: Sequence[Place]) -> None:
-        self.rows: dict[Place, list[str | bytes]] = {place: [] for place in places}
-        self.size = 0
-        for entry, place in zip(entries, places, strict=True):
-            self.rows[place] += (entry.key, entry.value)
-            self.size += len(entry.value) + 64
-        # The offset of the first row in each place; the writer's.
-        self.first: dict[Place, int] = {}
-        self._places = places
-        self._durable = False
-        self._answered = threading.Lock()
-        self._answered.acquire()
-
-    def __len__(self) -> int:
-        return len(self._places)
-
-    def answer(self, durable: bool) -> None:
-        """Answer the caller, once; not durable means not known to be."""
-        self._durable = durable
-        self._answered.release()
-
-    def positions(self, timeout_s: float) -> list[Position | None]:
-        """Wait for the answer and return the position of each entry; all None when it did not come or was no."""
-        if not self._answered.acquire(timeout=timeout_s) or not self._durable:
-            return [None] * len(self)
-        offsets = {place: count(first) for place, first in self.first.items()}
-        return [Position(*place, next(offsets[place])) for place in self._places]
 
 
 class SqliteLog:
@@ -118,7 +81,7 @@ class SqliteLog:
         self._pid = os.getpid()
         self._open(partitions)
         self._places = {topic: [(topic, n) for n in range(len(names))] for topic, names in self._names.items()}
-        self._queue: list[_Waiting] = []
+        self._queue: list[Waiting] = []
         self._queued_bytes = 0
         self._wakeup = threading.Condition()
         self._closing = False
@@ -202,7 +165,7 @@ class SqliteLog:
             raise LogUnavailable("This log was opened before a fork.", "Open it in the worker process.")
         if not entries:
             return []
-        return self._wait_for_commit(_Waiting(entries, [self._place(entry) for entry in entries]), timeout_s)
+        return self._wait_for_commit(Waiting(entries, [self._place(entry) for entry in entries]), timeout_s)
 
     def _place(self, entry: Entry) -> Place:
         places = self._places.get(entry.topic)
@@ -210,7 +173,7 @@ class SqliteLog:
             raise SettingsError("log_topic", f"Unknown topic {entry.topic!r}.", f"Use one of {TOPICS}.")
         return places[0] if len(places) == 1 else places[partition_of(entry.key, len(places))]
 
-    def _wait_for_commit(self, waiting: _Waiting, timeout_s: float) -> list[Position | None]:
+    def _wait_for_commit(self, waiting: Waiting, timeout_s: float) -> list[Position | None]:
         with self._wakeup:
             if self._closing:
                 raise LogUnavailable("The log is closed.")
@@ -221,7 +184,7 @@ class SqliteLog:
             self._wakeup.notify()
         return waiting.positions(timeout_s)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[Waiting]:
         """Wait for appends and take as many as one commit may hold; empty when the log closes."""
         with self._wakeup:
             while not self._queue:
@@ -256,7 +219,7 @@ class SqliteLog:
                 self._db.status(_PAGES_WRITTEN, True)
                 self._checkpointer.ask()
 
-    def _commit(self, batch: list[_Waiting]) -> None:
+    def _commit(self, batch: list[Waiting]) -> None:
         now_ms = time.time_ns() // 1_000_000
         with self._turn():
             self._db.execute("BEGIN IMMEDIATE")
@@ -268,7 +231,7 @@ class SqliteLog:
                     self._db.execute("ROLLBACK")
                 raise
 
-    def _insert_all(self, batch: list[_Waiting], now_ms: int) -> None:
+    def _insert_all(self, batch: list[Waiting], now_ms: int) -> None:
         # By place: the first offset, and key and value of all rows one after another.
         tables: dict[Place, tuple[int, list[str | bytes]]] = {}
         for waiting in batch:
@@ -368,18 +331,23 @@ class SqliteLog:
     # -- health
 
     def check(self) -> None:
-        """Raise LogUnavailable when the log cannot be read, or the last commit failed and a trial one fails too."""
+        """Raise LogUnavailable when the log cannot be read, its disk is full, or the last and a trial commit failed."""
         if not self._writer.is_alive():
             raise LogUnavailable("The log's writer has stopped.", "Restart this process.")
         try:
             self.end_offset(RUNS, 0)
         except apsw.Error as error:
             raise LogUnavailable(f"The log cannot be read: {error}", "Check the folder.") from error
+        try:
+            # A trial commit may fit into what the files have room for, and the events after it not.
+            check_room(self._folder, doubtful=self._failure is not None)
+        except OSError as error:
+            raise LogUnavailable(f"The disk of the log is full: {error.strerror}", _NO_ROOM) from error
         if self._failure:
             # Nobody may send events to a process that is not ready, so it has to find out by itself.
-            self._wait_for_commit(_Waiting((), ()), PROBE_SECONDS)
+            self._wait_for_commit(Waiting((), ()), PROBE_SECONDS)
         if self._failure:
-            raise LogUnavailable(f"The last commit failed: {self._failure}", "Check the disk's free space.")
+            raise LogUnavailable(f"The last commit failed: {self._failure}", _NO_ROOM)
 
     def close(self, timeout_s: float = 5.0) -> None:
         """Commit what waits, answer it, and stop; what is not committed in time is answered as not known durable."""

@@ -12,6 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import duckdb
 from flask import Flask, Response, g, jsonify, render_template, request
 from flask.json.provider import DefaultJSONProvider
 from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError, TimeoutError
@@ -109,7 +110,8 @@ def _our_error(error: ThumbwheelError) -> Any:
 
 def _http_error(error: HTTPException) -> Any:
     status = error.code or 500
-    known = ThumbwheelError(f"http_{status}", error.description or error.name, _HINTS.get(status, ""))
+    message = _MESSAGES.get(status) or error.description or error.name
+    known = ThumbwheelError(f"http_{status}", message, _HINTS.get(status, ""))
     response = _answer(known, status)
     for name, value in error.get_headers():
         if name in ("Allow", "Retry-After"):
@@ -117,6 +119,12 @@ def _http_error(error: HTTPException) -> Any:
     return response
 
 
+_MESSAGES = {
+    400: "What was sent cannot be understood.",
+    404: "There is no such page.",
+    405: "The page does not take this method.",
+    413: "What was sent is too large.",
+}
 _HINTS = {
     404: "Check the address.",
     405: "Use another method.",
@@ -135,12 +143,21 @@ def _unexpected(error: Exception) -> Any:
     return _answer(ThumbwheelError("internal", "The console failed to answer.", "See the processor's log."), 500)
 
 
+def _error_page(error: ThumbwheelError, status: int) -> str:
+    """Return the page of an error, within the console where its frame can be had: it asks the tables, too."""
+    if getattr(g, "user", None):
+        try:
+            return render_template("error.html", error=error, status=status)
+        except (ThumbwheelError, SQLAlchemyError, duckdb.Error) as other:
+            log_lines.error("%s %s: no frame for the error (%s)", request.method, request.path, type(other).__name__)
+    return render_template("error_outside.html", error=error, status=status)
+
+
 def _answer(error: ThumbwheelError, status: int) -> Response:
     """Return the one error shape to programs, a page to people."""
     if request.path.startswith(("/api/", "/healthz", "/readyz", "/metrics")):
         response = jsonify(error.as_dict())
     else:
-        page = "error.html" if getattr(g, "user", None) else "error_outside.html"
-        response = Response(render_template(page, error=error, status=status), mimetype="text/html")
+        response = Response(_error_page(error, status), mimetype="text/html")
     response.status_code = status
     return response

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from flask_babel import gettext
 
+from processor.console.words import name_of
 from processor.queries.reading import Row, micros
 
 # Metrics worth a curve of their own, in this order; others are shown in the table.
@@ -46,7 +47,8 @@ def curve_charts(series: Sequence[Row]) -> list[tuple[str, Row]]:
         points = [(row["step"], row[name]) for row in series if name in row]
         if points:
             data = [[step for step, _ in points], [value for _, value in points]]
-            found.append((name, {"kind": "line", "time": False, "x": gettext("Step"), "names": [name], "data": data}))
+            label = name_of(name)
+            found.append((label, {"kind": "line", "time": False, "x": gettext("Step"), "names": [label], "data": data}))
     return found
 
 

@@ -3,40 +3,50 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import wraps
 from typing import Any
 
 from flask import Flask
 from flask_babel import format_datetime, format_decimal, format_percent
+from jinja2 import pass_context
+from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from contract.control_text import holds_control_text
 from contract.finish_reasons import is_cut
-from processor.console import charts, trial_words, words
+from processor.console import charts, sentences, trial_words, words
 
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB")
 
 
 def install(app: Flask) -> None:
     """Give templates the filters and words."""
-    app.add_template_filter(moment, "moment")
-    app.add_template_filter(share, "share")
-    app.add_template_filter(whole, "whole")
-    app.add_template_filter(size, "size")
-    app.add_template_filter(short, "short")
-    app.add_template_filter(pretty, "pretty")
-    app.add_template_filter(figure, "figure")
-    app.add_template_filter(words.word, "word")
+    for name, function in _FILTERS.items():
+        app.add_template_filter(_per_page(function), name)
+    app.add_template_global(charts.percent, "percent")
+    for function in (words.reading_of, words.describe, words.guard_reading, words.shortcut_reading):
+        app.add_template_global(function, function.__name__)
     app.add_template_test(is_cut, "cut")
     app.add_template_test(holds_control_text, "control_text")
-    app.add_template_filter(lambda value: (value, value), "list_pair")
-    app.add_template_filter(lambda value: (value, words.word(value)), "word_pair")
-    app.add_template_filter(lambda raw: bytes(raw or b"").decode("utf-8", "replace"), "as_text")
-    app.add_template_filter(_with_adapter, "with_adapter")
-    app.add_template_global(charts.percent, "percent")
-    app.add_template_global(words.reading_of, "reading_of")
     app.add_template_global(trial_words.standing, "trial_standing")
     app.add_template_global(trial_words.why, "trial_why")
+
+
+def _per_page(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the filter as one that Jinja calls for every page.
+
+    Of a literal Jinja calls a filter once, when it compiles the template, and every later page has that answer: in the
+    language of the first. It cannot for one that takes the page's context.
+    """
+
+    @pass_context
+    @wraps(function)
+    def called(_: Context, *args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs)
+
+    return called
 
 
 def moment(value: datetime | None, form: str = "yyyy-MM-dd HH:mm:ss") -> Markup:
@@ -89,6 +99,18 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
+def _as_text(raw: bytes | None) -> str:
+    return bytes(raw or b"").decode("utf-8", "replace")
+
+
 def _with_adapter(history: list[dict[str, Any]], adapter_id: str) -> list[dict[str, Any]]:
     """Return one adapter's changes as the timeline shows them, newest first."""
     return [{"adapter_id": adapter_id, **change} for change in sorted(history, key=lambda c: c["at"], reverse=True)]
+
+
+_FILTERS: dict[str, Callable[..., Any]] = {
+    "moment": moment, "share": share, "whole": whole, "size": size, "short": short, "pretty": pretty,
+    "figure": figure, "word": words.word, "name_of": words.name_of, "said": sentences.said,
+    "list_pair": lambda value: (value, value), "word_pair": lambda value: (value, words.word(value)),
+    "as_text": _as_text, "with_adapter": _with_adapter,
+}  # fmt: skip

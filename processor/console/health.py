@@ -22,6 +22,7 @@ def healthz() -> Any:
 def readyz() -> Any:
     """Say whether the tables can be read and the log reached; raises the error that says why not."""
     services().log.check()
+    services().store.check()
     with reading() as cursor:
         cursor.execute("SELECT 1").fetchone()
     return jsonify({"status": "ready"})

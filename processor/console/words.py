@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_babel import LazyString, format_percent, gettext, lazy_gettext, ngettext
 
 _ = lazy_gettext
 
-WORDS: dict[str, LazyString] = {
+WORDS: dict[str, LazyString | str] = {
     # feedback types
     "interaction": _("interaction"), "thumb": _("thumb"), "choice": _("choice"), "pick": _("pick"),
     "edit": _("edit"), "retract": _("undo"), "annotation": _("annotation"), "judgement": _("AI judgement"),
@@ -62,6 +63,59 @@ WORDS: dict[str, LazyString] = {
     "preference": _("preference pairs"), "unpaired": _("single replies with a thumb"),
     "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),
     "description": _("another description"), "event": _("another content"),
+    # what a run trains with; DPO, KTO and SFT are names
+    "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
+    # wishes, people, roles of messages
+    "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
+    "manager": _("manager"), "annotator": _("annotator"),
+    "assistant": _("assistant"), "tool": _("tool"), "developer": _("developer"), "role": _("role"),
+    # reasons that our elements offer beside a thumb
+    "helpful": _("helpful"), "accurate": _("accurate"), "clear": _("clear"), "incorrect": _("incorrect"),
+    "unhelpful": _("unhelpful"), "incomplete": _("incomplete"), "too_long": _("too long"), "tone": _("tone"),
+    "unsafe": _("unsafe"),
+    # why an event was rejected
+    "invalid_event": _("not a valid event"), "invalid_json": _("not JSON"), "too_deep": _("nested too deeply"),
+    "unknown_type": _("unknown type"), "unstorable_number": _("number too long"),
+    "unstorable_text": _("text not well formed"), "actor_rate_limited": _("one actor sent too much"),
+    "type_not_allowed": _("type not allowed for the key"), "client_dropped": _("given up by an SDK"),
+    "not_stamped": _("not stamped"), "internal_error": _("the collector failed"),
+    # why an SDK gave one up
+    "storage_full": _("no room to keep it"), "queue_full": _("queue full"), "expired": _("waited too long"),
+    "consent": _("no consent"), "closed": _("the client was shut down"), "secret_key": _("secret key in a page"),
+    "needs_secret_key": _("needs a secret key"), "before_send": _("dropped by beforeSend"), "actor": _("no actor"),
+    "other": _("other"),
+}  # fmt: skip
+
+NAMES: dict[str, LazyString | str] = {
+    "loss": _("loss"), "grad_norm": _("length of the gradient"), "learning_rate": _("learning rate"),
+    "epoch": _("passes over the rows"), "rewards/accuracies": _("pairs ordered as people did"),
+    "rewards/margins": _("margin of chosen over rejected"), "rewards/chosen": _("reward of chosen replies"),
+    "rewards/rejected": _("reward of rejected replies"), "logps/chosen": _("log-probability of chosen replies"),
+    "logps/rejected": _("log-probability of rejected replies"), "nll": _("negative log-likelihood"),
+    "kl": _("KL divergence"), "entropy": _("entropy"), "mean_token_accuracy": _("tokens foreseen"),
+    "num_tokens": _("tokens read"), "seconds": _("seconds"), "loss_first": _("loss at first"),
+    "loss_last": _("loss at last"), "train_accuracy_last": _("training pairs ordered as people did"),
+    "heldout_accuracy": _("held-out comparisons ordered as people did"), "length_ratio": _("length against the base"),
+    "perplexity_ratio": _("perplexity against the base"), "guards": _("guards"), "support": _("blind test"),
+    "guards_failed": _("guards that failed"), "right": _("right"), "total": _("in all"), "rate": _("share"),
+    # guards
+    "reply_nll": _("surprise of the base at its replies"), "perplexity": _("perplexity on other text"),
+    "repeats": _("repetition"), "ends": _("replies that end by themselves"), "topic": _("stays on topic"),
+    "likeness": _("words shared with the prompt"), "length": _("length"), "language": _("language of the prompt"),
+    "not_empty": _("empty replies"), "held_out": _("held-out comparisons"), "not_a_no_op": _("training did something"),
+    "loads": _("saved copy is the trained model"),
+    # filters of a dataset
+    "kinds": _("kinds"), "since": _("received since"), "include_labels": _("only labels"),
+    "exclude_labels": _("without labels"), "policy": _("for training from"), "max_rows": _("at most rows"),
+    "replay_share": _("share of replay"), "split": _("shares of the splits"), "salt": _("salt"),
+    "parent": _("training set before"),
+    # how a reply was drawn
+    "temperature": _("temperature"), "top_p": _("top-p"), "max_tokens": _("most tokens"), "seed": _("seed"),
+    # fields of a campaign
+    "name": _("name"), "surface": _("surface"), "label": _("label"), "scenario": _("scenario"),
+    "question": _("question"), "quota": _("answers wanted"), "cooldown_s": _("pause"), "cooldown_h": _("pause"),
+    "starts_at": _("first day"), "ends_at": _("last day"),
+    "frequency_penalty": _("frequency penalty"), "presence_penalty": _("presence penalty"), "stop": _("stops at"),
 }  # fmt: skip
 
 
@@ -69,6 +123,43 @@ def word(code: object) -> str:
     """Return a code in the reader's language, unknown codes as they are."""
     text = str(code or "")
     return str(WORDS[text]) if text in WORDS else text.replace("_", " ")
+
+
+def name_of(field: object) -> str:
+    """Return the name of a metric, guard, filter or setting in the reader's language, an unknown one as it is."""
+    text = str(field or "")
+    if text in NAMES:
+        return str(NAMES[text])
+    if text.removeprefix("eval_") in NAMES:
+        return str(gettext("%(metric)s, validation", metric=NAMES[text.removeprefix("eval_")]))
+    return text.replace("_", " ")
+
+
+def describe(config: str) -> str:
+    """Return what a row of a dataset's configuration is."""
+    return str(_CONFIGS.get(config, config))
+
+
+def guard_reading(guards: Sequence[Mapping[str, Any]]) -> str:
+    """Return the one sentence that says how the guards judged."""
+    failed = [guard for guard in guards if guard.get("passed") is False]
+    if failed:
+        names = gettext(", ").join(name_of(guard["name"]) for guard in failed)
+        return str(gettext("Held back by: %(guards)s.", guards=names))
+    return str(ngettext("%(num)s guard, none failed.", "%(num)s guards, none failed.", len(guards)))
+
+
+def shortcut_reading(key: str, found: Mapping[str, Any]) -> str:
+    """Return how well a rule that reads no reply tells the chosen side; `key` is model or length."""
+    wrote = key == "model"
+    if found["accuracy"] is None:
+        return str(
+            gettext("No pair differs in which model wrote it.") if wrote else gettext("No pair differs in length.")
+        )
+    given = {"share": percent(found["accuracy"]), "rows": found["rows"]}
+    if wrote:
+        return str(gettext("Which model wrote it tells the chosen side in %(share)s of %(rows)s pairs.", **given))
+    return str(gettext("Its length tells the chosen side in %(share)s of %(rows)s pairs.", **given))
 
 
 def reading_of(chart: str, figures: Any) -> str:
@@ -133,8 +224,9 @@ def _rejected(found: dict[str, int]) -> Any:
         return gettext("No event was rejected.")
     code, most = max(found.items(), key=lambda item: item[1])
     return gettext(
-        "%(total)s rejected; the most frequent reason is %(code)s (%(most)s).", total=total, code=code, most=most
-    )
+        "%(total)s rejected; the most frequent reason is “%(code)s” (%(most)s).",
+        total=total, code=word(code), most=most,
+    )  # fmt: skip
 
 
 def _curve(run: dict[str, Any]) -> Any:
@@ -152,6 +244,10 @@ def percent(value: float) -> str:
     return str(format_percent(value, "#,##0%"))
 
 
+_CONFIGS: dict[str, LazyString] = {
+    "preference": _("one chosen and one rejected reply"), "unpaired": _("one reply with a thumb up or down"),
+    "demonstration": _("one reply a person wrote or corrected"),
+}  # fmt: skip
 _READINGS = {
     "volume": _volume, "approval": _approval, "pairs": _pairs, "support": _support, "rejected": _rejected,
     "curve": _curve,

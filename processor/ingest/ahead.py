@@ -16,7 +16,8 @@ from processor.ingest.known import load_held
 from processor.ingest.over_limit import waits_for
 from processor.privacy.forgetting import brings_forget, forgets_of
 from processor.steps.batch import Decoded
-from processor.tables.store import Store, StoreMemory
+from processor.tables.faults import StoreMemory
+from processor.tables.store import Store
 
 # What one record can do to a batch; the batch is then split until that record stands alone, and is rejected.
 POISON = (

@@ -33,7 +33,8 @@ from processor.steps import decode
 from processor.steps.batch import Decoded, Forgets
 from processor.steps.decode import refusal
 from processor.tables.arrow import REPLACED_BY
-from processor.tables.store import Position, Store, StoreMemory, delete_keys, insert
+from processor.tables.faults import StoreMemory
+from processor.tables.store import Position, Store, delete_keys, insert
 
 log_lines = logging.getLogger("processor.ingest.runner")
 

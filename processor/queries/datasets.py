@@ -56,12 +56,6 @@ class Datasets:
             for _, manifest in found
         ]
 
-    def card(self, dataset_id: str) -> str:
-        """Return the card without its YAML header."""
-        path = self.folder(dataset_id) / CARD
-        text = path.read_text("utf-8") if path.is_file() else ""
-        return re.sub(r"\A---\n.*?\n---\n", "", text, flags=re.DOTALL).strip()
-
     def file(self, dataset_id: str, name: str) -> Path:
         """Return the path of a file the manifest lists, of the manifest, or of the card; raise NotFound."""
         folder = self.folder(dataset_id)

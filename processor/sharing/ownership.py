@@ -24,7 +24,8 @@ from processor.ingest.freshness import Freshness
 from processor.ingest.runner import Runner
 from processor.parts.intake import Intake
 from processor.parts.publisher import Publisher
-from processor.tables.store import Position, Store, StoreFatal
+from processor.tables.faults import StoreFatal
+from processor.tables.store import Position, Store
 
 log_lines = logging.getLogger("processor.sharing.ownership")
 

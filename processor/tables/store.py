@@ -8,6 +8,7 @@ Readers in other threads of the process use `read()`; no other process may open 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import threading
@@ -20,11 +21,26 @@ from types import TracebackType
 import duckdb
 import pyarrow as pa
 
-from contract.errors import ThumbwheelError
 from processor.steps.batch import Forgets
 from processor.tables.admission import Gate
 from processor.tables.arrow import uuid_array
 from processor.tables.checkpoints import Checkpoints
+from processor.tables.faults import (
+    Fenced,
+    StoreDamaged,
+    StoreError,
+    StoreFatal,
+    damaged,
+    full_disk,
+    is_damage,
+    out_of_memory,
+    stopped,
+    uncommitted,
+    unusable,
+)
+from runtime.disk import check_room
+
+log_lines = logging.getLogger("processor.tables.store")
 
 STORAGE_VERSION = "v1.5.0"
 # A checkpoint writes the last row group of each table anew, and commits wait for it.
@@ -36,30 +52,7 @@ FROM (SELECT unnest(?::TEXT[]) AS topic, unnest(?::INTEGER[]) AS "partition", un
 WHERE offsets.topic = moved.topic AND offsets."partition" = moved."partition" AND offsets.epoch = ?
 """
 _SET_META = "INSERT INTO meta VALUES (?, ?) ON CONFLICT DO UPDATE SET value = excluded.value"
-# How DuckDB says within another error, such as a failed commit or checkpoint, that its memory did not suffice.
-_LACKING = re.compile("out of memory|failed to pin|could not allocate|failed to allocate|failed to offload", re.I)
-_RAISE = "Raise THUMBWHEEL_PROCESSOR_MEMORY. No event is lost: the log has them."
-_FREE = "Free some disk space. No event is lost: the log has them."
-_RESTART = "The process ends and starts again."
 _MIGRATION = re.compile(r"(\d{4})_\w+\.sql\Z")
-
-
-class StoreError(ThumbwheelError):
-    """The database file cannot be opened or used."""
-
-    status = 503
-
-
-class StoreFatal(StoreError):
-    """DuckDB reported an error after which the process must end and start again from the stored offsets."""
-
-
-class StoreMemory(StoreError):
-    """The tables' memory did not suffice; nothing of this transaction was kept, a smaller one may go through."""
-
-
-class Fenced(StoreError):
-    """Another process owns the file's offsets now; nothing of this batch was kept."""
 
 
 Position = tuple[str, int]
@@ -74,6 +67,7 @@ class Store:
         self._memory = memory
         # After it what DuckDB holds in memory may not be what was committed, and must not reach the file.
         self._broken: StoreFatal | None = None
+        self._damage: StoreDamaged | None = None
         self.epoch = 0
         self._gate = Gate()
         self._checkpoints = Checkpoints(path, memory)
@@ -103,7 +97,7 @@ class Store:
             store._migrate()
         except duckdb.Error as error:
             # A file that was cut off opens; only reading it fails.
-            raise _refused(path, error) from error
+            raise unusable(path, error) from error
         return store
 
     def __enter__(self) -> Store:
@@ -116,7 +110,7 @@ class Store:
 
     def close(self) -> None:
         """Write the WAL into the file, unless DuckDB broke down, and release it."""
-        if not self._broken:
+        if not self._broken and not self._damage:
             with suppress(duckdb.Error):
                 self._connection.execute("CHECKPOINT")
         self._connection.close()
@@ -128,7 +122,7 @@ class Store:
             cursor = self._cursor()
             cursor.begin()
             try:
-                with _naming_memory():
+                with self._naming():
                     yield cursor
             finally:
                 with suppress(duckdb.Error):
@@ -143,8 +137,7 @@ class Store:
         process; it is not trusted either after a commit that failed.
         """
         with self._gate.writer():
-            if self._broken:
-                raise self._broken
+            self._refuse_if_broken()
             self._checkpoints.space(self._connection)
             try:
                 with self._committed() as cursor:
@@ -152,6 +145,37 @@ class Store:
             except StoreFatal as error:
                 self._broken = error
                 raise
+
+    def check(self) -> None:
+        """Raise StoreError when the file is known to be damaged, DuckDB broke down, or the disk takes nothing more."""
+        self._refuse_if_broken()
+        try:
+            check_room(self.path.parent)
+        except OSError as error:
+            raise full_disk(error) from error
+
+    def _refuse_if_broken(self) -> None:
+        if broken := self._damage or self._broken:
+            raise broken
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        """Raise StoreMemory where DuckDB says that its memory did not suffice, StoreDamaged where a block is not whole.
+
+        Nothing more is written into a damaged file.
+        """
+        try:
+            yield
+        except duckdb.OutOfMemoryException as error:
+            raise out_of_memory(error) from error
+        except duckdb.Error as error:
+            if not is_damage(error):
+                raise
+            first = self._damage is None
+            self._damage = damaged(self.path, error)
+            if first:
+                log_lines.error("%s", self._damage.line())
+            raise self._damage from error
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor = self._connection.cursor()
@@ -163,12 +187,11 @@ class Store:
         cursor = self._cursor()
         try:
             cursor.begin()
-            with _naming_memory():
+            with self._naming():
                 yield cursor
             _commit(cursor)
         except (duckdb.FatalException, duckdb.InternalException) as error:
-            hint = _RAISE if _lacks_memory(error) else _RESTART
-            raise StoreFatal("store_fatal", f"DuckDB stopped: {_first_line(error)}", hint) from error
+            raise stopped(error) from error
         except BaseException:
             with suppress(duckdb.Error):
                 cursor.rollback()
@@ -237,11 +260,10 @@ class Store:
         for name in (target, self.path.with_name(self.path.name + ".replay")):
             for leftover in (name, Path(f"{name}.wal")):
                 leftover.unlink(missing_ok=True)
-        with self._gate.without_writers(timeout_s), _naming_memory():
+        with self._gate.without_writers(timeout_s), self._naming():
             self._copy_to(target)
             with self._gate.alone(timeout_s):
-                if self._broken:
-                    raise self._broken
+                self._refuse_if_broken()
                 self._connection.execute("CHECKPOINT")
                 self._connection.close()
                 try:
@@ -333,28 +355,6 @@ def _migrations() -> list[tuple[int, str]]:
     return sorted(found)
 
 
-def _refused(path: Path, error: duckdb.Error) -> StoreError:
-    if "lock" in str(error).lower():
-        return StoreError(
-            "store_locked", f"Another process has {path} open.", "Stop that process, or ask it over the data API."
-        )
-    hint = "Move it aside: the next start makes it again from the log."
-    if _lacks_disk(error):
-        hint = "Free some disk space."
-    elif _lacks_memory(error):
-        hint = _RAISE
-    return StoreError("store_unusable", f"{path} cannot be opened: {_first_line(error)}", hint)
-
-
-@contextmanager
-def _naming_memory() -> Iterator[None]:
-    """Raise StoreMemory where DuckDB says that its memory did not suffice."""
-    try:
-        yield
-    except duckdb.OutOfMemoryException as error:
-        raise StoreMemory("store_memory", f"The tables need more memory: {_first_line(error)}", _RAISE) from error
-
-
 def _commit(cursor: duckdb.DuckDBPyConnection) -> None:
     try:
         cursor.commit()
@@ -362,19 +362,4 @@ def _commit(cursor: duckdb.DuckDBPyConnection) -> None:
         raise
     except duckdb.Error as error:
         # DuckDB 2.0 undoes such a commit in part: keys can stay in the indexes without their rows. The file is whole.
-        if _lacks_memory(error):
-            raise StoreFatal("store_memory", f"The tables need more memory: {_first_line(error)}", _RAISE) from error
-        hint = _FREE if _lacks_disk(error) else _RESTART
-        raise StoreFatal("store_fatal", f"DuckDB could not commit: {_first_line(error)}", hint) from error
-
-
-def _lacks_disk(error: BaseException) -> bool:
-    return "no space" in str(error).lower()
-
-
-def _lacks_memory(error: BaseException) -> bool:
-    return isinstance(error, duckdb.OutOfMemoryException) or bool(_LACKING.search(str(error)))
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise uncommitted(error) from error

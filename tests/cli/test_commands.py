@@ -18,6 +18,9 @@ from control_store.control import Control
 from eventlog.log import Entry
 from eventlog.opening import open_log
 from runtime.settings import Settings
+from tests.console import greek
+from tests.console.bench import open_bench
+from tests.processor.test_damage import damage
 
 
 @pytest.fixture
@@ -183,7 +186,21 @@ def test_a_corrected_file_is_imported_with_replace(run: Any, tmp_path: Path) -> 
 def test_doctor_looks_at_this_machine(run: Any) -> None:
     said = run("doctor", "--json")
     names = {finding["what"] for finding in json.loads(said.output.split("\nerror")[0])}
-    assert {"Python", "home", "SQLite of the log", "base model", "log"} <= names
+    assert {"Python", "home", "SQLite of the log", "base model", "log", "tables"} <= names
+
+
+def test_doctor_names_a_damaged_block_of_the_tables(run: Any, home: Path) -> None:
+    def tables() -> dict[str, str]:
+        findings = json.loads(run("doctor", "--json").output.split("\nerror")[0])
+        return next(finding for finding in findings if finding["what"] == "tables")
+
+    assert tables()["state"] == "not made yet"
+    with open_bench(home) as bench:
+        greek.tell(bench)
+    assert tables()["state"].endswith(" rows, whole")
+    damage(home / "processor" / "thumbwheel.duckdb", "events")
+    assert tables()["state"].startswith("bad: ") and "is damaged: Corrupt database file" in tables()["state"]
+    assert tables()["hint"] == "Move it aside: the next start makes it again from the log."
 
 
 def test_the_development_credentials_are_private_and_kept(home: Path) -> None:

@@ -7,11 +7,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from cli import runs as waiting
+from cli.main import cli
 from cli.runs import follow_run, wait_for_run
 from contract.errors import ThumbwheelError
 from runtime.data_api import Api
@@ -24,6 +27,9 @@ class Answers:
         self.answers = list(answers)
         self.posts = 0
 
+    def of(self, path: str) -> Any:
+        return self.next()
+
     def next(self) -> Any:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
@@ -31,7 +37,7 @@ class Answers:
 def serve(answers: Answers, port: int) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            answer = answers.next()
+            answer = answers.of(self.path)
             if answer is None:
                 self.close_connection = True
                 return
@@ -102,6 +108,45 @@ def test_a_run_is_not_followed_for_ever_when_the_console_is_gone(console: Callab
 def test_a_wish_that_nobody_answers_is_said(console: Callable[[Answers], str]) -> None:
     with pytest.raises(ThumbwheelError, match="No run answered"):
         wait_for_run(Api(console(Answers(runs())), "k", "default"), "w-1")
+
+
+class Steps(Answers):
+    """Answers by address: a run that has finished, and the adapter it made."""
+
+    def __init__(self, state: str, reason: str | None) -> None:
+        super().__init__(runs(FINISHED))
+        self.state, self.reason = state, reason
+
+    def of(self, path: str) -> Any:
+        if path.startswith("/api/v1/models"):
+            history = [{"reason": None}, {"reason": self.reason}]
+            return runs({"adapter_id": "ad-1", "state": self.state, "history": history})
+        return {"request_id": "w-1"} if path.startswith("/api/v1/requests") else runs(FINISHED)
+
+
+@pytest.mark.parametrize(
+    ("state", "status"), [("held", 3), ("challenger", 0), ("registered", 0)]
+)  # fmt: skip
+@pytest.mark.parametrize("as_json", [False, True])
+def test_a_run_whose_adapter_is_held_says_so_and_why_and_has_a_status_of_its_own(
+    console: Callable[[Answers], str], state: str, status: int, as_json: bool, tmp_path: Path
+) -> None:
+    why = "Held by its guards. ends: 0.1 against 0.9 of the base (limit: at least base - 0.05)"
+    address = console(Steps(state, why if state == "held" else None))
+    (tmp_path / "dev.toml").write_text('service = "tw_svc_x"\n')
+    environment = {
+        "THUMBWHEEL_HOME": str(tmp_path), "THUMBWHEEL_CONSOLE_BIND": address.removeprefix("http://"),
+        "THUMBWHEEL_SERVICE_KEY": "tw_svc_x",
+    }  # fmt: skip
+    said = CliRunner().invoke(cli, ["train", *(["--json"] if as_json else [])], env=environment)
+    assert said.exit_code == status, said.output
+    if as_json:
+        told = json.loads(said.output)["adapter"]
+        assert told == {"state": state, "reason": why if state == "held" else None}
+    else:
+        assert f"r-1: finished, adapter ad-1, {state}" in said.output
+        assert (f"error: The adapter ad-1 is held: {why}" in said.output) == (state == "held")
+        assert ("hint: `thumbwheel evaluate ad-1`" in said.output) == (state == "held")
 
 
 def test_a_wish_waits_while_another_run_goes_on(console: Callable[[Answers], str]) -> None:

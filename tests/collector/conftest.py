@@ -149,11 +149,13 @@ class Process:
 def start(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., Any]:
     """Starts a collector in a folder, with settings of the environment; stops it at the end of the block.
 
-    `lines`: where it logs to, else to pytest's stderr.
+    `lines`: where it logs to, else to pytest's stderr. `ready`: wait until it is; else until it answers.
     """
 
     @contextmanager
-    def started(port: int = 0, folder: Path = ROOT, lines: Path | None = None, **settings: str) -> Iterator[Process]:
+    def started(
+        port: int = 0, folder: Path = ROOT, lines: Path | None = None, ready: bool = True, **settings: str
+    ) -> Iterator[Process]:
         control = Control.open(Settings(home=tmp_path).control_url)
         secret, public = (
             control.create_key("default", "secret").key,
@@ -168,7 +170,7 @@ def start(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., Any]:
             process = subprocess.Popen([sys.executable, "-m", "collector"], cwd=folder, env=env, stderr=stderr)
         running = Process(f"http://127.0.0.1:{port}", port, tmp_path, secret, public, process)
         try:
-            wait_ready(running)
+            wait_ready(running) if ready else wait_until(running, 503)
             yield running
         finally:
             if process.poll() is None:
@@ -179,13 +181,18 @@ def start(tmp_path: Path, free_port: Callable[[], int]) -> Callable[..., Any]:
 
 
 def wait_ready(running: Process, seconds: float = 20.0) -> None:
+    wait_until(running, 200, seconds)
+
+
+def wait_until(running: Process, status: int, seconds: float = 20.0) -> None:
+    """Wait until `/readyz` answers so."""
     deadline = time.monotonic() + seconds
     while True:
         try:
-            if running.get("/readyz")[0] == 200:
+            if running.get("/readyz")[0] == status:
                 return
         except OSError:
             pass
         assert running.process.poll() is None, "the collector ended"
-        assert time.monotonic() < deadline, "the collector is not ready"
+        assert time.monotonic() < deadline, f"/readyz does not answer {status}"
         time.sleep(0.05)

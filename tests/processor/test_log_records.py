@@ -15,7 +15,8 @@ from contract.events import encode
 from contract.topics import EVENTS, REJECTED
 from eventlog.log import Record
 from processor.ingest.runner import store_records
-from processor.tables.store import Fenced, Store, StoreError
+from processor.tables.faults import Fenced, StoreError
+from processor.tables.store import Store
 from tests.processor.samples import event, event_id, interaction, moment, pick, records
 
 Put = Callable[..., None]

@@ -19,8 +19,9 @@ from processor.ingest import runner
 from processor.ingest.batch import Batch
 from processor.ingest.runner import store_records
 from processor.tables.digest import table_digests
+from processor.tables.faults import StoreError, StoreFatal, StoreMemory
 from processor.tables.memory import Available, available, tables_memory
-from processor.tables.store import Position, Store, StoreError, StoreFatal, StoreMemory, _commit
+from processor.tables.store import Position, Store, _commit
 from runtime.settings import LEAST_PROCESSOR_MEMORY, Settings
 from tests.processor.samples import interaction, pick, records
 

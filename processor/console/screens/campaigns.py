@@ -79,9 +79,9 @@ def _rule_of_form() -> Rule:
     if form.get("quota"):
         body["quota"] = round(_number(form["quota"], "quota"))
     if form.get("starts"):
-        body["starts_at"] = _day(form["starts"], "starts")
+        body["starts_at"] = _day(form["starts"], "starts_at")
     if form.get("ends"):
-        body["ends_at"] = _day(form["ends"], "ends") + timedelta(days=1)
+        body["ends_at"] = _day(form["ends"], "ends_at") + timedelta(days=1)
     return read_rule(body | {"active": "active" in form})
 
 

@@ -79,6 +79,6 @@ def detail(dataset_id: str) -> Any:
         runs = [run for run in list_runs(cursor, project()) if run["dataset_id"] == dataset_id]
         events = datasets().events_of(cursor, dataset_id)
     return render_template(
-        "dataset.html", manifest=manifest, card=datasets().card(dataset_id), runs=runs, events=len(events),
+        "dataset.html", manifest=manifest, runs=runs, events=len(events),
         lineage=LINEAGE, built=request.args.get("built"),
     )  # fmt: skip

@@ -30,7 +30,7 @@ def index() -> Any:
         row["may_allow"] = row["code"] == "origin_not_allowed" and _is_origin(row["origin"])
     bars = charts.bar_rows({row["code"]: row["n"] for row in counts})
     for bar in bars:
-        bar["label"], bar["href"] = bar["code"], url_for(".index", code=bar["code"])
+        bar["href"] = url_for(".index", code=bar["code"])
     return render_template("rejected.html", page=page, refused=refused, reason_bars=bars, chosen=code)
 
 

@@ -1,0 +1,119 @@
+"""The log of a collector that starts while the brokers are away: opened as soon as they answer.
+
+Until then nothing is accepted: appends raise LogUnavailable, which senders are told as `retry`, and `check` says why.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from contract.errors import LogUnavailable, ThumbwheelError
+from eventlog.log import Entry, Log, Position, Reader
+from eventlog.membership import Member
+
+log = logging.getLogger(__name__)
+
+# What a start waits for the brokers' first answer, and the pause between two tries.
+START_SECONDS = 3.0
+PAUSE_SECONDS = 1.0
+
+
+class AwaitedLog:
+    """The `Log` that `connect` opens, once it can. Open it after a fork; thread-safe."""
+
+    def __init__(self, connect: Callable[[], Log]) -> None:
+        """Try at once, and wait a little for the answer.
+
+        Raises what is wrong with the settings, where that is known by then; it is never tried away.
+        """
+        self._connect = connect
+        self._found: Log | None = None
+        self._why: ThumbwheelError = LogUnavailable("The brokers have not answered yet.")
+        self._closing = threading.Event()
+        self._tried = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="log-await", daemon=True)
+        self._thread.start()
+        if self._tried.wait(START_SECONDS) and self._found is None and not isinstance(self._why, LogUnavailable):
+            self._closing.set()
+            raise self._why
+
+    def _follow(self) -> None:
+        while not self._closing.is_set():
+            try:
+                found = self._connect()
+            except ThumbwheelError as error:
+                if error.message != self._why.message:
+                    log.warning("The log cannot be opened yet; it is tried again. %s", error.line())
+                self._why = error
+                self._tried.set()
+                self._closing.wait(PAUSE_SECONDS)
+                continue
+            if self._closing.is_set():
+                found.close()
+            else:
+                if self._tried.is_set():
+                    log.warning("The brokers are there.")
+                self._found = found
+            self._tried.set()
+            return
+
+    def _reached(self) -> Log:
+        if self._found is None:
+            raise LogUnavailable(self._why.message, self._why.hint)
+        return self._found
+
+    @property
+    def promise(self) -> str:
+        """Return what stands behind an acknowledged append; nothing is acknowledged before the brokers answer."""
+        return "not known yet" if self._found is None else self._found.promise
+
+    @property
+    def keeps_all(self) -> bool:
+        """Say whether the brokers keep every record."""
+        return self._reached().keeps_all
+
+    def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
+        """Append; raises LogUnavailable while the brokers are awaited: nothing was written."""
+        return self._reached().append(entries, timeout_s)
+
+    def partitions(self, topic: str) -> int:
+        """Return how many partitions the topic has."""
+        return self._reached().partitions(topic)
+
+    def start_offset(self, topic: str, partition: int) -> int:
+        """Return the offset of the oldest record still there."""
+        return self._reached().start_offset(topic, partition)
+
+    def end_offset(self, topic: str, partition: int) -> int:
+        """Return the offset the next record will get."""
+        return self._reached().end_offset(topic, partition)
+
+    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets of the oldest records still there."""
+        return self._reached().start_offsets(places)
+
+    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
+        """Return the offsets the next records will get."""
+        return self._reached().end_offsets(places)
+
+    def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
+        """Return a reader of the log."""
+        return self._reached().reader(positions)
+
+    def member(self, name: str, session_s: float) -> Member:
+        """Take part in sharing the partitions."""
+        return self._reached().member(name, session_s)
+
+    def check(self) -> None:
+        """Raise LogUnavailable while the brokers are awaited, or cannot be reached any more."""
+        self._reached().check()
+
+    def close(self, timeout_s: float = 5.0) -> None:
+        """Stop waiting, or close the log."""
+        self._closing.set()
+        if self._found is not None:
+            self._found.close(timeout_s)
+        else:
+            self._thread.join(min(timeout_s, 1.0))
