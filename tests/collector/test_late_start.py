@@ -11,6 +11,7 @@ import pytest
 from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
+from runtime.settings import Settings
 from tests.kafka_broker import Broker, apache_kafka, tansu
 from tests.postgresql import PostgreSQL
 from tests.waiting import eventually
@@ -109,7 +110,7 @@ def test_a_control_store_that_is_away_at_the_start_is_waited_for(
     start: Any, postgresql: PostgreSQL, tmp_path: Path
 ) -> None:
     url = postgresql.database()
-    control = Control.open(url)
+    control = Control.of(Settings(home=tmp_path, control=url))
     key = control.create_key("default", "secret").key
     control.close()
     postgresql.stop()
