@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from contract.errors import ThumbwheelError
+from contract.ids import is_project_name
 from runtime.settings import Settings, load_settings
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,6 +74,9 @@ def shared_options(command: F) -> F:
 
     def set_project(context: click.Context, _: click.Parameter, value: str | None) -> None:
         if value is not None:
+            if not is_project_name(value):
+                hint = "Use letters, digits, -, _ and dots, such as shop or shop.eu."
+                raise ThumbwheelError("invalid_project", f"{value!r} is not a project name.", hint, "project")
             context.ensure_object(Context).project = value
 
     def set_json(context: click.Context, _: click.Parameter, value: bool) -> None:

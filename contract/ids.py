@@ -15,6 +15,8 @@ _BLAKE2B_128 = hashlib.blake2b(digest_size=16)
 _NOT_VERSION = ~(0xF << 76 | 0b11 << 62)
 _VERSION_5 = 5 << 76 | 0b10 << 62
 _WIRE_ID = re.compile(r"[\x21-\x7e]{1,128}\Z")
+# What a project may have been called since there are projects; a new one's name begins with a letter or digit.
+_PROJECT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 _is_uuid7 = re.compile(r"[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-7[0-9a-fA-F]{3}-[89abAB][0-9a-fA-F]{3}-[0-9a-fA-F]{12}\Z").match
 _fromhex = bytes.fromhex
 
@@ -26,6 +28,11 @@ def uuid7() -> uuid.UUID:
     value = value & ~(0xF << 76) | 7 << 76
     value = value & ~(0b11 << 62) | 0b10 << 62
     return uuid.UUID(int=value)
+
+
+def is_project_name(text: str) -> bool:
+    """Say whether `text` may be a project's name: letters, digits, -, _ and, not at its beginning, dots."""
+    return _PROJECT.match(text) is not None
 
 
 def is_wire_id(text: object) -> bool:

@@ -6,7 +6,6 @@ In: HTTP. Out: replies, and an `interaction` event for each (what was shown, by 
 from __future__ import annotations
 
 import logging
-import re
 from typing import Any
 
 import msgspec
@@ -16,7 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from contract.errors import LogUnavailable, ThumbwheelError
 from contract.events import Trial
-from contract.ids import uuid7
+from contract.ids import is_project_name, uuid7
 from contract.signing import sign_candidate
 from control_store.control import Control, Key
 from eventlog.log import Log
@@ -32,7 +31,6 @@ PROJECT_HEADER = "X-Thumbwheel-Project"
 DRAIN_BYTES = 64 * 1024 * 1024
 _CHUNK = 64 * 1024
 REQUESTS = Counter("thumbwheel_gateway_requests_total", "Requests by route and status", ["route", "status"])
-_PROJECT = re.compile(r"[A-Za-z0-9_-]{1,64}\Z")
 log_lines = logging.getLogger(__name__)
 
 
@@ -81,7 +79,7 @@ class Gateway:
         if key.kind != "service":
             return key, key.project
         project = request.headers.get(PROJECT_HEADER, "default")
-        if not _PROJECT.match(project):
+        if not is_project_name(project):
             raise ThumbwheelError("invalid_project", "That is no project's name.", "Use letters, digits, - and _.")
         return key, project
 

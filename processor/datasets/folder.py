@@ -10,15 +10,15 @@ import pyarrow.parquet as pq
 
 from contract.dataset_folder import LINEAGE, is_dataset, read_manifest
 from contract.errors import ThumbwheelError
+from contract.ids import is_project_name
 from runtime.settings import Settings
 
 _DATASET_ID = re.compile(r"ds-[0-9a-f]{12}\Z")
-_PROJECT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]{0,127}\Z")
 
 
 def project_folder(settings: Settings, project: str) -> Path:
     """Return the folder of a project's datasets; raise ThumbwheelError for a name that is none."""
-    if not _PROJECT.match(project):
+    if not is_project_name(project):
         raise ThumbwheelError("invalid_project", f"{project!r} is not a project name.", "Use letters, digits, - and _.")
     return settings.home / "datasets" / project
 

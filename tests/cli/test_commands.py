@@ -259,3 +259,9 @@ def test_wrong_origins_and_projects_make_no_key_and_the_list_shows_each_origin_w
     assert all(origin in shown for origin in origins) and "…" not in shown
     assert "scheme, host and port" in shown and "every host below shop.example" in shown and "sandboxed" in shown
     assert json.loads(run("keys", "list", "--json").output)[0]["origins"].split()[:5] == origins
+
+
+@pytest.mark.parametrize("name", ["../else", "my shop", "", ".hidden", "a/b", "\u5546\u5e97"])
+def test_a_project_whose_name_is_none_is_refused_before_anything_is_done(run: Any, name: str) -> None:
+    said = run("import", "nothing.jsonl", "--project", name)
+    assert said.exit_code == 1 and "is not a project name" in said.output and "hint:" in said.output

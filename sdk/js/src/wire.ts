@@ -32,7 +32,7 @@ export interface Candidate {
   candidate_id: string;
   content: Content;
   model?: string;
-  finish_reason?: string;
+  finish_reason?: string | null;
   sampling?: Record<string, unknown>;
 }
 

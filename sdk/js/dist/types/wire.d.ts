@@ -28,7 +28,7 @@ export interface Candidate {
     candidate_id: string;
     content: Content;
     model?: string;
-    finish_reason?: string;
+    finish_reason?: string | null;
     sampling?: Record<string, unknown>;
 }
 export type Outcome = "chosen" | "tie" | "none";
