@@ -34,7 +34,8 @@ def _replies(row: PairRow) -> tuple[str, ...] | None:
 
 
 def _agreed(rows: Sequence[R], about: Callable[[R], Any], said: Callable[[R], Any]) -> list[R]:
-    if len(rows) < 2:
+    # Rows of one event are about different replies: nearly always there is nothing to agree on.
+    if len(rows) < 2 or all(row.event_id == rows[0].event_id for row in rows):
         return list(rows)
     groups: dict[Any, list[int]] = {}
     for at, row in enumerate(rows):

@@ -29,7 +29,7 @@ def normalise(text: str) -> str:
 
 def blank(text: str) -> bool:
     """Say whether a text shows nothing: it is empty, or whitespace and characters without width."""
-    return not text or _NOTHING_SEEN.fullmatch(text) is not None
+    return not text or (not "\x20" < text[0] < "\x7f" and _NOTHING_SEEN.fullmatch(text) is not None)
 
 
 def composed(text: str) -> str:
