@@ -12,11 +12,17 @@ import hmac
 import secrets
 from binascii import b2a_base64
 from collections.abc import Callable
+from functools import lru_cache
 from hashlib import sha256
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from hashlib import _Hash
 
 FindSigningKey = Callable[[str, str], bytes | None]
 
 _DERIVATION = b"thumbwheel candidate v1"
+_BLOCK_BYTES = 64
 # A multiple of three: base64 without padding.
 _MAC_BYTES = 12
 _RANDOM_BYTES = 9
@@ -28,10 +34,21 @@ def signing_key(secret_key: str) -> bytes:
     return hmac.new(secret_key.encode(), _DERIVATION, sha256).digest()
 
 
+@lru_cache(maxsize=1024)
+def _keyed(key: bytes) -> tuple[_Hash, _Hash]:
+    """Return what HMAC (RFC 2104) hashes before a message, and before the digest of that."""
+    block = key.ljust(_BLOCK_BYTES, b"\0")
+    return sha256(bytes(byte ^ 0x36 for byte in block)), sha256(bytes(byte ^ 0x5C for byte in block))
+
+
 def _mac(key: bytes, *signed: str) -> str:
-    # By hand, with what is hashed before a message kept for each key, it took 1 us less: some 1 % of a request.
-    mac = hmac.digest(key, "\x1f".join(signed).encode(), "sha256")
-    return b2a_base64(mac[:_MAC_BYTES], newline=False).translate(_URL_SAFE).decode()
+    # By hand, since `hmac.digest` looks its algorithm up in OpenSSL each time, under a lock of the process: a collector
+    # of many threads took half as many batches of 50 signed candidates (bench.collector).
+    keyed = _keyed(key)
+    inner, outer = keyed[0].copy(), keyed[1].copy()
+    inner.update("\x1f".join(signed).encode())
+    outer.update(inner.digest())
+    return b2a_base64(outer.digest()[:_MAC_BYTES], newline=False).translate(_URL_SAFE).decode()
 
 
 def sign_candidate(key: bytes, key_id: str, project: str, interaction_id: str, actor_id: str | None = None) -> str:
