@@ -7,22 +7,16 @@ interaction the last of them that touched it knows all.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 
-from contract.events import decode_stored
-from contract.ids import key_bytes
-from contract.topics import EVENTS
 from processor.ingest.batch import Made
 from processor.ingest.over_limit import load_over
 from processor.privacy.forgetting import load_forgotten
 from processor.rows import FactRow
 from processor.steps.batch import Decoded, Forgets, Held, Key, Known, Remaining
-from processor.steps.decode import copy_of, fact_rank
-from processor.tables.arrow import uuid_array
-from processor.tables.selecting import rows_from, selected
+from processor.steps.decode import fact_rank, stored_copy
+from processor.tables.selecting import among, rows_from, selected
 
 _KNOWN_INTERACTIONS = "SELECT interaction_key FROM interactions WHERE interaction_key IN (SELECT key FROM touched)"
 # Which rows, then their bodies: asked for in one step, DuckDB would decompress the bodies of every 2,048 rows among
@@ -54,7 +48,7 @@ def load_held(
         load_over(cursor, known, decoded, forgets)
         held.known |= known
     if facts:
-        held.facts |= {row.event_key: row for row in rows_from(FactRow, _among(cursor, facts, _KNOWN_FACTS))}
+        held.facts |= {row.event_key: row for row in rows_from(FactRow, among(cursor, facts, _KNOWN_FACTS))}
     held.forgotten = load_forgotten(cursor, decoded, held)
     for earlier in unwritten:
         held.forgotten |= earlier.remaining.forgotten
@@ -85,24 +79,14 @@ def _take_facts(held: Held, earlier: Remaining, keys: list[Key]) -> list[Key]:
 
 
 def _read_interactions(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key]) -> dict[Key, Known]:
-    held = [key.bytes for (key,) in _among(cursor, keys, _KNOWN_INTERACTIONS)]
+    held = [key.bytes for (key,) in among(cursor, keys, _KNOWN_INTERACTIONS)]
     if not held:
         return {}
     found = {key: Known() for key in held}
-    for body, partition, kept in _among(cursor, held, _KNOWN_EVENTS):
-        raw = body.encode()
-        event: Any = decode_stored(raw)
-        key = key_bytes(event.project, event.interaction_id)
-        copy = copy_of(event, key, raw, EVENTS, partition)
-        known = found[key]
+    for body, partition, kept in among(cursor, held, _KNOWN_EVENTS):
+        copy = stored_copy(body, partition)
+        known = found[copy.interaction_key]
         (known.kept if kept else known.lost).append(copy)
     for known in found.values():
         known.kept.sort(key=lambda copy: copy.key)
     return found
-
-
-def _among(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key], query: str) -> list[tuple[Any, ...]]:
-    cursor.register("touched", pa.table({"key": uuid_array(keys)}))
-    rows = cursor.execute(query).fetchall()
-    cursor.unregister("touched")
-    return rows

@@ -7,20 +7,18 @@ leaves, or gives way to an earlier copy, may any other count again: then all of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import duckdb
 import pyarrow as pa
 
-from contract.events import decode_stored
-from contract.ids import key_bytes
-from contract.topics import EVENTS
 from processor.ingest.batch import Made
 from processor.steps import limit
 from processor.steps.batch import Copy, Decoded, Forgets, Key, Known
-from processor.steps.decode import copy_of
+from processor.steps.decode import stored_copy
 from processor.tables.arrow import uuid_array
+from processor.tables.selecting import among
 
 _LIMITED = "SELECT DISTINCT interaction_key FROM over_limit WHERE interaction_key IN (SELECT key FROM touched)"
 # The same order as `steps.limit` and `steps.votes.moment` have. Rows, then bodies: as in `processor.ingest.known`.
@@ -48,7 +46,7 @@ def load_over(
     cursor: duckdb.DuckDBPyConnection, known: Mapping[Key, Known], decoded: Decoded, forgets: Forgets
 ) -> None:  # fmt: skip
     """Add to what is known of these interactions what must be known of the rest."""
-    limited = _limited(cursor, list(known))
+    limited = sorted(key.bytes for (key,) in among(cursor, list(known), _LIMITED))
     if not limited:
         return
     arriving = [
@@ -70,25 +68,13 @@ def load_over(
             unsettled.append(key)
             known[key].over = []
     if unsettled:
-        cursor.register("touched", pa.table({"key": uuid_array(unsettled)}))
-        _add(known, cursor.execute(_ALL).fetchall())
-        cursor.unregister("touched")
+        _add(known, among(cursor, unsettled, _ALL))
 
 
-def _limited(cursor: duckdb.DuckDBPyConnection, keys: Sequence[Key]) -> list[Key]:
-    """Return which of these interactions have something in `over_limit`."""
-    cursor.register("touched", pa.table({"key": uuid_array(keys)}))
-    found = cursor.execute(_LIMITED).fetchall()
-    cursor.unregister("touched")
-    return sorted(key.bytes for (key,) in found)
-
-
-def _add(known: Mapping[Key, Known], found: Iterable[tuple[str, int]]) -> None:
+def _add(known: Mapping[Key, Known], found: Iterable[tuple[Any, ...]]) -> None:
     for body, partition in found:
-        raw = body.encode()
-        event: Any = decode_stored(raw)
-        key = key_bytes(event.project, event.interaction_id)
-        known[key].over.append(copy_of(event, key, raw, EVENTS, partition))
+        copy = stored_copy(body, partition)
+        known[copy.interaction_key].over.append(copy)
 
 
 def _may_leave(interaction_key: Key, known: Known, decoded: Decoded, forgets: Forgets) -> bool:

@@ -20,8 +20,8 @@ from processor.rows import ErasingRow, FactRow, ForgottenRow, RejectedRow
 from processor.steps import decode, forget
 from processor.steps.batch import Decoded, Forgets, Held, microseconds
 from processor.steps.forget import refusal_is_forgotten
-from processor.tables.arrow import arrow_table, uuid_array
-from processor.tables.selecting import rows_from, selected
+from processor.tables.arrow import arrow_table
+from processor.tables.selecting import among, rows_from, selected
 from processor.tables.store import Store, insert
 
 CHUNK = 5000
@@ -128,10 +128,7 @@ def load_forgotten(cursor: duckdb.DuckDBPyConnection, decoded: Decoded, held: He
                 keys.add(copy.key)
     if not keys:
         return set()
-    cursor.register("touched", pa.table({"key": uuid_array(sorted(keys))}))
-    found = rows_from(ForgottenRow, cursor.execute(_FORGOTTEN).fetchall())
-    cursor.unregister("touched")
-    return set(found)
+    return set(rows_from(ForgottenRow, among(cursor, sorted(keys), _FORGOTTEN)))
 
 
 def take_out(cursor: duckdb.DuckDBPyConnection, new: Forgets, forgets: Forgets, carry: Carry) -> None:

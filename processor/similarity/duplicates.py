@@ -28,6 +28,7 @@ from processor.similarity.embedder import Embedder, find_embedder
 from processor.similarity.neighbours import Neighbours
 from processor.similarity.verifier import disagreement
 from processor.tables.arrow import uuid_array
+from processor.tables.selecting import among
 from processor.tables.store import Store, insert
 
 log_lines = logging.getLogger("processor.similarity.duplicates")
@@ -246,10 +247,7 @@ def mark_prompts(
 
 def _new_prompts(store: Store, keys: Sequence[bytes]) -> list[tuple[Any, ...]]:
     with store.read() as cursor:
-        cursor.register("touched", pa.table({"key": uuid_array(keys)}))
-        rows = cursor.execute(_NEW_PROMPTS).fetchall()
-        cursor.unregister("touched")
-    return rows
+        return among(cursor, keys, _NEW_PROMPTS)
 
 
 def _compare(stage: Stage, prompts: Sequence[tuple[Any, ...]]) -> tuple[list[tuple[Any, ...]], list[tuple[Any, ...]]]:

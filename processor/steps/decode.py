@@ -17,7 +17,7 @@ from contract.errors import EventError
 from contract.events import STAMPED_FIELDS, Event, decode_stored
 from contract.forgetting import FORGOTTEN, tombstone_of
 from contract.ids import digest128, key_bytes
-from contract.topics import REJECTED, RUNS, topic_for
+from contract.topics import EVENTS, REJECTED, RUNS, topic_for
 from eventlog.log import Record
 from processor.rows import FactRow, ForgottenRow, RejectedRow
 from processor.steps.batch import Copy, Decoded, Key, microseconds
@@ -68,6 +68,13 @@ def copy_of(event: Any, interaction_key: Key, body: bytes, topic: str, partition
         event, key_bytes(event.project, event.interaction_id, event.event_id), interaction_key, body, digest128(body),
         microseconds(event.received_at), microseconds(event.occurred_at), topic, partition, offset,
     )  # fmt: skip
+
+
+def stored_copy(body: str, partition: int) -> Copy:
+    """Return an event as the tables hold it: where in its partition the log has it is not known there."""
+    raw = body.encode()
+    event: Any = decode_stored(raw)
+    return copy_of(event, key_bytes(event.project, event.interaction_id), raw, EVENTS, partition)
 
 
 def _keep_tombstone(decoded: Decoded, record: Record) -> bool:

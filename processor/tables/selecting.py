@@ -1,4 +1,4 @@
-"""In: the class of a table's rows. Out: what a query selects to give such rows, and those rows from its result."""
+"""In: the class of a table's rows, or keys. Out: what a query selects to give such rows, and rows from its result."""
 
 from __future__ import annotations
 
@@ -6,7 +6,11 @@ from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeVar, get_args, get_type_hints
 
+import duckdb
+import pyarrow as pa
+
 from processor import rows
+from processor.tables.arrow import uuid_array
 
 RowT = TypeVar("RowT", bound=NamedTuple)
 
@@ -27,6 +31,14 @@ def rows_from(row: type[RowT], found: Iterable[Sequence[Any]]) -> list[RowT]:
         row._make(value.bytes if at in keys and value is not None else value for at, value in enumerate(values))
         for values in found
     ]
+
+
+def among(cursor: duckdb.DuckDBPyConnection, keys: Sequence[bytes], query: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a query that reads these 16-byte keys as `touched`."""
+    cursor.register("touched", pa.table({"key": uuid_array(keys)}))
+    found = cursor.execute(query).fetchall()
+    cursor.unregister("touched")
+    return found
 
 
 @lru_cache
