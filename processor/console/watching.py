@@ -21,11 +21,11 @@ def for_caller(found: dict[str, list[Row]]) -> dict[str, list[Row]]:
     if may_watch():
         return {
             **found, "items": [{**item, "concealed": False} for item in found["items"]],
-            "rollbacks": [{**item, "concealed": False} for item in found.get("rollbacks", [])],
+            "rollbacks": [{**item, "concealed": False} for item in found["rollbacks"]],
         }  # fmt: skip
     running = {item["challenger"] for item in found["items"] if item["state"] == "running"}
     return {
         "items": [conceal(item) for item in found["items"]],
-        "rollbacks": [conceal(item) for item in found.get("rollbacks", [])],
+        "rollbacks": [conceal(item) for item in found["rollbacks"]],
         "comparisons": [one for one in found["comparisons"] if not {one["challenger"], one["baseline"]} & running],
     }

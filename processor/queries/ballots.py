@@ -37,14 +37,10 @@ FROM candidates c JOIN interactions i USING (interaction_key) WHERE i.project = 
 """
 # Only marks that a recount finds again: which neighbours an approximate index finds depends on when it was asked.
 _NEAR = """
-SELECT d.interaction_key, c.prompt_hash FROM duplicates d JOIN interactions c ON c.interaction_key = d.canonical_key
-WHERE d.project = $project AND d.method <> 'embedding'
-UNION SELECT d.canonical_key, c.prompt_hash FROM duplicates d
+SELECT d.interaction_key, c.prompt_hash, true AS canonical FROM duplicates d
+JOIN interactions c ON c.interaction_key = d.canonical_key WHERE d.project = $project AND d.method <> 'embedding'
+UNION SELECT d.canonical_key, c.prompt_hash, false FROM duplicates d
 JOIN interactions c ON c.interaction_key = d.interaction_key WHERE d.project = $project AND d.method <> 'embedding'
-"""
-_CANONICAL = """
-SELECT d.interaction_key, c.prompt_hash FROM duplicates d JOIN interactions c ON c.interaction_key = d.canonical_key
-WHERE d.project = $project AND d.method <> 'embedding'
 """
 
 
@@ -73,10 +69,12 @@ class Shown:
 def read_votes(cursor: duckdb.DuckDBPyConnection, project: str) -> tuple[dict[Any, Shown], list[Row]]:
     """Return what was shown, by interaction key, and every vote on it in the order in which they arrived."""
     near: dict[Any, set[str]] = defaultdict(set)
+    canonical: dict[Any, Any] = {}
     for row in rows(cursor, _NEAR, {"project": project}):
         if row["prompt_hash"] is not None:
             near[row["interaction_key"]].add(row["prompt_hash"].hex)
-    canonical = {row["interaction_key"]: row["prompt_hash"] for row in rows(cursor, _CANONICAL, {"project": project})}
+        if row["canonical"]:
+            canonical[row["interaction_key"]] = row["prompt_hash"]
     shown: dict[Any, Shown] = {}
     votes = rows(cursor, _VOTES, {"project": project})
     for vote in votes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -13,7 +14,6 @@ from processor.queries.facts import list_adapters, list_runs
 from processor.queries.pairs import pair_counts
 from processor.queries.reading import Row, one, rows
 from processor.queries.rejected import rejected_counts
-from processor.queries.trials import list_support
 from runtime.settings import Settings
 from trials.intervals import wilson
 
@@ -76,12 +76,13 @@ def stored_projects(cursor: duckdb.DuckDBPyConnection) -> dict[str, int]:
     return {row["project"]: row["events"] for row in rows(cursor, _PROJECTS)}
 
 
-def overview(cursor: duckdb.DuckDBPyConnection, project: str, settings: Settings, datasets: Datasets) -> Row:
-    """Return everything the overview shows."""
+def overview(
+    cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets, trials: Mapping[str, list[Row]]
+) -> Row:  # fmt: skip
+    """Return everything the overview shows; `trials` is `list_support`'s answer, as the reader may see it."""
     totals = one(cursor, _TOTALS, {"project": project}) or {}
     adapters = list_adapters(cursor, project)
     runs = list_runs(cursor, project)
-    trials = list_support(cursor, project, settings, datasets)
     feedback = rows(cursor, _FEEDBACK, {"project": project})
     counts = pair_counts(cursor, project)
     volume, width = volume_series(cursor, project)

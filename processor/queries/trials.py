@@ -63,8 +63,9 @@ class Test:
 
 @dataclass(frozen=True)
 class Votes:
-    """What the tables hold of a project's blind tests."""
+    """What the tables hold of a project's blind tests; `changes` are the facts about its models, in log order."""
 
+    changes: list[Row]
     shown: Mapping[Any, Shown]
     votes: list[Row]
     trained: TrainedGroups
@@ -80,15 +81,21 @@ def list_support(
     """
     found = _read(cursor, project, datasets)
     moment = _micros(now or datetime.now(UTC))
-    items: list[Row] = []
-    against: Counter[str] = Counter()
-    for test in list_tests(cursor, project):
-        rule = rule_of(settings, against[test.baseline] + 1)
-        item = _Count(test, rule, found, now=moment).item()
-        against[test.baseline] += item["counted"] > 0
-        items.append(item)
-    doubts = [_Count(test, rule_of(settings, 1), found, now=moment).item() for test in list_doubts(cursor, project)]
+    items = [item for _, item in _counted_tests(found, settings, moment)]
+    doubts = [_Count(test, _rule_of(settings, 1), found, now=moment).item() for test in _list_doubts(found.changes)]
     return {"items": items[::-1], "rollbacks": doubts, "comparisons": _comparisons(found)}
+
+
+def _counted_tests(found: Votes, settings: Settings, now: int) -> list[tuple[_Count, Row]]:
+    """Return every blind test, in the order they were registered, with its item; `now` in microseconds."""
+    counted: list[tuple[_Count, Row]] = []
+    against: Counter[str] = Counter()
+    for test in _list_tests(found.changes):
+        count = _Count(test, _rule_of(settings, against[test.baseline] + 1), found, now=now)
+        item = count.item()
+        against[test.baseline] += item["counted"] > 0
+        counted.append((count, item))
+    return counted
 
 
 def recount(
@@ -99,18 +106,17 @@ def recount(
     `decided` is what the fact of its decision says it was decided on, `recount` the same figures counted anew from the
     tables, which are a function of the log; `gone` is how many of the picks counted then have been forgotten since.
     """
-    items = list_support(cursor, project, settings, datasets)["items"]
-    item = next((one for one in items if one["challenger"] == adapter_id), None)
-    if item is None:
+    counted = _counted_tests(_read(cursor, project, datasets), settings, _micros(datetime.now(UTC)))
+    newest = next((one for one in reversed(counted) if one[0].test.challenger == adapter_id), None)
+    if newest is None:
         return None
-    test = next(one for one in reversed(list_tests(cursor, project)) if one.challenger == adapter_id)
-    decided = (test.fact or {}).get("metrics", {}).get("support")
+    count, item = newest
+    decided = (count.test.fact or {}).get("metrics", {}).get("support")
     figures = {name: item[name] for name in ("wins", "losses", "ties", "none", "rate", "e_plus", "e_minus", "counted")}
     gone = None
     if decided is not None and decided.get("counted") is not None:
         until = _micros(datetime.fromisoformat(decided["decided_at"])) if decided.get("decided_at") else None
-        left = _Count(test, rule_of(settings, item["k"]), _read(cursor, project, datasets), now=2**62)
-        gone = max(0, int(decided["counted"]) - left.present(until))
+        gone = max(0, int(decided["counted"]) - _voters(count.counted(until)))
     return {"item": item, "decided": decided, "recount": figures, "gone": gone}
 
 
@@ -122,7 +128,7 @@ def basis(cursor: duckdb.DuckDBPyConnection) -> Row:
     return {"rule_version": RULE_VERSION, "offsets": offsets}
 
 
-def rule_of(settings: Settings, k: int) -> Rule:
+def _rule_of(settings: Settings, k: int) -> Rule:
     """Return the rule for the k-th challenger, with this installation's settings."""
     return Rule(
         k=k, min_picks=settings.promote_min_picks, min_rate=settings.promote_min_rate,
@@ -138,10 +144,9 @@ def conceal(item: Row) -> Row:
     return {**item, **hidden, "excluded": None, "excluded_ids": None, "concealed": True}
 
 
-def list_tests(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
+def _list_tests(changes: Iterable[Row]) -> list[Test]:
     """Return the tests in the order they were registered."""
-    facts = model_story(cursor, project)[0]
-    story = [(fact["type"].removeprefix("model."), fact["body"], _moment(fact)) for fact in facts]
+    story = [(fact["type"].removeprefix("model."), fact["body"], _moment(fact)) for fact in changes]
     tests = []
     for index, (kind, body, at) in enumerate(story):
         if kind != "challenger":
@@ -158,10 +163,10 @@ def list_tests(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
     return tests
 
 
-def list_doubts(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Test]:
+def _list_doubts(changes: Iterable[Row]) -> list[Test]:
     """Return the test of the champion against its predecessor, or none while the base answers."""
     stack: list[tuple[str, int]] = [("base", 0)]
-    for fact in model_story(cursor, project)[0]:
+    for fact in changes:
         kind, adapter_id = fact["type"].removeprefix("model."), fact["body"]["adapter_id"]
         if kind == "promoted":
             stack.append((adapter_id, _moment(fact)))
@@ -180,14 +185,14 @@ def _moment(fact: Row) -> int:
 
 def _read(cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets) -> Votes:
     adapters = list_adapters(cursor, project)["items"]
-    return Votes(*read_votes(cursor, project), TrainedGroups(datasets, adapters))
+    return Votes(model_story(cursor, project)[0], *read_votes(cursor, project), TrainedGroups(datasets, adapters))
 
 
 class _Count:
     """Counts one test."""
 
     def __init__(self, test: Test, rule: Rule, found: Votes, *, now: int) -> None:
-        self._test, self._rule, self._found, self._now = test, rule, found, now
+        self.test, self._rule, self._found, self._now = test, rule, found, now
         shown = found.shown
         self._votes = [vote for vote in found.votes if _belongs(shown[vote["interaction_key"]], test)]
         self._sampling = next(
@@ -198,14 +203,15 @@ class _Count:
             ),
             None,
         )
+        self._picks = self._ballots("pick", self._refuse)
 
     def _why_not(self, vote: Row, shown: Shown) -> str | None:
-        test = self._test
+        test = self.test
         if vote["arrived"] < test.start:
             return "before_registration"
         if test.end is not None and vote["arrived"] >= test.end:
             return "after_end"
-        if self._test.kind == "promotion" and not shown.trial["counted"]:
+        if self.test.kind == "promotion" and not shown.trial["counted"]:
             return "not_counted"
         if test.labels and not set(test.labels) & set(shown.labels):
             return "other_labels"
@@ -222,8 +228,7 @@ class _Count:
 
     def item(self) -> Row:
         """Return the test with everything it is decided on."""
-        test, rule = self._test, self._rule
-        ballots = self._ballots("pick", self._refuse)
+        test, rule, ballots = self.test, self._rule, self._picks
         until = min(self._now, test.end) if test.end is not None else self._now
         in_time = [b for b in ballots if test.start <= b.arrived and (test.end is None or b.arrived < test.end)]
         trial = Trial(rule, test.start)
@@ -237,7 +242,7 @@ class _Count:
         if test.ended_by is not None and (state == "running" or test.decided is not None):
             # A decision stands, also where its voters have been forgotten since.
             state = test.decided or "held"
-        counted = self._counted(decided_at)
+        counted = self.counted(decided_at)
         choices = voting.count([b for b in self._ballots("choice", self._why_not) if b.excluded is None])
         return {
             "challenger": test.challenger, "baseline": test.baseline, **_figures(found), "rate": found.weighted_rate,
@@ -255,7 +260,7 @@ class _Count:
             "scope": "these_raters" if found.raters < 2 else "raters_like_these", "trial_scope": WHOLE_PROJECT,
             "labels": list(test.labels), "ended_by": test.ended_by,
             "sampling": json.loads(self._sampling) if self._sampling else None,
-            "counted": self.present(decided_at),
+            "counted": _voters(counted),
             "excluded": dict(sorted(excluded.items())), "excluded_ids": _ids(trial.why_not() | apart),
             "choices": _figures(choices),
             "by_rater": _by_rater(found.by_rater) if state != "running" else None,
@@ -264,15 +269,11 @@ class _Count:
             "ends_at": _time(test.start + round(rule.trial_days * 86_400_000_000)), "rule_version": RULE_VERSION,
         }  # fmt: skip
 
-    def present(self, until: int | None) -> int:
-        """Return how many votes on replies there are that may count, up to a moment in microseconds, or all."""
-        return len({(b.interaction_id, b.actor_id) for b in self._counted(until)})
-
-    def _counted(self, until: int | None) -> list[Ballot]:
-        test = self._test
+    def counted(self, until: int | None) -> list[Ballot]:
+        """Return the picks that may count, up to a moment in microseconds, or all."""
+        test = self.test
         last = min(moment for moment in (test.end and test.end - 1, until, 2**63) if moment is not None)
-        ballots = self._ballots("pick", self._refuse)
-        return [b for b in ballots if b.excluded is None and b.retracts is None and test.start <= b.arrived <= last]
+        return [b for b in self._picks if b.excluded is None and b.retracts is None and test.start <= b.arrived <= last]
 
     def _by_kind(self, counted: list[Ballot]) -> list[Row]:
         """Return the figures by what the raters are: users, staff, experts."""
@@ -283,6 +284,11 @@ class _Count:
         """Return the figures by label of the interaction, as it was logged when its replies were issued."""
         labels = {shown.interaction_id: shown.labels for shown in self._found.shown.values()}
         return _parts(counted, lambda ballot: labels[ballot.interaction_id])
+
+
+def _voters(picks: Iterable[Ballot]) -> int:
+    """Return by how many people on how many interactions picks are: a changed one is no other."""
+    return len({(pick.interaction_id, pick.actor_id) for pick in picks})
 
 
 def _belongs(shown: Shown, test: Test) -> bool:

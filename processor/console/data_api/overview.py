@@ -14,6 +14,7 @@ from processor.console.permissions import needs
 from processor.console.services import datasets, project, services
 from processor.console.watching import for_caller
 from processor.queries import overview
+from processor.queries.trials import list_support
 
 blueprint = Blueprint("api_overview", __name__, url_prefix="/api/v1")
 
@@ -24,10 +25,8 @@ def get_overview() -> Response:
     """Everything the overview page shows."""
 
     def found(cursor: duckdb.DuckDBPyConnection) -> dict[str, Any]:
-        told = overview.overview(cursor, project(), services().settings, datasets())
-        items = [told["support"]] if told["support"] else []
-        seen = for_caller({"items": items, "comparisons": told["comparisons"]})
-        return {**told, "support": seen["items"][0] if items else None, "comparisons": seen["comparisons"]}
+        trials = for_caller(list_support(cursor, project(), services().settings, datasets()))
+        return overview.overview(cursor, project(), datasets(), trials)
 
     return read(found)
 

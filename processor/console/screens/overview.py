@@ -30,13 +30,12 @@ def show() -> Any:
         return render_template("waiting.html")
     settings = services().settings
     with reading() as cursor:
-        found = overview.overview(cursor, project(), settings, datasets())
         trials = for_caller(list_support(cursor, project(), settings, datasets()))
+        found = overview.overview(cursor, project(), datasets(), trials)
         ready = overview.readiness(cursor, project(), settings, datasets())
         adapters = list_adapters(cursor, project())
         runs = list_runs(cursor, project())
         run = find_run(cursor, project(), runs[0]["run_id"]) if runs else None
-    found["support"] = trials["items"][0] if trials["items"] else None
     if not (found["interactions"] or found["feedback"] or found["orphans"] or adapters["items"]):
         with reading() as cursor:
             refused = list_refused(cursor, project(), unknown=True)
