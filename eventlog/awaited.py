@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 
 from contract.errors import LogUnavailable, ThumbwheelError
-from eventlog.log import Entry, Log, Position, Reader
-from eventlog.membership import Member
+from eventlog.behind import InFront
+from eventlog.log import Entry, Log, Position
 
 log = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ START_SECONDS = 3.0
 PAUSE_SECONDS = 1.0
 
 
-class AwaitedLog:
+class AwaitedLog(InFront):
     """The `Log` that `connect` opens, once it can. Open it after a fork; thread-safe."""
 
     def __init__(self, connect: Callable[[], Log]) -> None:
@@ -77,34 +77,6 @@ class AwaitedLog:
     def append(self, entries: Sequence[Entry], timeout_s: float = 10.0) -> list[Position | None]:
         """Append; raises LogUnavailable while the brokers are awaited: nothing was written."""
         return self._reached().append(entries, timeout_s)
-
-    def partitions(self, topic: str) -> int:
-        """Return how many partitions the topic has."""
-        return self._reached().partitions(topic)
-
-    def start_offset(self, topic: str, partition: int) -> int:
-        """Return the offset of the oldest record still there."""
-        return self._reached().start_offset(topic, partition)
-
-    def end_offset(self, topic: str, partition: int) -> int:
-        """Return the offset the next record will get."""
-        return self._reached().end_offset(topic, partition)
-
-    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return the offsets of the oldest records still there."""
-        return self._reached().start_offsets(places)
-
-    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return the offsets the next records will get."""
-        return self._reached().end_offsets(places)
-
-    def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
-        """Return a reader of the log."""
-        return self._reached().reader(positions)
-
-    def member(self, name: str, session_s: float) -> Member:
-        """Take part in sharing the partitions."""
-        return self._reached().member(name, session_s)
 
     def check(self) -> None:
         """Raise LogUnavailable while the brokers are awaited, or cannot be reached any more."""

@@ -17,15 +17,15 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
 from contract.topics import TOPICS
 from eventlog.awaited import AwaitedLog
+from eventlog.behind import InFront
 from eventlog.embedded.log import SqliteLog
-from eventlog.log import Entry, Log, Position, Reader, Record
-from eventlog.membership import Member
+from eventlog.log import Entry, Log, Position, Record
 from eventlog.opening import open_log
 
 log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ MOST_REFUSALS = 10
 UNSAFE_PLACES = {"tmpfs", "ramfs", "overlay", "nfs", "nfs4", "cifs", "smb3", "9p"}
 
 
-class SpooledLog:
+class SpooledLog(InFront):
     """The `Log` on brokers, with entries on the disk while they are away. Open it after a fork; thread-safe."""
 
     def __init__(self, connect: Callable[[], Log], folder: Path) -> None:
@@ -101,34 +101,6 @@ class SpooledLog:
         for number, position in zip(left, kept, strict=True):
             positions[number] = position
         return positions
-
-    def partitions(self, topic: str) -> int:
-        """Return how many partitions the topic has on the brokers."""
-        return self._reached().partitions(topic)
-
-    def start_offset(self, topic: str, partition: int) -> int:
-        """Return the offset of the oldest record on the brokers."""
-        return self._reached().start_offset(topic, partition)
-
-    def start_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return the offsets of the oldest records on the brokers."""
-        return self._reached().start_offsets(places)
-
-    def end_offset(self, topic: str, partition: int) -> int:
-        """Return the offset the next record on the brokers will get."""
-        return self._reached().end_offset(topic, partition)
-
-    def end_offsets(self, places: Collection[tuple[str, int]]) -> dict[tuple[str, int], int]:
-        """Return the offsets the next records on the brokers will get."""
-        return self._reached().end_offsets(places)
-
-    def reader(self, positions: Mapping[tuple[str, int], int]) -> Reader:
-        """Return a reader of what is on the brokers."""
-        return self._reached().reader(positions)
-
-    def member(self, name: str, session_s: float) -> Member:
-        """Take part in sharing the partitions on the brokers."""
-        return self._reached().member(name, session_s)
 
     def check(self) -> None:
         """Raise LogUnavailable when the disk takes no entries; brokers that are away are no reason to."""

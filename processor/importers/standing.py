@@ -12,12 +12,11 @@ import msgspec
 
 from contract.errors import LogUnavailable
 from contract.topics import EVENTS
+from eventlog.held import read_held, spans_held
 from eventlog.log import Log
 from processor.importers.votes import Vote, vote_of
 
 _READ_RECORDS = 5000
-_READ_SECONDS = 5.0
-_SILENT_READS = 6
 _BY_IMPORT = b'"via":"import"'
 
 
@@ -114,22 +113,9 @@ def read_standing(log: Log, project: str) -> Standing:
 
 
 def _imported(log: Log) -> Iterator[bytes]:
-    places = [(EVENTS, partition) for partition in range(log.partitions(EVENTS))]
-    starts, ends = log.start_offsets(places), log.end_offsets(places)
-    reached = {place: start for place, start in starts.items() if start < ends[place]}
-    if not reached:
-        return
-    reader = log.reader(dict(reached))
-    silent = 0
-    try:
-        while any(reached[place] < ends[place] for place in reached):
-            records = reader.poll(_READ_RECORDS, _READ_SECONDS)
-            silent = 0 if records else silent + 1
-            if silent >= _SILENT_READS:
-                raise LogUnavailable("The log gives no more records.", "Is it reachable? Import the file again.")
-            for record in records:
-                reached[record.topic, record.partition] = record.offset + 1
-                if _BY_IMPORT in record.value:
-                    yield record.value
-    finally:
-        reader.close()
+    spans = spans_held(log, (EVENTS,))
+    silence = LogUnavailable("The log gives no more records.", "Is it reachable? Import the file again.")
+    for records in read_held(log, spans, records=_READ_RECORDS, silence=silence):
+        for record in records:
+            if _BY_IMPORT in record.value:
+                yield record.value
