@@ -46,6 +46,11 @@ class Caller:
         kind = "system" if self.key else "expert"
         return {"id": self.name if is_wire_id(self.name) else f"user-{key128(self.name).hex[:16]}", "kind": kind}
 
+    @property
+    def is_service(self) -> bool:
+        """Say whether it is a service of ours, which decides by what raters must not see."""
+        return self.key is not None and self.key.kind == "service"
+
     def may(self, permission: str | None) -> bool:
         """Say whether the caller's role has a permission; an address without one is closed."""
         return allows(permission, self.role)

@@ -54,7 +54,7 @@ def slice_page(items: Sequence[Row], key: str) -> Page:
 
 def blind(cursor: duckdb.DuckDBPyConnection) -> list[str]:
     """Return the challengers whose test is undecided: who wrote what stays hidden from people."""
-    if g.user.key is not None and g.user.key.kind == "service":
+    if g.user.is_service:
         return []
     return facts.challengers_under_test(cursor, project())
 
@@ -67,8 +67,8 @@ class Behind(ThumbwheelError):
 
 def refuse_while_behind() -> None:
     """Raise Behind to the trainer, which then asks again later; people are told on every page."""
-    key, late = g.user.key, services().freshness.behind()
-    if late and key is not None and key.kind == "service":
+    late = services().freshness.behind()
+    if late and g.user.is_service:
         names = ", ".join(map(str, late))
         raise Behind("behind", f"Partitions {names} are behind the log.", "Ask again once the processors caught up.")
 

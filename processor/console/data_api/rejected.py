@@ -31,4 +31,4 @@ def get_refused() -> Response:
 
 def _sees_unknown() -> bool:
     """Say whether the caller sees what came under a key nobody knows: it belongs to no project."""
-    return g.user.key is None or g.user.key.kind == "service"
+    return g.user.key is None or g.user.is_service
