@@ -8,10 +8,26 @@ import pytest
 
 from contract.events import Event
 from contract.topics import TOPICS
-from eventlog.log import Record
+from eventlog.log import Log, Record
+from eventlog.opening import open_log
 from processor.ingest.runner import store_records
 from processor.tables.store import Store
+from runtime.settings import Settings
 from tests.processor.samples import records
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    """Those of a home of its own."""
+    return Settings(home=tmp_path / "home")
+
+
+@pytest.fixture
+def log(settings: Settings) -> Iterator[Log]:
+    """The embedded log of that home."""
+    opened = open_log(settings.log_url)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture

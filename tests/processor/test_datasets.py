@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from contract.errors import ThumbwheelError
 from contract.topics import RUNS
 from eventlog.log import Log
-from eventlog.opening import open_log
 from processor.datasets import build_dataset, dataset_folder, diff_datasets, show_dataset
 from processor.datasets.caps import thin
 from processor.datasets.rows import select_rows
@@ -32,18 +30,6 @@ WORDS = (
     "amber", "basil", "cedar", "delta", "ember", "fjord", "grove", "heron", "ivory", "jolly", "karma", "lemon",
     "maple", "noble", "olive", "pearl",
 )  # fmt: skip
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return replace(Settings(), home=tmp_path / "home")
-
-
-@pytest.fixture
-def log(settings: Settings) -> Iterator[Log]:
-    opened = open_log(settings.log_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

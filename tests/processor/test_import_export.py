@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ import pytest
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
 from eventlog.log import Log
-from eventlog.opening import open_log
 from processor.datasets import build_dataset, dataset_folder
 from processor.exporters import export_dataset
 from processor.history.replay import open_store
@@ -25,18 +23,6 @@ from runtime.settings import Settings
 
 DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is it?"}]
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return replace(Settings(), home=tmp_path / "home")
-
-
-@pytest.fixture
-def log(settings: Settings) -> Iterator[Log]:
-    opened = open_log(settings.log_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

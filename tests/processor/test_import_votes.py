@@ -5,8 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,6 @@ import pytest
 from contract.events import decode_event, decode_stored, stamp
 from contract.topics import EVENTS
 from eventlog.log import Log
-from eventlog.opening import open_log
 from processor.datasets import build_dataset, dataset_folder
 from processor.importers import ImportReport, import_file
 from processor.ingest.runner import store_records
@@ -26,18 +24,6 @@ from runtime.settings import Settings
 from tests.processor.samples import append, event, interaction, pick
 
 Stored = Callable[[], Store]
-
-
-@pytest.fixture
-def settings(tmp_path: Path) -> Settings:
-    return replace(Settings(), home=tmp_path / "home")
-
-
-@pytest.fixture
-def log(settings: Settings) -> Iterator[Log]:
-    opened = open_log(settings.log_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ import pytest
 
 from contract.events import Event
 from eventlog.log import Log
-from eventlog.opening import open_log
 from processor.history.replay import replay, store_path
 from processor.tables.store import Store
 from runtime.settings import Settings
@@ -31,13 +30,6 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return replace(Settings(), home=tmp_path)
-
-
-@pytest.fixture
-def log(settings: Settings) -> Iterator[Log]:
-    opened = open_log(settings.log_url)
-    yield opened
-    opened.close()
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,6 @@ import pytest
 from contract.errors import ThumbwheelError
 from contract.topics import EVENTS
 from eventlog.log import Entry, Log, Record
-from eventlog.opening import open_log
 from processor.history.replay import open_store, replay, store_path
 from processor.ingest.batch import Batch
 from processor.ingest.runner import Runner, store_records
@@ -25,13 +24,6 @@ from tests.processor.samples import append, event, interaction, pick
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return replace(Settings(), home=tmp_path)
-
-
-@pytest.fixture
-def log(settings: Settings) -> Iterator[Log]:
-    opened = open_log(settings.log_url)
-    yield opened
-    opened.close()
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
