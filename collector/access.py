@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from collector.errors import keys_away, no_key, wrong_origin
-from contract.annotating_checks import ANNOTATING
+from contract.curation.checks import ANNOTATING
 from contract.topics import PUBLIC_TYPES, SECRET_TYPES
 from control_store.control import Control, Key
 from control_store.engine import ControlUnavailable

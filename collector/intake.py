@@ -26,7 +26,7 @@ from collector.errors import actor_too_fast, not_allowed_type
 from collector.limits import Rates
 from collector.metrics import count_events, count_given_up, count_held_back, count_rejected, observe_append
 from collector.rejected import rejected_entry
-from contract.annotating_checks import check_page
+from contract.curation.checks import check_page
 from contract.errors import LogUnavailable, ThumbwheelError
 from contract.events import Event, encode, named_candidates, stamp
 from contract.signing import FindSigningKey, verify_candidate

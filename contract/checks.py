@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from contract.annotating_checks import ANNOTATING, check_annotating
+from contract.curation.checks import ANNOTATING, check_annotating
 from contract.errors import EventError
 
 MAX_EVENT_BYTES = 256 * 1024

@@ -16,9 +16,9 @@ import msgspec
 from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
-from contract.annotating import Adjudication, Annotation, Feedback, Note, Outcome, Review, ShortText
 from contract.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
-from contract.definitions import (
+from contract.curation.answers import Adjudication, Annotation, Feedback, Note, Outcome, Review, ShortText
+from contract.curation.definitions import (
     BatchDrawn,
     BatchVerdict,
     DefinitionGuideline,

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from contract.annotating_checks import check_page
+from contract.curation.checks import check_page
 from contract.errors import EventError, LogUnavailable, ThumbwheelError
 from contract.events import STAMPED_FIELDS, Event, decode_event, decode_stored, named_candidates, stamp
 from contract.signing import FindSigningKey, verify_candidate

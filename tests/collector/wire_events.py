@@ -43,7 +43,7 @@ def of_type(kind: inspect.Type) -> Json:
             most = min(kind.max_length or 3, 3)
             return st.lists(of_type(kind.item_type), min_size=kind.min_length or 0, max_size=most)
         case inspect.DictType():
-            return st.dictionaries(TEXT, of_type(kind.value_type), max_size=3)
+            return st.dictionaries(of_type(kind.key_type), of_type(kind.value_type), max_size=3)
         case inspect.LiteralType():
             return st.sampled_from(kind.values)
         case inspect.StrType():
@@ -104,6 +104,9 @@ def lawful_annotation(event: dict[str, Any]) -> dict[str, Any]:
     if event.get("suggestion_id"):
         event["suggestion_id"] = event["event_id"]
     event.pop("skipped", None)
+    # What a page may write, too.
+    event.pop("task_id", None)
+    event["actor"]["kind"] = "user"
     event["correction"] = event.get("correction") or "better"
     if len(json.dumps(event.get("context", {}))) > 2000:
         event["context"] = {}

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from msgspec import Meta, Struct
 
-from contract.annotating import Answers, Named, ShortText, Small, Unit
+from contract.curation.answers import Answers, Named, ShortText, Small, Unit
 from contract.envelope import Envelope, Label, WireId
 
 Kind = Literal["text", "choice", "multi", "rating", "ranking", "span", "pairwise", "correction", "bool"]

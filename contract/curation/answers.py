@@ -17,7 +17,7 @@ Outcome = Literal["chosen", "tie", "none"]
 Unit = Annotated[str, Meta(max_length=257)]
 Answers = Annotated[dict[Label, Any], Meta(max_length=100)]
 Small = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-# A candidate's id where one may be absent or stands deeper: `contract.annotating_checks` looks at its spelling.
+# A candidate's id where one may be absent or stands deeper: `contract.curation.checks` looks at its spelling.
 Named = Annotated[str, Meta(max_length=128)]
 Ranks = Annotated[list[Named | list[Named]], Meta(max_length=8)]
 
