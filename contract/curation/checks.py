@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from contract.errors import EventError
@@ -57,8 +58,8 @@ def _check_annotation(event: Any) -> None:
     if not said and event.skipped is None and not event.comment:
         raise _invalid("The annotation says nothing.", "Send answers, or why it is skipped.", "answers")
     preferred = event.preference.chosen if event.preference else None
-    ranked = [one for group in event.ranking for one in ([group] if isinstance(group, str) else group)]
-    if len(set(ranked)) != len(ranked) or [] in event.ranking or (event.ranking and len(ranked) < 2):
+    ranked = ranked_of(event.ranking) or []
+    if len(set(ranked)) != len(ranked) or (event.ranking and len(ranked) < 2):
         raise _invalid("ranking is no order of candidates.", "Name two or more, each once; ties as a list.", "ranking")
     if not all(is_wire_id(one) for one in (*ranked, *([] if preferred is None else [preferred]))):
         raise _invalid("A candidate's id is no id.", "Send 1 to 128 visible ASCII characters.", "ranking")
@@ -71,13 +72,25 @@ def _check_annotation(event: Any) -> None:
             raise _invalid("A tie has no strength.", "Leave strength out.", "preference")
         if event.shown and preference.chosen is not None and preference.chosen not in event.shown:
             raise _invalid("preference.chosen is not among shown.", "Send one of the ids in shown.", "preference")
-    for span in event.spans:
-        if span.end <= span.start or len(span.text) != span.end - span.start:
-            raise _invalid(
-                "A span's text is not as long as the span.",
-                "Count code points; `end` is the first one after it.",
-                "spans",
-            )
+    if not check_spans(event.spans):
+        raise _invalid(
+            "A span's text is not as long as the span.", "Count code points; `end` is the first one after it.", "spans"
+        )  # fmt: skip
+
+
+def ranked_of(ranking: Any) -> list[str] | None:
+    """Return the candidates of a ranking, ties among them; None where a group is empty or no id at all."""
+    ranked: list[str] = []
+    for group in ranking:
+        if group == [] or not isinstance(group, str | list):
+            return None
+        ranked += [group] if isinstance(group, str) else group
+    return ranked if all(isinstance(one, str) for one in ranked) else None
+
+
+def check_spans(spans: Iterable[Any]) -> bool:
+    """Say whether every span's text is as long as the span."""
+    return all(span.end > span.start and len(span.text) == span.end - span.start for span in spans)
 
 
 def _invalid(message: str, hint: str, field: str) -> EventError:
