@@ -2,7 +2,7 @@
 
     python -m bench.annotating [--items 200000] [--answers 100000] [--rounds 40]
 
-Real tables in a folder of their own. Between two questions one answer arrives, as it does when people work. Printed: the
+Real tables in a folder of their own. Between two questions one answer arrives, as when people work. Printed: the
 median and the 99th percentile in ms, the first question of a process that just started, and each median as a ratio to
 a plain count of the same tables in the same run. Returns 1 where the next item takes 100 ms or more, or the page's
 counts 200 ms, at the 99th percentile.
