@@ -33,6 +33,7 @@ from processor.console.screens import (
     pairs,
     rejected,
     runs,
+    tasks,
     trials,
 )
 from processor.console.services import Services
@@ -56,7 +57,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, labels, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected)
 
 
 class _Json(DefaultJSONProvider):

@@ -160,8 +160,11 @@ def _reference(given: Any) -> tuple[str, str]:
 
 
 def _append_items(caller: Caller, project: str, task: Task, items: Sequence[tuple[str, str]]) -> None:
-    for start in range(0, len(items), AT_ONCE):
-        append_facts(caller, project, [items_fact(task.task_id, items[start : start + AT_ONCE])])
+    bodies = [
+        items_fact(task.task_id, items[start : start + AT_ONCE]) for start in range(0, len(items), AT_ONCE)
+    ]  # fmt: skip
+    if bodies:
+        append_facts(caller, project, bodies)
 
 
 def items_fact(task_id: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]:
