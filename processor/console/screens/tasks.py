@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 import duckdb
@@ -118,7 +119,7 @@ def _query_of(given: Any) -> dict[str, Any]:
             query[name] = words
     for name in ("since", "until"):
         if day := given.get(name, "").strip():
-            query[name] = f"{day}T00:00:00Z"
+            query[name] = f"{_day(day, name)}T00:00:00Z"
     query |= {name: text for name in ("q", "surface", "source") if (text := given.get(name, "").strip())}
     return query | ({"kinds": given.getlist("kinds")} if given.getlist("kinds") else {})
 
@@ -147,6 +148,13 @@ def _task_of_form(form: Any) -> dict[str, Any]:
         above = int(_number(form.get("reject_above") or "0", "stages", 100_000))
         stages.append({"kind": "batch", "tier": "expert", "sample": sample, "reject_above": above})
     return body | {"stages": stages}
+
+
+def _day(text: str, field: str) -> date:
+    try:
+        return date.fromisoformat(text)
+    except ValueError as error:
+        raise ThumbwheelError("invalid_query", f"{text!r} is no day.", "For example 2026-01-31.", field) from error
 
 
 def _number(text: str, field: str, most: int) -> float:
