@@ -34,6 +34,7 @@ from processor.console.screens import (
     rejected,
     runs,
     trials,
+    why,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness
@@ -55,7 +56,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, labels, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, labels, campaigns, rejected, why)
 
 
 class _Json(DefaultJSONProvider):

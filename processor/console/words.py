@@ -29,7 +29,9 @@ WORDS: dict[str, LazyString | str] = {
     "scope_candidate": _("each reply"), "scope_pair": _("two replies"), "scope_span": _("a passage"),
     "language_zh": _("Chinese"), "language_other": _("other languages"), "rows_pairs": _("pairs that train"),
     "rows_demonstrations": _("demonstrations that train"), "rows_unpaired": _("thumbs that train"),
-    "crowd": _("crowd worker"),
+    "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
+    "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
+    "verdict_reject": _("sent back"),
     "not_allowed": _("not allowed under a public key"),
     # surfaces, actors, ways in
     "chat": _("chat"), "workbench": _("workbench"), "user": _("user"), "agent": _("agent"), "expert": _("expert"),

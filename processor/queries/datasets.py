@@ -17,6 +17,9 @@ _USES_OF_EVENTS = """
 SELECT filename, count(*) AS n FROM read_parquet($paths, filename = true)
 WHERE list_contains($event_ids, event_id) GROUP BY filename
 """
+_HOLDING = """
+SELECT filename, count(*) AS n FROM read_parquet($paths, filename = true) WHERE id = $id GROUP BY filename
+"""
 _EVENTS_OF_DATASET = """
 SELECT event_id, count(*) AS n FROM read_parquet($path) WHERE event_id IS NOT NULL GROUP BY event_id ORDER BY event_id
 """
@@ -78,6 +81,12 @@ class Datasets:
         if not paths or not event_ids:
             return {}
         found = rows(cursor, _USES_OF_EVENTS, {"paths": paths, "event_ids": list(event_ids)})
+        return {Path(row["filename"]).parent.name: row["n"] for row in found}
+
+    def holding(self, cursor: duckdb.DuckDBPyConnection, row_id: str) -> dict[str, int]:
+        """Return the datasets that hold a row, each with how often (1)."""
+        paths = [str(path) for folder in self.folders() if (path := folder / LINEAGE).is_file()]
+        found = rows(cursor, _HOLDING, {"paths": paths, "id": row_id}) if paths else []
         return {Path(row["filename"]).parent.name: row["n"] for row in found}
 
     def events_of(self, cursor: duckdb.DuckDBPyConnection, dataset_id: str) -> list[str]:
