@@ -43,8 +43,9 @@ def record(model: Any, client: Union[Client, AsyncClient], about: Optional[About
     """Let `create` and `parse` of `model.chat.completions` record what they return; return `model`.
 
     `about(arguments)` may return what each interaction carries besides: actor, conversation_id, labels, context,
-    source, surface. Where it names the actor and the client has a `key_id`, the candidate ids are signed for that actor:
-    only their feedback on them is verified. Clients made from this one with `with_options` are not recorded; pass them here too.
+    source, surface. Where it names the actor and the client has a `key_id`, the candidate ids are signed for that
+    actor: only their feedback on them is verified. Clients made from this one with `with_options` are not recorded;
+    pass them here too.
     """
     watch = _Recorder(client.client if isinstance(client, AsyncClient) else client, about)
     completions = model.chat.completions
