@@ -131,8 +131,7 @@ class Control:
         if kind not in KINDS:
             raise ThumbwheelError("key_kind", f"Unknown kind of key {kind!r}.", f"Use one of {', '.join(KINDS)}.")
         project = EVERY_PROJECT if kind == "service" else check_project(project)
-        origins = list(dict.fromkeys(check_origin(origin) for origin in origins))
-        created = key_store.create(self._engine, self._sealing(), project, kind, "\n".join(origins), name, by)
+        created = key_store.create(self._engine, self._sealing(), project, kind, _kept(origins), name, by)
         self.refresh()
         return created
 
@@ -148,6 +147,15 @@ class Control:
     def revoke_key(self, key_id: str, *, by: str = "thumbwheel") -> bool:
         """Revoke a key; False when there is none of that id. Other processes notice within the cache time."""
         done = key_store.revoke(self._engine, key_id, by)
+        self.refresh()
+        return done
+
+    def set_origins(self, key_id: str, origins: Sequence[str], *, by: str = "thumbwheel") -> bool:
+        """Let a key work from these origins and no others; False when there is none of that id.
+
+        Other processes notice within the cache time. Raises ThumbwheelError for an origin that matches no page.
+        """
+        done = key_store.set_origins(self._engine, key_id, _kept(origins), by)
         self.refresh()
         return done
 
@@ -315,6 +323,11 @@ class Control:
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
+
+
+def _kept(origins: Sequence[str]) -> str:
+    """Return origins as the store keeps them, each once, one a line; raises ThumbwheelError for a wrong one."""
+    return "\n".join(dict.fromkeys(check_origin(origin) for origin in origins))
 
 
 def _opened(key: Key, seals: Seals) -> Key:

@@ -1,4 +1,5 @@
-"""Keys in the control store, and the audit log of what happened to them: created, rotated, revoked, when and by whom.
+"""Keys in the control store, and the audit log of what happened to them: created, rotated, revoked, given other
+origins, when and by whom.
 
 A change and its line in the audit log are one transaction. Neither table holds a key's text, and signing keys
 are sealed (`control_store.sealing`).
@@ -134,6 +135,17 @@ def revoke(engine: sa.Engine, key_id: str, by: str) -> bool:
             return False
         row = connection.execute(sa.select(_keys).where(_keys.c.key_id == key_id)).one()
         _note(connection, KeyChange(now(), "revoked", key_id, row.project, row.kind, row.name, by))
+    return True
+
+
+def set_origins(engine: sa.Engine, key_id: str, origins: str, by: str) -> bool:
+    """Let a key work from these origins, one a line, and no others; False when there is none of that id, or revoked."""
+    lives = (_keys.c.key_id == key_id, _keys.c.revoked_at.is_(None))
+    with engine.begin() as connection:
+        if connection.execute(_keys.update().where(*lives).values(origins=origins)).rowcount != 1:
+            return False
+        row = connection.execute(sa.select(_keys).where(_keys.c.key_id == key_id)).one()
+        _note(connection, KeyChange(now(), "origins", key_id, row.project, row.kind, row.name, by))
     return True
 
 
