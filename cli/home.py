@@ -93,7 +93,9 @@ def _origins(settings: Settings) -> list[str]:
     binds = (settings.demo_bind, settings.console_bind)
     here = {(host, port) for host in ("127.0.0.1", "localhost") for port in (*(b.port for b in binds), *COMMON_PORTS)}
     # An address of another network card is a page's own; those that mean every one, or are IPv6, are opened as above.
-    here |= {(bind.host.lower(), bind.port) for bind in binds if bind.host not in ("", "0.0.0.0") and ":" not in bind.host}
+    here |= {
+        (bind.host.lower(), bind.port) for bind in binds if bind.host not in ("", "0.0.0.0") and ":" not in bind.host
+    }
     listed = sorted(here, key=lambda one: (one[1], one[0]))
     return [f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}" for host, port in listed]
 
