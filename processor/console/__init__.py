@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`) and `forget` to the log, sessions and campaigns to the control store, and
-dataset folders.
+It writes nothing but wishes (`request.*`), `retract` and `forget` to the log, sessions and campaigns to the control
+store, and dataset folders.
 """
 
 from __future__ import annotations

@@ -68,6 +68,9 @@ _CANDIDATES = """
 SELECT candidate_id, position, content, model, finish_reason, sampling FROM candidates
 WHERE interaction_key = $key ORDER BY position
 """
+_VOTE = """
+SELECT event_id, type, state FROM feedback WHERE interaction_key = $key AND project = $project AND event_id = $event_id
+"""
 _CONFLICTS = """
 SELECT kind, event_id, kept_event_id, detail FROM conflicts WHERE interaction_key = $key
 ORDER BY kind, event_id LIMIT $most
@@ -149,6 +152,12 @@ def find_interaction(
     if found["blinded"]:
         _hide_models(found)
     return found
+
+
+def find_vote(cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, event_id: str) -> Row | None:
+    """Return {event_id, type, state} of a piece of feedback on the interaction, or None."""
+    key = key128(project, interaction_id)
+    return one(cursor, _VOTE, {"key": key, "project": project, "event_id": event_id.lower()})
 
 
 def _hide_models(found: Row) -> None:

@@ -117,7 +117,8 @@ PAGES = {
         "/interactions?q=δέμα", "/interactions?q=πουθενά", "/interactions?project=nothing",
     ),
     "interactions.detail": (
-        "/interactions/pick-4", "/interactions/chat-4", "/interactions/two-1", "/interactions/public-1",
+        "/interactions/pick-4", "/interactions/pick-4?taken_back=1", "/interactions/chat-4",
+        "/interactions/two-1", "/interactions/public-1",
         "/interactions/orphan-1", "/interactions/trial-3", "/interactions/pick-8",
     ),
     "pairs.index": ("/pairs", "/pairs?trainable=false", "/pairs?kind=choice", "/pairs?project=nothing"),
@@ -145,6 +146,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "GET", "/pairs?cursor=x", {}, 400),
     ("ada", "GET", "/pairs?limit=0", {}, 400),
     ("ada", "PUT", "/pairs", {}, 405),
+    ("ada", "POST", "/interactions/pick-4/retract", {"target": "9"}, 404),
+    ("vic", "POST", "/interactions/pick-4/retract", {"target": "9"}, 403),
     ("vic", "POST", "/datasets", {}, 403),
     ("vic", "POST", "/adapters/train", {}, 403),
     ("ada", "POST", "/adapters/train", {"csrf": "stale"}, 403),
