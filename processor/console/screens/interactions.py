@@ -8,8 +8,8 @@ from flask import Blueprint, g, redirect, render_template, request, url_for
 
 from processor.console.data_api.answers import blind, paging, places
 from processor.console.permissions import needs
-from processor.console.retractions import may_be_taken_back, take_back
 from processor.console.services import datasets, project, reading
+from processor.console.wishes import may_be_taken_back, take_back
 from processor.queries.interactions import SHOW, filter_values, find_interaction, list_interactions
 from processor.queries.lineage import lineage
 from processor.queries.reading import Page
