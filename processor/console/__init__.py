@@ -2,7 +2,7 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`), `retract` and `forget` to the log, sessions and campaigns to the control
+It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions and campaigns to the control
 store, and dataset folders.
 """
 
@@ -29,6 +29,7 @@ from processor.console.screens import (
     campaigns,
     datasets,
     interactions,
+    labels,
     overview,
     pairs,
     rejected,
@@ -43,7 +44,7 @@ from runtime.settings import Settings
 log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, labels, campaigns, rejected)
 
 
 class _Json(DefaultJSONProvider):
