@@ -21,7 +21,7 @@ from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.console import greek
 from tests.console.bench import open_bench
-from tests.processor.test_damage import damage
+from tests.processor.tables.test_damage import damage
 
 
 @pytest.fixture
