@@ -39,6 +39,7 @@ WORDS: dict[str, LazyString | str] = {
     "truncated_prompt": _("prompt was shortened"), "tools": _("uses tools"), "not_text": _("more than text"),
     "no_prompt": _("no prompt"), "truncated": _("cut before its end"), "ai_feedback": _("an AI’s feedback"),
     "empty_reply": _("empty reply"), "truncated_reply": _("repeats a cut reply"), "kind": _("another kind of row"),
+    "refused_in_review": _("a reviewer sent it back"),
     "outvoted": _("others judged otherwise"), "agreeing": _("others judged the same, and one row trains"),
     "tied": _("as many judged otherwise"),
     "label_not_included": _("label not asked for"), "label_excluded": _("label left out"),
