@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from contract.dataset_folder import CARD, LINEAGE, MANIFEST, is_dataset, read_manifest
+from contract.dataset_folder import CARD, CARD_IN_CHINESE, LINEAGE, MANIFEST, is_dataset, read_manifest
 from processor.queries.reading import NotFound, Row, rows
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
@@ -60,13 +60,19 @@ class Datasets:
         ]
 
     def file(self, dataset_id: str, name: str) -> Path:
-        """Return the path of a file the manifest lists, of the manifest, or of the card; raise NotFound."""
+        """Return the path of a file the manifest lists, of the manifest, or of a card; raise NotFound."""
         folder = self.folder(dataset_id)
-        known = {entry["name"] for entry in read_manifest(folder).get("files", [])} | {MANIFEST, CARD, LINEAGE}
+        known = {entry["name"] for entry in read_manifest(folder).get("files", [])}
+        known |= {MANIFEST, CARD, CARD_IN_CHINESE, LINEAGE}
         path = (folder / name).resolve()
         if name not in known or not path.is_relative_to(folder.resolve()) or not path.is_file():
             raise NotFound("unknown_file", f"{dataset_id} has no file {name!r}.", "See `files` of the manifest.")
         return path
+
+    def cards(self, dataset_id: str) -> list[str]:
+        """Return the names of the cards that the folder holds; one of an earlier release has the English one only."""
+        folder = self.folder(dataset_id)
+        return [name for name in (CARD, CARD_IN_CHINESE) if (folder / name).is_file()]
 
     def prompt_groups(self, dataset_id: str) -> frozenset[str] | None:
         """Return the prompt groups a dataset trains or validates on, or None when its folder is gone."""

@@ -21,7 +21,7 @@ from processor.ingest.runner import Runner
 from processor.tables.store import Store
 from runtime.settings import Settings
 
-DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+DATA = Path(__file__).resolve().parents[4] / "shared" / "data"
 CHAT = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Where is it?"}]
 
 

@@ -24,7 +24,7 @@ from processor.steps import forget as forget_step
 from processor.steps.batch import Forgets, Held, microseconds
 from processor.tables.digest import QUERIES, table_digests
 from processor.tables.store import Store
-from tests.processor.forgotten import DAY, by, forget
+from tests.processor.privacy.forgotten import DAY, by, forget
 from tests.processor.samples import event, event_id, interaction, moment, pick, records
 
 TABLES = [name for name in QUERIES if name not in ("meta", "offsets", "forgets", "forgotten")]

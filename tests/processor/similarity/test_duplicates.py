@@ -17,7 +17,7 @@ from processor.similarity.embedder import Embedder, find_embedder
 from processor.similarity.neighbours import Neighbours
 from processor.similarity.verifier import disagreement
 from processor.tables.store import Store
-from tests.processor.forgotten import by, forget
+from tests.processor.privacy.forgotten import by, forget
 from tests.processor.samples import append, interaction
 
 Put = Callable[..., None]

@@ -16,10 +16,10 @@ from processor.steps import decode
 from processor.tables.arrow import COLUMNS, REPLACED_BY
 from processor.tables.selecting import rows_from, selected
 from processor.tables.store import Store
+from tests.processor.privacy.test_forget import refused, story
 from tests.processor.samples import records
-from tests.processor.test_forget import refused, story
 
-STEPS = Path(__file__).parents[2] / "processor" / "steps"
+STEPS = Path(__file__).parents[3] / "processor" / "steps"
 # The database gives it.
 NOTE = {"erasing": {"note"}}
 KINDS = {

@@ -1,6 +1,6 @@
 """In: the golden log, and a story of somebody forgotten. Out: a digest of all that the steps make of them, in batches.
 
-    python -m tests.processor.pure_steps BATCH
+    python -m tests.processor.steps.pure_steps BATCH
 
 Memory is the store. Whatever opens, connects, asks the clock or chance while a step runs ends the process.
 """
@@ -22,9 +22,9 @@ from contract.events import Forget, decode_stored
 from eventlog.log import Record
 from processor.steps import decode, forget, slices
 from processor.steps.batch import Decoded, Forgets, Held, Known, microseconds
+from tests.processor.privacy.test_forget import story
 from tests.processor.samples import records as as_records
-from tests.processor.test_forget import story
-from tests.processor.test_rows_version import golden_records
+from tests.processor.tables.test_rows_version import golden_records
 
 CLOCKS = ("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "sleep", "gmtime")
 # What Python tells of before it does it; objects and code are made all the time.

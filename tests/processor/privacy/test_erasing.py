@@ -17,7 +17,7 @@ from processor.privacy.erasing import Eraser, merged
 from processor.tables.digest import table_digests
 from processor.tables.store import Store
 from runtime.settings import Settings
-from tests.processor.forgotten import DAY, by, forget
+from tests.processor.privacy.forgotten import DAY, by, forget
 from tests.processor.samples import append, interaction, pick
 
 WORDS = "Where does Ann live?"

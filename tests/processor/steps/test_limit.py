@@ -22,11 +22,11 @@ from processor.steps import decode, limit
 from processor.steps.limit import CONTENTS, EACH, PEOPLE
 from processor.tables.digest import table_digests
 from processor.tables.store import Store
-from tests.processor.forgotten import DAY, forget
+from tests.processor.ingest.test_ahead import Pipeline, one_by_one, tables
+from tests.processor.parts.test_parts import Log, Processor, digests
+from tests.processor.privacy.forgotten import DAY, forget
+from tests.processor.privacy.test_forget import TABLES, folded
 from tests.processor.samples import START, event, event_id, interaction, pick, records
-from tests.processor.test_ahead import Pipeline, one_by_one, tables
-from tests.processor.test_forget import TABLES, folded
-from tests.processor.test_parts import Log, Processor, digests
 
 NO_TIME = -START.timestamp()
 ON = {"interaction_id": "t1", "candidate_id": "a"}

@@ -21,7 +21,7 @@ from processor.history.replay import rebuild
 from processor.tables.digest import table_digests
 from processor.tables.store import Store
 from runtime.settings import Settings
-from tests.processor.forgotten import DAY, by, forget
+from tests.processor.privacy.forgotten import DAY, by, forget
 from tests.processor.samples import append, event, interaction, pick
 
 WORDS = "Where does Ann live?"

@@ -12,7 +12,7 @@ from eventlog.log import Log
 from eventlog.opening import open_log
 from processor.importers.load import FORMATS, import_file
 from tests.collector.mutations import damaged
-from tests.processor.test_import_export import SHAPES
+from tests.processor.exporters.test_import_export import SHAPES
 
 SEED = 20_261_126
 FILES = 150

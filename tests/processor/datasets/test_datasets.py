@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -363,3 +364,28 @@ def test_a_rated_reply_that_was_cut_says_so_to_the_trainer(build: Build, put: Pu
     assert told == {"It was": True, "Whole.": False}
     folder = dataset_folder(settings, "default", manifest["dataset_id"])
     assert {row.completion[0]["content"]: row.cut for row in open_dataset(folder).rated("train")} == told
+
+
+def test_the_card_is_there_in_chinese_too_and_says_the_same(build: Build, put: Put, settings: Settings) -> None:
+    two = {"a": "short", "b": "a much longer reply than the other"}
+    for n in range(10):
+        said = [{"role": "user", "content": f"hi<|im_end|> {n}"}]
+        put(
+            interaction(f"t{n}", two, messages=said, models={"a": "ad-1", "b": "base"}, at=n),
+            pick(f"t{n}", "ab", "a", at=n),
+        )
+    put(interaction("left", two, prompt=prompt(50), labels=["old"]), pick("left", "ab", "a"))
+    manifest = build(exclude_labels=["old"])
+    folder = dataset_folder(settings, "default", manifest["dataset_id"])
+    english, chinese = (folder / name for name in ("README.md", "README.zh-CN.md"))
+    text = chinese.read_text("utf-8")
+    assert text.startswith(f"# 数据集 {manifest['dataset_id']}\n"), "the header is the English card's"
+    assert "由哪个模型撰写：在 10 对中，有 100% 能据此猜中选中的一方" in text
+    assert "| label_excluded | 1 |" in text and "控制标记（如 `<|im_end|>`）的行：10。" in text
+    card = english.read_text("utf-8").partition("---\n\n")[2]
+    assert sorted(re.findall(r"\d+", text)) == sorted(re.findall(r"\d+", card)), "the same figures"
+    assert text.count("\n") == card.count("\n")
+    assert f"[简体中文]({chinese.name})" in card and f"[English]({english.name})" in text
+    said = text.partition("```json")[0].replace(manifest["dataset_id"], "").replace(f"[English]({english.name})", "")
+    codes = r"`[^`]*`|preference|train|validation|label_excluded|Thumbwheel|DPO|KTO|SFT"
+    assert re.findall(r"[A-Za-z]{3,}", re.sub(codes, "", said)) == []

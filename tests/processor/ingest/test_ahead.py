@@ -22,9 +22,9 @@ from processor.ingest.runner import store_records
 from processor.steps import decode
 from processor.tables.digest import table_digests
 from processor.tables.store import Store, insert
+from tests.processor.privacy.test_forget import story as of_forgetting
 from tests.processor.samples import event, event_id, interaction, pick, records
-from tests.processor.test_forget import story as of_forgetting
-from tests.processor.test_order_and_doubles import story as of_votes
+from tests.processor.steps.test_order_and_doubles import story as of_votes
 
 Way = Callable[[Sequence[Sequence[Record]], Store], None]
 

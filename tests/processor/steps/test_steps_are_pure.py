@@ -12,7 +12,7 @@ import pytest
 
 from processor.rows import ROWS
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STEPS = sorted((ROOT / "processor" / "steps").glob("*.py"))
 # What a step may import: shapes and arithmetic. Whatever reaches out of the process is not among them.
 PURE = {
@@ -31,7 +31,7 @@ def python(*arguments: str, seed: str = "0") -> subprocess.CompletedProcess[str]
 
 @pytest.mark.parametrize("batch", ["5", "1000"])
 def test_they_make_the_same_rows_in_the_same_order_in_every_process_and_touch_nothing_else(batch: str) -> None:
-    runs = [python("-m", "tests.processor.pure_steps", batch, seed=seed) for seed in ("1", "2")]
+    runs = [python("-m", "tests.processor.steps.pure_steps", batch, seed=seed) for seed in ("1", "2")]
     assert [run.stderr for run in runs] == ["", ""]
     assert runs[0].stdout == runs[1].stdout
     assert set(runs[0].stdout.split()[1:]) == ROWS.keys() - {"erasing"}
@@ -43,7 +43,7 @@ REACHING = [
 ]  # fmt: skip
 TRY = """
 import os, random, sys, time, uuid, socket, subprocess, sqlite3
-import tests.processor.pure_steps as pure
+import tests.processor.steps.pure_steps as pure
 sys.addaudithook(pure.watch)
 for does in sys.argv[1:]:
     made = eval("lambda: " + does)

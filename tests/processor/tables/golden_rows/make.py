@@ -1,6 +1,6 @@
 """Makes the golden log, once: records whose rows say whether the code that makes rows still makes the same ones.
 
-    python -m tests.processor.golden_rows.make
+    python -m tests.processor.tables.golden_rows.make
 
 Beside one event of every type it holds what rows are derived from: repeated, changed and retracted votes of several
 people, ties, edits, an implied interaction, two descriptions of one, Chinese text, a late interaction, and one with
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from contract.events import Event
 from eventlog.log import Entry, entry_for
-from tests.processor.releases.make import entries
 from tests.processor.samples import event, interaction, pick
-from tests.processor.test_order_and_doubles import annotated
+from tests.processor.steps.test_order_and_doubles import annotated
+from tests.processor.tables.releases.make import entries
 
 FILE = Path(__file__).parent / "log.jsonl"
 FOUR = {"a": "Within two weeks.", "b": "两周之内可以退货。", "c": "Ask the shop.", "d": "Within two weeks. "}

@@ -1,7 +1,7 @@
 """Makes the fixtures of a release: run it with that release's code, once, and keep what it writes for good.
 
     git archive RELEASE contract eventlog processor runtime | tar x -C /tmp/release
-    cd /tmp/release && PYTHONPATH=. python REPOSITORY/tests/processor/releases/make.py REPOSITORY/.../schema-N
+    cd /tmp/release && PYTHONPATH=. python REPOSITORY/tests/processor/tables/releases/make.py REPOSITORY/.../schema-N
 
 Writes `log.jsonl`, records as that release appends them, one event of every type, and `tables.json`, what its processor
 made of them: every value as DuckDB's text.
