@@ -78,8 +78,9 @@ def agreement(table: AnswerTable, metric: Metric = "nominal", *, seed: int = 0, 
     if not coverage.compared:
         nothing = Estimate(None, None, None, 0)
         return Agreement(metric, nothing, nothing, marginals, coverage)
-    kinds, times = np.unique(_features(table, metric)[compared], axis=0, return_counts=True)
-    shares, alphas, worst = _figures(kinds, times[None, :].astype(np.float64), metric)
+    kinds, counted = np.unique(_features(table, metric)[compared], axis=0, return_counts=True)
+    times = counted.astype(np.float64)
+    shares, alphas, worst = _figures(kinds, times[None, :], metric)
     share, alpha = float(shares[0]), float(alphas[0]) if len(marginals) > 1 else None
     n = coverage.compared
     if share == 1.0:
@@ -103,7 +104,7 @@ def _check(table: AnswerTable, metric: Metric) -> None:
         raise ThumbwheelError(
             "too_many_values",
             f"The label has {len(table.values)} values.",
-            "Numbers of any size are of metric interval.",
+            "Compare numbers by their distance: interval.",
         )
 
 

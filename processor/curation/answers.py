@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -87,7 +88,7 @@ def tabulate(answers: Iterable[Answer], values: Sequence[Value] | None = None) -
     `mixed_values` for text beside numbers, or a number that is none.
     """
     rows = sorted(answers, key=lambda one: (one.item, one.person))
-    for before, after in zip(rows, rows[1:], strict=False):
+    for before, after in pairwise(rows):
         if before.item == after.item and before.person == after.person:
             raise ThumbwheelError(
                 "answer_twice", f"{after.person} has two answers on {after.item}.", "Give the one that counts."
@@ -117,7 +118,7 @@ def _values(rows: Sequence[Answer], values: Sequence[Value] | None) -> tuple[Val
         raise ThumbwheelError(
             "unknown_value",
             f"{strange[0]!r} is no answer to this label.",
-            "Name every value that it had, also archived.",
+            "Name every value it ever had.",
         )
     return tuple(values)
 

@@ -1,4 +1,4 @@
-"""In: one figure an item, or what came of samples drawn anew. Out: the mean with an interval that owns up to small numbers.
+"""In: one figure an item, or the figures of samples drawn anew. Out: an estimate whose interval admits to few items.
 
 Intervals are the middle 95 % of what comes when the items are drawn anew, with replacement (Efron 1979: the bootstrap,
 percentiles). Items are drawn and not answers, since answers on one item are not independent. Drawn from items that all

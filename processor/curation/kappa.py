@@ -1,9 +1,10 @@
 """In: the answers of one label. Out: for every two people who share items, how far they agree beyond chance.
 
 Cohen's kappa (Cohen 1960; weighted: Cohen 1968): with p_vw the share of their shared items on which one said v and the
-other w, and a_vw how much v and w agree (nominal: [v = w]; linear: 1 - |v - w| / (V - 1); quadratic: its square, v and w
-being places among the label's values), kappa = (sum p_vw a_vw - e) / (1 - e), e = sum p_v. p_.w a_vw. Its standard error
-is that of Fleiss, Cohen and Everitt (1969), for large samples: below about 30 shared items the interval is too narrow.
+other w, and a_vw how much v and w agree, kappa = (sum p_vw a_vw - e) / (1 - e), e = sum p_v. p_.w a_vw. a_vw is [v = w]
+(nominal), 1 - d (linear) or 1 - d^2 (quadratic), d = |v - w| / (V - 1) between their places among the label's V values.
+Its standard error is that of Fleiss, Cohen and Everitt (1969), for many items: below about 30 shared ones the interval
+is too narrow.
 """
 
 from __future__ import annotations
@@ -70,7 +71,8 @@ def _agreeing(size: int, weights: Weights) -> Real:
         return np.eye(size)
     places = np.arange(size)
     apart = np.abs(places[:, None] - places[None, :]) / (size - 1)
-    return 1 - (apart if weights == "linear" else apart**2)
+    agree: Real = 1 - (apart if weights == "linear" else apart**2)
+    return agree
 
 
 def _kappa(joint: Real, agree: Real, n: int) -> Estimate:

@@ -1,7 +1,7 @@
 """In: rankings of replies, ties allowed. Out: how far people rank alike, from -1 (reversed) to 1.
 
-Kendall's tau-b (Kendall 1945): over all pairs of replies both ranked, (C - D) / sqrt((N - T) (N - U)), with C pairs in the
-same order, D in reverse order, N all pairs, T and U those tied in the one and in the other ranking.
+Kendall's tau-b (Kendall 1945): over all pairs of replies that both ranked, (C - D) / sqrt((N - T) (N - U)), with C pairs
+in the same order, D in reverse order, N all pairs, T and U those tied in the one and in the other ranking.
 """
 
 from __future__ import annotations
@@ -48,9 +48,7 @@ def places(ranking: Ranking) -> dict[str, int]:
     for at, tied in enumerate(ranking):
         for candidate in tied:
             if candidate in found:
-                raise ThumbwheelError(
-                    "ranked_twice", f"{candidate} stands twice in one ranking.", "Name each reply once."
-                )
+                raise ThumbwheelError("ranked_twice", f"{candidate} is ranked twice.", "Name each reply once.")
             found[candidate] = at
     return found
 

@@ -1,9 +1,9 @@
 """In: stretches of text that people marked. Out: how far they marked the same characters, from 0 to 1.
 
-Character F1 = 2 |A n B| / (|A| + |B|), A and B being the code points marked by the one and the other, under the same
-label path of the same reply (the Dice coefficient; where spans are compared character by character it is the mean of
-precision and recall, harmonic, whoever is taken for the truth). Where neither marked anything there is nothing to compare:
-counted as `empty`, since a label that is rarely there would else seem well agreed on.
+Character F1 = 2 |A n B| / (|A| + |B|), A and B being the code points marked by the one and the other under one label path
+of one reply: the harmonic mean of precision and recall, whoever is taken for the truth (Dice 1945). Where neither marked
+anything there is nothing to compare: counted as `empty`, since a label that is rarely there would else seem well agreed
+on.
 """
 
 from __future__ import annotations
@@ -78,9 +78,9 @@ def span_agreement(answers: Iterable[Marked], *, seed: int = 0) -> SpanAgreement
     for item in sorted(by_item):
         of_people = [by_item[item][person] for person in sorted(by_item[item])]
         compared += len(of_people) > 1
-        figures = [f1 for a, b in combinations(of_people, 2) if (f1 := character_f1(a, b)) is not None]
-        if figures:
-            means.append(sum(figures) / len(figures))
+        shares = [share for a, b in combinations(of_people, 2) if (share := character_f1(a, b)) is not None]
+        if shares:
+            means.append(sum(shares) / len(shares))
     f1 = of_items(np.array(means, dtype=np.float64), 0.0, 1.0, seed)
     return SpanAgreement(f1, len(by_item), compared, compared - len(means))
 

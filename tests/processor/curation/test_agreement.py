@@ -1,4 +1,4 @@
-"""Agreement beyond chance equals what the literature prints and other libraries compute, and admits to small numbers."""
+"""Agreement beyond chance equals what the literature prints and others compute, and admits to small numbers."""
 
 from __future__ import annotations
 
