@@ -126,3 +126,8 @@ def _values(rows: Sequence[Answer], values: Sequence[Value] | None) -> tuple[Val
 def _numbered(given: Sequence[Value], names: Sequence[Value]) -> Whole:
     number = {name: at for at, name in enumerate(names)}
     return np.fromiter((number[one] for one in given), dtype=np.int64, count=len(given))
+
+
+def summed(at: Whole, figures: npt.ArrayLike, size: int) -> Real:
+    """Return the sum of the figures at each of `size` numbers, shape (size,)."""
+    return np.bincount(at, figures, size).astype(np.float64, copy=False)

@@ -22,18 +22,18 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from processor.curation.answers import AnswerPairs, AnswerTable, Real, Whole
+from processor.curation.answers import AnswerPairs, AnswerTable, Real, Whole, summed
 
 Flags = npt.NDArray[np.bool_]
 # Fewer shared items than these show nothing.
 LEAST_SHARED = 20
-# How much more often than explained counts: honest people also agree a little more on easy items and a little less on hard
-# ones. And how unlikely it must be by chance, over all pairs compared (Bonferroni).
+# How much more often than explained counts: honest people also agree a little more on easy items, and a little less on
+# hard ones. And how unlikely it must be by chance, over all pairs compared (Bonferroni).
 LEAST_EXCESS = 0.15
 MOST_BY_CHANCE = 0.001
 # What is known of a skill before anything is seen: the crowd's mean, give or take this.
 _SPREAD = 0.2
-_FITS, _ROUNDS, _STARTS, _STILL = 10, 40, 5, 1e-4
+_FITS, _ROUNDS, _STARTS, _STILL = 10, 30, 3, 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +105,8 @@ def dependence(table: AnswerTable) -> Dependence:
 def _agreements(table: AnswerTable, rows: AnswerPairs, values: int) -> _Agreements:
     people = len(table.people)
     keys, at = np.unique(table.person[rows.first] * people + table.person[rows.second], return_inverse=True)
-    shared = np.bincount(at, minlength=len(keys)).astype(np.float64)
-    agreed = np.bincount(at, table.value[rows.first] == table.value[rows.second], len(keys))
+    shared = summed(at, np.ones(len(at)), len(keys))
+    agreed = summed(at, table.value[rows.first] == table.value[rows.second], len(keys))
     beyond = (agreed / shared - 1 / values) / (1 - 1 / values)
     return _Agreements(people, keys // people, keys % people, shared, agreed, beyond, keys)
 
@@ -125,17 +125,17 @@ def _sums(seen: _Agreements, skill: Real, shared: Real) -> tuple[Real, Real]:
     """Return sum n c s and sum n s^2 over the partners of each person, shape (people,), n being `shared`."""
     one, other = skill[seen.first], skill[seen.second]
     both = shared * seen.beyond
-    up = np.bincount(seen.first, both * other, seen.people) + np.bincount(seen.second, both * one, seen.people)
-    down = np.bincount(seen.first, shared * other**2, seen.people)
-    return up, down + np.bincount(seen.second, shared * one**2, seen.people)
+    up = summed(seen.first, both * other, seen.people) + summed(seen.second, both * one, seen.people)
+    down = summed(seen.first, shared * other**2, seen.people)
+    return up, down + summed(seen.second, shared * one**2, seen.people)
 
 
 def _fitted(seen: _Agreements, apart: Flags, values: int) -> Real:
     """Return the skills that fit the agreements best, shape (people,), pairs `apart` left out.
 
-    The loss of an entry is ln(1 + z^2), z being its distance in standard deviations (Cauchy): an entry that fits nothing
-    does not bend the rest. Such a fit has more than one resting place, so it starts from all pairs and, one by one, from
-    all but the few that agree the most.
+    The loss of an entry is ln(1 + z^2), z being its distance in standard deviations (Cauchy): an entry that fits
+    nothing does not bend the rest. Such a fit has more than one resting place, so it starts from all pairs and, one by
+    one, from all pairs but each of the few that agree the most.
     """
     shared = np.where(apart, 0.0, seen.shared)
     surprise = np.where(shared >= LEAST_SHARED, seen.beyond * np.sqrt(shared), 0.0)

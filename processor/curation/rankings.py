@@ -1,7 +1,7 @@
 """In: rankings of replies, ties allowed. Out: how far people rank alike, from -1 (reversed) to 1.
 
-Kendall's tau-b (Kendall 1945): over all pairs of replies that both ranked, (C - D) / sqrt((N - T) (N - U)), with C pairs
-in the same order, D in reverse order, N all pairs, T and U those tied in the one and in the other ranking.
+Kendall's tau-b (Kendall 1945): over all pairs of replies that both ranked, (C - D) / sqrt((N - T) (N - U)), with C
+pairs in the same order, D in reverse order, N all pairs, T and U those tied in the one and in the other ranking.
 """
 
 from __future__ import annotations

@@ -5,11 +5,12 @@ evenly over the other K - 1 values. EM: the chance of value v on item i is propo
 
     pi_v prod_j p_j^[x_ij = v] ((1 - p_j) / (K - 1))^[x_ij /= v]
 
-then p_j is the mean chance of what j said, with 7 right and 3 wrong answers added, and pi_v the mean chance of v with one
-item added. It starts from the skills and weighs copies once (`processor.curation.dependence`). The 10 answers added keep
-somebody with three lucky answers from being believed more than everybody else. The interval of p_j is that of
-Beta(7 + m p_j, 3 + m (1 - p_j)) with m = n - sum r (1 - r) / (p_j (1 - p_j)), r the chance of what j said: the answers
-that the missing truth leaves (Louis 1982, for one person at a time).
+then p_j is the mean chance of what j said, with 15 answers added that are right as often as the crowd's are on average,
+and pi_v the mean chance of v, with one item added. It starts from the skills, and weighs copies once
+(`processor.curation.dependence`). The answers added keep somebody with three lucky ones from being believed more than
+everybody else. The interval of p_j is that of Beta(m p_j, m (1 - p_j)): m - 15 answers with the truth known would tell
+as much of p_j as those there are, by the information that the missing truth leaves (Louis 1982), the others' accuracies
+being as unknown; of more than MOST_JOINT people, as if they were known.
 """
 
 from __future__ import annotations
@@ -20,11 +21,14 @@ import numpy as np
 from scipy.special import betaincinv
 
 from contract.errors import ThumbwheelError
-from processor.curation.answers import AnswerTable, Real, Value
-from processor.curation.dependence import DependentPair, dependence
+from processor.curation.answers import AnswerTable, Real, Value, summed
+from processor.curation.dependence import Dependence, DependentPair, dependence
 from processor.curation.estimates import ALPHA, Estimate
 
-RIGHT_BEFORE, WRONG_BEFORE = 7.0, 3.0
+# How many answers, right as often as the crowd's, each person is taken to have given beforehand.
+BEFORE = 15.0
+# Up to so many people the interval takes into account that the others are not known either (a matrix people x people).
+MOST_JOINT = 1000
 # A confusion matrix has K (K - 1) numbers to learn: below this many answers of a person they are noise.
 LEAST_FOR_CONFUSION = 30
 _ROUNDS, _STILL = 300, 1e-6
@@ -56,7 +60,10 @@ class Consensus:
 
 @dataclass(frozen=True, eq=False)
 class Reliability:
-    """What a model of the crowd says: the consensus, each person by name, and the pairs whose answers count once."""
+    """What a model of the crowd says: the consensus, each person by name, and the pairs whose answers count once.
+
+    `rounds`: of EM, for one coin.
+    """
 
     consensus: Consensus
     people: tuple[Person, ...]
@@ -70,33 +77,29 @@ def majority(table: AnswerTable) -> Consensus:
     return Consensus(table.items, table.values, counts / np.maximum(1, counts.sum(axis=1, keepdims=True)))
 
 
+@dataclass(frozen=True, eq=False)
+class _Coins:
+    """Where EM came to rest: the chances, shape (items, values), each accuracy, shape (people,), and the crowd's."""
+
+    chances: Real
+    accuracy: Real
+    crowd: float
+    rounds: int
+
+
 def one_coin(table: AnswerTable) -> Reliability:
     """Return the one-coin estimate; raises `one_value` where the label has one value only."""
     _check(table)
     seen = dependence(table)
-    size = len(table.values)
-    accuracy = np.clip(1 / size + (1 - 1 / size) * seen.skill, 0.05, 0.95)
-    chances, answers, rounds = _shares(table, seen.weight), np.bincount(table.person, minlength=len(table.people)), 0
-    prior = _prior(chances)
-    for rounds in range(1, _ROUNDS + 1):  # noqa: B007
-        odds = np.log(accuracy * (size - 1) / (1 - accuracy))
-        chances = _normalised(_added(table, seen.weight * odds[table.person]) + np.log(prior))
-        right = np.bincount(table.person, chances[table.item, table.value], len(table.people))
-        new = (right + RIGHT_BEFORE) / (answers + RIGHT_BEFORE + WRONG_BEFORE)
-        moved = float(np.abs(new - accuracy).max(initial=0.0))
-        accuracy, prior = new, _prior(chances)
-        if moved < _STILL:
-            break
-    consensus = Consensus(table.items, table.values, chances)
-    return Reliability(consensus, _people(table, chances, seen.weight), seen.pairs, rounds)
+    coins = _coins(table, seen)
+    return _reliability(table, coins.chances, seen, coins)
 
 
 def dawid_skene(table: AnswerTable) -> Reliability:
     """Return the estimate with a confusion matrix a person (Dawid and Skene 1979), started from one coin.
 
-    A person's row of the matrix for truth v is smoothed by what one coin says of them, worth K answers. `accuracy` is the
-    mean of the diagonal under the share of each value. Raises `too_few_answers` where somebody gave fewer than
-    LEAST_FOR_CONFUSION, `one_value` as `one_coin` does.
+    Each row of a matrix has K answers added that say what one coin says. Raises `too_few_answers` where somebody gave
+    fewer than LEAST_FOR_CONFUSION, `one_value` as `one_coin` does.
     """
     _check(table)
     answers = np.bincount(table.person, minlength=len(table.people))
@@ -105,41 +108,75 @@ def dawid_skene(table: AnswerTable) -> Reliability:
         raise ThumbwheelError(
             "too_few_answers", f"{few} gave {answers.min()} answers, of {LEAST_FOR_CONFUSION} needed.", "Use one coin."
         )
-    started = one_coin(table)
-    weight = dependence(table).weight
-    size, people, items = len(table.values), len(table.people), len(table.items)
-    coins = np.array([one.accuracy.value for one in started.people], dtype=np.float64)
-    before = np.where(np.eye(size, dtype=bool), coins[:, None, None], ((1 - coins) / (size - 1))[:, None, None]) * size
-    said, chances, rounds = table.person * size + table.value, started.consensus.chances, 0
-    for rounds in range(1, _ROUNDS + 1):  # noqa: B007
-        counts = np.stack([np.bincount(said, chances[table.item, v], people * size) for v in range(size)])
-        confusion = counts.reshape(size, people, size).transpose(1, 0, 2) + before
-        log = np.log(confusion / confusion.sum(axis=2, keepdims=True))
-        of_answer = weight[:, None] * log[table.person, :, table.value]
-        added = np.stack([np.bincount(table.item, of_answer[:, v], items) for v in range(size)], axis=1)
-        new = _normalised(added + np.log(_prior(chances)))
+    seen = dependence(table)
+    coins = _coins(table, seen)
+    chances = coins.chances
+    for _ in range(_ROUNDS):
+        matrices = np.log(_confusion(table, chances, coins.accuracy))
+        told = seen.weight[:, None] * matrices[table.person, :, table.value]
+        logs = np.stack([summed(table.item, of_value, len(table.items)) for of_value in told.T], axis=1)
+        new = _normalised(logs + np.log(_prior(chances)))
         moved = float(np.abs(new - chances).max(initial=0.0))
         chances = new
         if moved < _STILL:
             break
-    consensus = Consensus(table.items, table.values, chances)
-    return Reliability(consensus, _people(table, chances, weight), started.pairs, rounds)
+    return _reliability(table, chances, seen, coins)
+
+
+def _coins(table: AnswerTable, seen: Dependence) -> _Coins:
+    size, people = len(table.values), len(table.people)
+    accuracy = np.clip(1 / size + (1 - 1 / size) * seen.skill, 0.05, 0.95)
+    crowd = _of_crowd(table, accuracy)
+    answers = summed(table.person, np.ones(len(table)), people)
+    chances = _added(table, seen.weight)
+    chances = chances / chances.sum(axis=1, keepdims=True)
+    rounds, moved = 0, np.inf
+    while rounds < _ROUNDS and moved >= _STILL:
+        odds = np.log(accuracy * (size - 1) / (1 - accuracy))
+        chances = _normalised(_added(table, seen.weight * odds[table.person]) + np.log(_prior(chances)))
+        right = summed(table.person, chances[table.item, table.value], people)
+        new = (right + BEFORE * crowd) / (answers + BEFORE)
+        moved = float(np.abs(new - accuracy).max(initial=0.0))
+        accuracy, rounds = new, rounds + 1
+    return _Coins(chances, accuracy, crowd, rounds)
+
+
+def _confusion(table: AnswerTable, chances: Real, accuracy: Real) -> Real:
+    """Return how likely each person says each value where each is true, shape (people, true, said)."""
+    size, people = len(table.values), len(table.people)
+    said = table.person * size + table.value
+    counts = np.stack([summed(said, chances[table.item, v], people * size) for v in range(size)])
+    right, wrong = accuracy[:, None, None], ((1 - accuracy) / (size - 1))[:, None, None]
+    before = size * np.where(np.eye(size, dtype=bool), right, wrong)
+    matrices = counts.reshape(size, people, size).transpose(1, 0, 2) + before
+    likely: Real = matrices / matrices.sum(axis=2, keepdims=True)
+    return likely
+
+
+def _reliability(table: AnswerTable, chances: Real, seen: Dependence, coins: _Coins) -> Reliability:
+    people = _people(table, chances, seen.weight, coins.crowd)
+    return Reliability(Consensus(table.items, table.values, chances), people, seen.pairs, coins.rounds)
 
 
 def _check(table: AnswerTable) -> None:
-    if len(table) and len(table.values) < 2:
-        raise ThumbwheelError("one_value", "Nobody said anything else.", "Name the values that the label can have.")
+    if len(table.values) < 2:
+        raise ThumbwheelError(
+            "one_value", "The answers hold no two values.", "Name the values that the label can have."
+        )
 
 
-def _shares(table: AnswerTable, weight: Real) -> Real:
-    counts = _added(table, weight)
-    return counts / counts.sum(axis=1, keepdims=True)
+def _of_crowd(table: AnswerTable, accuracy: Real) -> float:
+    """Return the mean accuracy of the answers, at least a little better than chance."""
+    worst = 1 / len(table.values) if table.values else 0.0
+    mean = float(accuracy[table.person].mean()) if len(table) else worst
+    return float(np.clip(mean, worst + 0.2 * (1 - worst), 0.95))
 
 
 def _added(table: AnswerTable, figures: Real) -> Real:
     """Return the sum of one figure an answer by item and value, shape (items, values)."""
     shape = len(table.items), len(table.values)
-    return np.bincount(table.item * shape[1] + table.value, figures, shape[0] * shape[1]).reshape(shape)
+    added: Real = summed(table.item * shape[1] + table.value, figures, shape[0] * shape[1]).reshape(shape)
+    return added
 
 
 def _normalised(logs: Real) -> Real:
@@ -154,16 +191,34 @@ def _prior(chances: Real) -> Real:
     return prior
 
 
-def _people(table: AnswerTable, chances: Real, weight: Real) -> tuple[Person, ...]:
+def _people(table: AnswerTable, chances: Real, weight: Real, crowd: float) -> tuple[Person, ...]:
     """Return accuracy with its interval, each person by name."""
     people = len(table.people)
     r = chances[table.item, table.value]
-    n, right = np.bincount(table.person, minlength=people), np.bincount(table.person, r, people)
-    p = (right + RIGHT_BEFORE) / (n + RIGHT_BEFORE + WRONG_BEFORE)
-    lost = np.bincount(table.person, weight * r * (1 - r), people) / (p * (1 - p))
-    left = np.maximum(0.0, np.bincount(table.person, weight, people) - lost)
-    ends = [betaincinv(RIGHT_BEFORE + left * p, WRONG_BEFORE + left * (1 - p), at) for at in (ALPHA / 2, 1 - ALPHA / 2)]
+    n = summed(table.person, np.ones(len(table)), people)
+    p = (summed(table.person, r, people) + BEFORE * crowd) / (n + BEFORE)
+    left = BEFORE + _answers_left(table, r, weight, p)
+    ends = [betaincinv(left * p, left * (1 - p), at) for at in (ALPHA / 2, 1 - ALPHA / 2)]
     return tuple(
         Person(name, Estimate(float(value), float(low), float(high), int(count)))
         for name, value, low, high, count in zip(table.people, p, *ends, n, strict=True)
     )
+
+
+def _answers_left(table: AnswerTable, r: Real, weight: Real, p: Real) -> Real:
+    """Return how many answers with the truth known would tell as much of each person, shape (people,)."""
+    people, unit = len(table.people), p * (1 - p)
+    given = summed(table.person, weight, people)
+    lost = summed(table.person, weight * r * (1 - r), people) / unit
+    if people > MOST_JOINT:
+        return np.maximum(0.0, given - lost)
+    rows = table.pairs()
+    a, b = table.person[rows.first], table.person[rows.second]
+    one, other = r[rows.first], r[rows.second]
+    joint = np.where(table.value[rows.first] == table.value[rows.second], one, 0.0) - one * other
+    joint = joint * weight[rows.first] * weight[rows.second]
+    missing = summed(a * people + b, joint, people * people).reshape(people, people)
+    root = np.sqrt(unit)
+    information = np.diag(BEFORE + given - lost) - (missing + missing.T) / np.outer(root, root)
+    variance = np.diag(np.linalg.inv(information))
+    return np.clip(np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0) - BEFORE, 0.0), 0.0, given)

@@ -1,9 +1,9 @@
 """In: stretches of text that people marked. Out: how far they marked the same characters, from 0 to 1.
 
-Character F1 = 2 |A n B| / (|A| + |B|), A and B being the code points marked by the one and the other under one label path
-of one reply: the harmonic mean of precision and recall, whoever is taken for the truth (Dice 1945). Where neither marked
-anything there is nothing to compare: counted as `empty`, since a label that is rarely there would else seem well agreed
-on.
+Character F1 = 2 |A n B| / (|A| + |B|), A and B being the code points marked by the one and the other under one label
+path of one reply: the harmonic mean of precision and recall, whoever is taken for the truth (Dice 1945). Where neither
+marked anything there is nothing to compare: counted as `empty`, since a label that is rarely there would else seem well
+agreed on.
 """
 
 from __future__ import annotations
