@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from processor.curation.answers import Answer, AnswerTable, tabulate
-from processor.curation.conduct import Flag, conduct
+from processor.curation.measures.answers import Answer, AnswerTable, tabulate
+from processor.curation.measures.conduct import Flag, conduct
 from processor.curation.reliability import Consensus, Reliability, majority, one_coin
 
 MOST_OFF = 0.05

@@ -19,8 +19,8 @@ import numpy.typing as npt
 from scipy.special import gammaln
 
 from contract.errors import ThumbwheelError
-from processor.curation.answers import Real
-from processor.curation.estimates import ALPHA
+from processor.curation.measures.answers import Real
+from processor.curation.measures.estimates import ALPHA
 
 Outcome = Literal["accept", "reject", "open"]
 

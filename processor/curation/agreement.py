@@ -17,8 +17,8 @@ from typing import Literal
 import numpy as np
 
 from contract.errors import ThumbwheelError
-from processor.curation.answers import AnswerTable, Real, Value
-from processor.curation.estimates import SAMPLES, Estimate, most_exceptions, of_samples
+from processor.curation.measures.answers import AnswerTable, Real, Value
+from processor.curation.measures.estimates import SAMPLES, Estimate, most_exceptions, of_samples
 
 Metric = Literal["nominal", "ordinal", "interval"]
 MOST_VALUES = 200

@@ -9,9 +9,9 @@ import pytest
 
 from bench.annotators import EARNED, ENOUGH, MOST_OFF, Crowd, farthest, share_right, simulate, wrong_flags
 from contract.errors import ThumbwheelError
-from processor.curation.answers import Answer, AnswerTable, tabulate
-from processor.curation.conduct import Flag, conduct
-from processor.curation.dependence import dependence
+from processor.curation.measures.answers import Answer, AnswerTable, tabulate
+from processor.curation.measures.conduct import Flag, conduct
+from processor.curation.measures.dependence import dependence
 from processor.curation.reliability import LEAST_FOR_CONFUSION, Reliability, dawid_skene, majority, one_coin
 
 

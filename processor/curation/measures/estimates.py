@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from processor.curation.answers import Real
+from processor.curation.measures.answers import Real
 from trials.intervals import wilson
 
 ALPHA = 0.05

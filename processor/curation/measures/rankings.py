@@ -14,10 +14,10 @@ from itertools import combinations
 import numpy as np
 
 from contract.errors import ThumbwheelError
-from processor.curation.estimates import Estimate, of_items
+from processor.curation.measures.estimates import Estimate, of_items
 
-# Places from the best to the worst; replies that share one are tied.
-Ranking = Sequence[Sequence[str]]
+# Places from the best to the worst; replies that share one are tied, and stand in a list. As an annotation holds it.
+Ranking = Sequence[str | Sequence[str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Ranked:
 
     item: str
     person: str
-    ranking: tuple[tuple[str, ...], ...]
+    ranking: Ranking
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +46,7 @@ def places(ranking: Ranking) -> dict[str, int]:
     """Return the place of each reply, 0 for the best; raises `ranked_twice` where a reply stands on two."""
     found: dict[str, int] = {}
     for at, tied in enumerate(ranking):
-        for candidate in tied:
+        for candidate in [tied] if isinstance(tied, str) else tied:
             if candidate in found:
                 raise ThumbwheelError("ranked_twice", f"{candidate} is ranked twice.", "Name each reply once.")
             found[candidate] = at

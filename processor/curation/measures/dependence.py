@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import ndtr
 
-from processor.curation.answers import AnswerPairs, AnswerTable, Real, Whole, summed
+from processor.curation.measures.answers import AnswerPairs, AnswerTable, Real, Whole, summed
 
 Flags = npt.NDArray[np.bool_]
 # Fewer shared items than these show nothing.

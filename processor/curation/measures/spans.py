@@ -15,25 +15,9 @@ from itertools import combinations
 
 import numpy as np
 
+from contract.curation.answers import Span
 from contract.errors import ThumbwheelError
-from processor.curation.estimates import Estimate, of_items
-
-
-@dataclass(frozen=True, slots=True)
-class Span:
-    """Code points `start` up to, without, `end` of a reply, marked with the label `path`."""
-
-    path: str
-    candidate_id: str
-    start: int
-    end: int
-
-    def __post_init__(self) -> None:
-        """Refuse a stretch that holds nothing."""
-        if not 0 <= self.start < self.end:
-            raise ThumbwheelError(
-                "empty_span", f"A span from {self.start} to {self.end} marks nothing.", "Count code points from 0."
-            )
+from processor.curation.measures.estimates import Estimate, of_items
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +72,7 @@ def span_agreement(answers: Iterable[Marked], *, seed: int = 0) -> SpanAgreement
 def _stretches(spans: Iterable[Span]) -> dict[tuple[str, str], list[tuple[int, int]]]:
     """Return the stretches by label and reply, in order, those that touch or overlap joined."""
     found: dict[tuple[str, str], list[tuple[int, int]]] = defaultdict(list)
-    for span in sorted(spans, key=lambda span: span.start):
+    for span in sorted((span for span in spans if span.start < span.end), key=lambda span: span.start):
         of = found[span.path, span.candidate_id]
         if of and span.start <= of[-1][1]:
             of[-1] = (of[-1][0], max(of[-1][1], span.end))

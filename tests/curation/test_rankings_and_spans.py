@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import random
-from itertools import combinations
 
 import pytest
 
+from contract.curation.answers import Span
 from contract.errors import ThumbwheelError
-from processor.curation.rankings import Ranked, rank_agreement, tau_b
-from processor.curation.spans import Marked, Span, character_f1, span_agreement
+from processor.curation.measures.rankings import Ranked, rank_agreement, tau_b
+from processor.curation.measures.spans import Marked, character_f1, span_agreement
 
 
 @pytest.mark.parametrize(("one", "other", "tau"), [
@@ -72,7 +72,7 @@ def test_a_reply_ranked_twice_and_a_person_who_ranks_twice_are_refused() -> None
 
 
 def span(start: int, end: int, path: str = "error", candidate: str = "a") -> Span:
-    return Span(path, candidate, start, end)
+    return Span(path, candidate, start, end, "x" * (end - start))
 
 
 @pytest.mark.parametrize(("one", "other", "f1"), [
@@ -111,10 +111,13 @@ def test_texts_that_nobody_marked_are_counted_apart() -> None:
     assert (found.items, found.compared, found.empty) == (5, 4, 3)
 
 
-def test_a_person_who_marks_an_item_twice_and_an_empty_span_are_refused() -> None:
+def test_a_person_who_marks_an_item_twice_is_refused_and_an_empty_span_marks_nothing() -> None:
     with pytest.raises(ThumbwheelError) as refused:
         span_agreement([Marked("u", "p", ())] * 2)
     assert refused.value.code == "answer_twice"
-    for start, end in combinations((4, 3, -1), 2):
-        with pytest.raises(ThumbwheelError, match="marks nothing"):
-            span(start, end)
+    assert character_f1([span(4, 4)], [span(9, 3)]) is None
+
+
+def test_a_reply_that_shares_its_place_with_none_may_stand_alone() -> None:
+    """As an annotation holds a ranking: a tie is a list, a single reply its id."""
+    assert tau_b(["first", ["b", "c"]], [["first"], ["b", "c"]]) == 1.0

@@ -12,7 +12,7 @@ from typing import Literal
 import numpy as np
 from scipy.special import bdtrc
 
-from processor.curation.answers import AnswerTable, Real, Whole
+from processor.curation.measures.answers import AnswerTable, Real, Whole
 from processor.curation.reliability import Reliability
 
 Kind = Literal["below_chance", "at_chance", "same_choice", "same_place", "copies"]

@@ -17,8 +17,8 @@ import numpy as np
 from scipy.special import ndtri
 
 from contract.errors import ThumbwheelError
-from processor.curation.answers import AnswerTable, Real
-from processor.curation.estimates import ALPHA, Estimate, most_exceptions
+from processor.curation.measures.answers import AnswerTable, Real
+from processor.curation.measures.estimates import ALPHA, Estimate, most_exceptions
 
 Weights = Literal["nominal", "linear", "quadratic"]
 

@@ -12,8 +12,8 @@ import pytest
 
 from contract.errors import ThumbwheelError
 from processor.curation.agreement import Metric, agreement
-from processor.curation.answers import MOST_COMPARED, Answer, AnswerTable, Value, tabulate
-from processor.curation.kappa import Weights, kappa_by_pair
+from processor.curation.measures.answers import MOST_COMPARED, Answer, AnswerTable, Value, tabulate
+from processor.curation.measures.kappa import Weights, kappa_by_pair
 
 # Krippendorff 2011, "Computing Krippendorff's alpha-reliability": four observers, twelve units, some answers missing.
 FOUR_OBSERVERS = ("12332141 2...", "12332241 25.3", ".3332342 251.", "12332441 251.")
