@@ -8,9 +8,9 @@ evenly over the other K - 1 values. EM: the chance of value v on item i is propo
 then p_j is the mean chance of what j said, with 15 answers added that are right as often as the crowd's are on average,
 and pi_v the mean chance of v, with one item added. It starts from the skills, and weighs copies once
 (`processor.curation.measures.dependence`). The answers added keep somebody with three lucky ones from being believed
-more than everybody else. The interval of p_j is that of Beta(m p_j, m (1 - p_j)): m - 15 answers with the truth known would tell
-as much of p_j as those there are, by the information that the missing truth leaves (Louis 1982), the others' accuracies
-being as unknown; of more than MOST_JOINT people, as if they were known.
+more than everybody else. The interval of p_j is that of Beta(m p_j, m (1 - p_j)): m - 15 answers with the truth known
+would tell as much of p_j as those there are, by the information that the missing truth leaves (Louis 1982), the others'
+accuracies being as unknown; of more than MOST_JOINT people, as if they were known.
 """
 
 from __future__ import annotations
