@@ -1,4 +1,4 @@
-"""The arithmetic of curation is a function of what it is given: no table, no file, no clock, no chance without a seed."""
+"""The arithmetic of curation is a function of what it is given: no table, no file, no clock, no unseeded chance."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ CURATION = Path(__file__).parents[2] / "processor" / "curation"
 NAMES = ("acceptance", "agreement", "gold", "preferences", "reliability")
 MODULES = [*(CURATION / f"{name}.py" for name in NAMES), *sorted((CURATION / "measures").glob("*.py"))]
 PURE = {
-    "__future__", "collections", "contract", "dataclasses", "fractions", "hashlib", "itertools", "json", "math", "numpy",
-    "scipy", "typing",
+    "__future__", "collections", "contract", "dataclasses", "fractions", "hashlib", "itertools", "json", "math",
+    "numpy", "scipy", "typing",
 }  # fmt: skip
 OURS = {"processor.curation", "trials.intervals"}
 
