@@ -9,8 +9,9 @@ never below 0 (Page 1954: CUSUM):
     S <- max(0, S + ln(p1 / p0))  when right,    max(0, S + ln((1 - p1) / (1 - p0)))  when wrong
 
 p0 being the pass mark, p1 half way from there to guessing. At S >= ln(PATIENCE) the person pauses. Who keeps the pass
-mark comes there by chance after PATIENCE gold answers or more, on average (Lorden 1971); who falls to half way, after a
-few dozen. The share of all that was ever answered right would need the longer for it, the longer somebody was good.
+mark comes there by chance after PATIENCE gold answers at the least, on average (Lorden 1971). With a pass mark of 0.8
+and two choices it is after about 1,100; who falls to half way pauses after about 50, and who begins to guess after
+about 22. The share of all that was ever answered right would need the longer for it, the longer somebody was good.
 
 Again: who pauses is given gold only, in tries as at the beginning, or is taken back by a person.
 """
@@ -33,7 +34,7 @@ from trials.intervals import anytime_interval
 State = Literal["onboarding", "working", "paused", "stopped"]
 # One gold answer, or that a person took somebody back.
 Step = Literal["right", "wrong", "resumed"]
-PATIENCE = 500
+PATIENCE = 50
 TRIES = 3
 # How many answers are a try for who pauses in a task without onboarding.
 LEAST_TRY = 5
