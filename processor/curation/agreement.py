@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 
 from contract.errors import ThumbwheelError
-from processor.curation.measures.answers import AnswerTable, Real, Value
+from processor.curation.measures.answers import AnswerTable, Real, Value, Whole
 from processor.curation.measures.estimates import SAMPLES, Estimate, most_exceptions, of_samples
 
 Metric = Literal["nominal", "ordinal", "interval"]
@@ -78,7 +78,9 @@ def agreement(table: AnswerTable, metric: Metric = "nominal", *, seed: int = 0, 
     if not coverage.compared:
         nothing = Estimate(None, None, None, 0)
         return Agreement(metric, nothing, nothing, marginals, coverage)
-    kinds, counted = np.unique(_features(table, metric)[compared], axis=0, return_counts=True)
+    kinds, kind, counted = np.unique(
+        _features(table, metric)[compared], axis=0, return_inverse=True, return_counts=True
+    )
     times = counted.astype(np.float64)
     shares, alphas, worst = _figures(kinds, times[None, :], metric)
     share, alpha = float(shares[0]), float(alphas[0]) if len(marginals) > 1 else None
@@ -88,7 +90,7 @@ def agreement(table: AnswerTable, metric: Metric = "nominal", *, seed: int = 0, 
         low = None if alpha is None else max(-1.0, 1 - may_be * float(worst[0]))
         whole = Estimate(alpha, low, alpha, n)
         return Agreement(metric, whole, Estimate(share, 1 - may_be, 1.0, n), marginals, coverage)
-    drawn_shares, drawn_alphas = _drawn(kinds, times, metric, np.random.default_rng(seed), samples)
+    drawn_shares, drawn_alphas = _drawn(kinds, kind, metric, np.random.default_rng(seed), samples)
     return Agreement(
         metric, of_samples(alpha, drawn_alphas, n), of_samples(share, drawn_shares, n), marginals, coverage
     )
@@ -165,15 +167,22 @@ def _of_choices(counts: Real, times: Real, total: Real, metric: Metric) -> tuple
     return observed, of_all, (np.nanmax(there, axis=1) - np.nanmin(there, axis=1)) ** 2
 
 
-def _drawn(kinds: Real, times: Real, metric: Metric, generator: np.random.Generator, samples: int) -> tuple[Real, Real]:
+def _drawn(kinds: Real, kind: Whole, metric: Metric, generator: np.random.Generator, samples: int) -> tuple[Real, Real]:
     """Return raw share and alpha of samples of items, drawn with replacement; shape (samples,) each.
 
-    Items with equal answers are one kind, so a sample is a draw from the multinomial of the kinds.
+    Items with equal answers are of one kind; `kind`: that of each item, shape (items,). Where there are few kinds, a
+    sample is a draw from their multinomial, else items are drawn one by one, which is then faster.
     """
-    items = int(times.sum())
-    step = max(1, _AT_ONCE // max(1, kinds.shape[0]))
-    found = [
-        _figures(kinds, generator.multinomial(items, times / items, size=min(step, samples - at)).astype(float), metric)
-        for at in range(0, samples, step)
-    ]
+    items, size = len(kind), len(kinds)
+    share = np.bincount(kind, minlength=size) / items
+    step = max(1, _AT_ONCE // size)
+    found = []
+    for at in range(0, samples, step):
+        count = min(step, samples - at)
+        if size * 10 < items:
+            times = generator.multinomial(items, share, size=count)
+        else:
+            drawn = (kind[generator.integers(items, size=items)] for _ in range(count))
+            times = np.stack([np.bincount(one, minlength=size) for one in drawn])
+        found.append(_figures(kinds, times.astype(np.float64), metric))
     return np.concatenate([one[0] for one in found]), np.concatenate([one[1] for one in found])

@@ -102,6 +102,16 @@ def test_numbers_of_any_size_are_compared_by_their_distance() -> None:
     )
 
 
+def test_the_interval_is_about_the_same_whether_items_are_alike_or_all_different() -> None:
+    """Items are drawn by kind where many are alike, else one by one."""
+    chance = random.Random(6)
+    alike = [[a := chance.randrange(4), a if chance.random() < 0.6 else chance.randrange(4)] for _ in range(400)]
+    different = [[value + chance.random() * 1e-6 for value in unit] for unit in alike]
+    one, other = (agreement(of_units(units), "interval").alpha for units in (alike, different))
+    for end in ("value", "low", "high"):
+        assert getattr(one, end) == pytest.approx(getattr(other, end), abs=0.015)
+
+
 def test_high_raw_agreement_on_a_rare_value_is_no_agreement_beyond_chance() -> None:
     """One in ten units splits two people, and they never agree on "yes"."""
     units = [["no", "no"]] * 90 + [["yes", "no"]] * 5 + [["no", "yes"]] * 5

@@ -115,6 +115,48 @@ def test_honest_people_are_not_taken_for_copies_though_some_items_are_hard(seed:
     assert [flag for flag in conduct(table, one_coin(table)) if flag.kind != "at_chance"] == []
 
 
+def test_of_five_who_answer_everything_the_two_who_copy_are_found() -> None:
+    """Two alike and three of 80 %: to believe the two would explain nearly as much, and is where a plain fit ends."""
+    found = 0
+    for seed in range(10):
+        chance = random.Random(seed)
+        answers, truth = honest(seed, [0.8] * 3, items=150, each=3)
+        for item, true in truth.items():
+            said = true if chance.random() < 0.5 else 1 - true
+            answers += [Answer(item, "copy-a", said), Answer(item, "copy-b", said)]
+        pairs = one_coin(tabulate(answers)).pairs
+        found += [(pair.first, pair.second) for pair in pairs] == [("copy-a", "copy-b")]
+    assert found >= 8
+
+
+def test_a_little_more_agreement_than_explained_is_not_copying_however_sure_it_is() -> None:
+    """One answers as another does on one item in ten: beyond chance over 4,000 items, and of no weight."""
+    chance = random.Random(1)
+    answers, _ = honest(1, [0.75] * 5, items=4000, each=5)
+    said = {one.item: one.value for one in answers if one.person == "p000"}
+    answers = [
+        one._replace(value=said[one.item]) if one.person == "p001" and chance.random() < 0.15 else one
+        for one in answers
+    ]
+    assert one_coin(tabulate(answers)).pairs == ()
+
+
+def test_who_answers_one_way_more_often_than_the_items_ask_for_has_no_fixed_answer() -> None:
+    """Right on every "no", on half of the "yes": three in four answers are "no", where one in two is."""
+    chance = random.Random(1)
+    answers, truth = honest(1, [0.85] * 6, items=600)
+    answers += [Answer(item, "strict", 0 if true == 0 or chance.random() < 0.5 else 1) for item, true in truth.items()]
+    table = tabulate(answers)
+    assert [flag for flag in conduct(table, one_coin(table)) if flag.kind == "same_choice"] == []
+
+
+def test_an_item_that_very_many_answered_is_read_in_the_time_of_its_answers() -> None:
+    """Pairs of people are 3,000 x 100 here, of which so many as are read at once are kept."""
+    answers = [Answer("hot", f"p{at:05}", at % 3 > 0) for at in range(3000)]
+    assert len(dependence(tabulate(answers)).skill) == 3000
+    assert one_coin(tabulate(answers)).consensus.best()["hot"][0] is True
+
+
 def test_copies_weigh_once_where_both_answered_and_fully_elsewhere(table: AnswerTable) -> None:
     weight = dependence(table).weight
     both = {"copy-a", "copy-b"}

@@ -31,6 +31,8 @@ LEAST_SHARED = 20
 # hard ones. And how unlikely it must be by chance, over all pairs compared (Bonferroni).
 LEAST_EXCESS = 0.15
 MOST_BY_CHANCE = 0.001
+# Pairs of people read: of more, those with the most shared items.
+MOST_PAIRS = 100_000
 # What is known of a skill before anything is seen: the crowd's mean, give or take this.
 _SPREAD = 0.2
 _FITS, _ROUNDS, _STARTS, _STILL = 10, 30, 3, 1e-3
@@ -107,6 +109,9 @@ def _agreements(table: AnswerTable, rows: AnswerPairs, values: int) -> _Agreemen
     keys, at = np.unique(table.person[rows.first] * people + table.person[rows.second], return_inverse=True)
     shared = summed(at, np.ones(len(at)), len(keys))
     agreed = summed(at, table.value[rows.first] == table.value[rows.second], len(keys))
+    if len(keys) > MOST_PAIRS:
+        most = np.sort(np.argsort(-shared, kind="stable")[:MOST_PAIRS])
+        keys, shared, agreed = keys[most], shared[most], agreed[most]
     beyond = (agreed / shared - 1 / values) / (1 - 1 / values)
     return _Agreements(people, keys // people, keys % people, shared, agreed, beyond, keys)
 
