@@ -8,9 +8,9 @@ evenly over the other K - 1 values. EM: the chance of value v on item i is propo
 then p_j is the mean chance of what j said, with 15 answers added that are right as often as the crowd's are on average,
 and pi_v the mean chance of v, with one item added. It starts from the skills, and weighs copies once
 (`processor.curation.measures.dependence`). The answers added keep somebody with three lucky ones from being believed
-more than everybody else. The interval of p_j is that of Beta(m p_j, m (1 - p_j)): m - 15 answers with the truth known
-would tell as much of p_j as those there are, by the information that the missing truth leaves (Louis 1982), the others'
-accuracies being as unknown; of more than MOST_JOINT people, as if they were known.
+more than everybody else. The interval of p_j is that of Beta(m p_j, m (1 - p_j)), where m = 15 + n - sum r (1 - r) /
+(p_j (1 - p_j)) over the n answers of j, r being the chance of what j said: as many answers with the truth known would
+tell as much (Louis 1982, the others' accuracies taken as known).
 """
 
 from __future__ import annotations
@@ -27,7 +27,6 @@ from processor.curation.measures.estimates import ALPHA, Estimate
 
 # How many answers, right as often as the crowd's, each person is taken to have given beforehand.
 BEFORE = 15.0
-# Up to so many people the interval takes into account that the others are not known either (a matrix people x people).
 MOST_JOINT = 1000
 # A confusion matrix has K (K - 1) numbers to learn: below this many answers of a person they are noise.
 LEAST_FOR_CONFUSION = 30
@@ -197,28 +196,10 @@ def _people(table: AnswerTable, chances: Real, weight: Real, crowd: float) -> tu
     r = chances[table.item, table.value]
     n = summed(table.person, np.ones(len(table)), people)
     p = (summed(table.person, r, people) + BEFORE * crowd) / (n + BEFORE)
-    left = BEFORE + _answers_left(table, r, weight, p)
+    lost = summed(table.person, weight * r * (1 - r), people) / (p * (1 - p))
+    left = BEFORE + np.maximum(0.0, summed(table.person, weight, people) - lost)
     ends = [betaincinv(left * p, left * (1 - p), at) for at in (ALPHA / 2, 1 - ALPHA / 2)]
     return tuple(
         Person(name, Estimate(float(value), float(low), float(high), int(count)))
         for name, value, low, high, count in zip(table.people, p, *ends, n, strict=True)
     )
-
-
-def _answers_left(table: AnswerTable, r: Real, weight: Real, p: Real) -> Real:
-    """Return how many answers with the truth known would tell as much of each person, shape (people,)."""
-    people, unit = len(table.people), p * (1 - p)
-    given = summed(table.person, weight, people)
-    lost = summed(table.person, weight * r * (1 - r), people) / unit
-    if people > MOST_JOINT:
-        return np.maximum(0.0, given - lost)
-    rows = table.pairs()
-    a, b = table.person[rows.first], table.person[rows.second]
-    one, other = r[rows.first], r[rows.second]
-    joint = np.where(table.value[rows.first] == table.value[rows.second], one, 0.0) - one * other
-    joint = joint * weight[rows.first] * weight[rows.second]
-    missing = summed(a * people + b, joint, people * people).reshape(people, people)
-    root = np.sqrt(unit)
-    information = np.diag(BEFORE + given - lost) - (missing + missing.T) / np.outer(root, root)
-    variance = np.diag(np.linalg.inv(information))
-    return np.clip(np.where(variance > 0, 1 / np.where(variance > 0, variance, 1.0) - BEFORE, 0.0), 0.0, given)

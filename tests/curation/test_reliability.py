@@ -293,6 +293,15 @@ def test_what_is_believed_is_what_crowd_kit_believes() -> None:
     assert np.mean([best[item][0] == value for item, value in believed.items()]) >= 0.999
 
 
+def test_who_always_picks_one_place_is_measured_against_the_others_only() -> None:
+    """Of two people, one of whom picks the left in 20 of 40: (20 + 1) / (40 + 2) is expected of the other."""
+    answers = [Answer(f"u{at:02}", "ann", at % 2, at % 2) for at in range(40)]
+    answers += [Answer(f"u{at:02}", "left", at % 2, 0) for at in range(40)]
+    table = tabulate(answers)
+    (flag,) = [flag for flag in conduct(table, one_coin(table)) if flag.kind == "same_place"]
+    assert (flag.people, flag.seen, flag.expected, flag.what) == (("left",), 1.0, 0.5, "0")
+
+
 def test_answers_without_a_place_are_no_habit(crowd: Crowd) -> None:
     table = tabulate([one._replace(place=None) for one in crowd.answers if one.item < "item-001000"], [0, 1])
     assert not [flag for flag in conduct(table, one_coin(table)) if flag.kind == "same_place"]
