@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
 
 import duckdb
 
+from processor.queries.blinding import BLINDED, NOT_BLIND, Blind
 from processor.queries.datasets import Datasets
 from processor.queries.facts import list_adapters, list_runs
 from processor.queries.lineage import downwards
@@ -25,10 +25,10 @@ SELECT unpaired_id AS row_id, interaction_id, event_id, 'thumb' AS kind, text, c
     actor_id, trainable, why_not, received_at
 FROM unpaired WHERE project = $project AND unpaired_id = $id::UUID LIMIT 1""",
 }
-_INTERACTION = """
+_INTERACTION = f"""
 SELECT interaction_id, prompt_text, source, labels, surface, via, trusted, described_by, received_at,
-    list_contains($blind, trial->>'$.challenger') IS TRUE AS blinded
-FROM interactions WHERE project = $project AND interaction_id = $interaction LIMIT 1
+    {BLINDED} AS blinded
+FROM interactions i WHERE project = $project AND interaction_id = $interaction LIMIT 1
 """
 _EVENT = """
 SELECT event_id, type, actor_id, actor_kind, via, verified, state, outcome, value, comment, received_at
@@ -55,18 +55,18 @@ FROM reviews WHERE project = $project AND interaction_id = $interaction ORDER BY
 
 
 def why(
-    cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets, row_id: str, blind: Sequence[str] = ()
+    cursor: duckdb.DuckDBPyConnection, project: str, datasets: Datasets, row_id: str, blind: Blind = NOT_BLIND
 ) -> Row:  # fmt: skip
     """Return the row, what it was made of, who judged the same, and the datasets, runs and adapters that hold it.
 
-    Which model wrote a reply stands nowhere in it; `blind` are challengers whose test is undecided, which is said of
-    the interaction. Raises NotFound.
+    Which model wrote a reply stands nowhere in it; of the interaction it is said whether a blind test hides that.
+    Raises NotFound.
     """
     table, row = _row(cursor, project, row_id)
     given = {"project": project, "interaction": row["interaction_id"]}
     found: Row = {
         "table": table, "row": row,
-        "interaction": one(cursor, _INTERACTION, {**given, "blind": list(blind)}),
+        "interaction": one(cursor, _INTERACTION, given | blind.parameters()),
         "event": one(cursor, _EVENT, {**given, "event": row["event_id"]}),
         "others": _others(cursor, given, row) if table == "pair" else [],
         "answers": rows(cursor, _ANSWERS, given), "reviews": rows(cursor, _REVIEWS, given),
