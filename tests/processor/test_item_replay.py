@@ -19,8 +19,8 @@ from processor.parts.folder import PartsFolder
 from processor.queries.curation.book import Books
 from processor.queries.tasks import get_task, list_items, progress
 from processor.tables.store import Store
+from tests.processor.parts.test_parts import Processor
 from tests.processor.samples import event, event_id, interaction
-from tests.processor.test_parts import Processor
 
 PARTITIONS = 4
 ITEMS = 32

@@ -68,6 +68,8 @@ FORMS = (
     _("items is no list of items."),
     _("Neither items nor a query."),
     _("reason is no text."),
+    _("No row %(id)s in project %(project)s."),
+    _("Give the id of a pair, a demonstration or an unpaired row; the page of pairs names them."),
     # what to do about it
     _("See the list of tasks."),
     _("See the items of the task."),
