@@ -33,6 +33,7 @@ from processor.console.screens import (
     overview,
     pairs,
     rejected,
+    review,
     runs,
     tasks,
     trials,
@@ -48,7 +49,7 @@ log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
 _SCREENS = (
-    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected, why
+    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, review, labels, campaigns, rejected, why
 )  # fmt: skip
 
 

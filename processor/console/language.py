@@ -24,6 +24,7 @@ SCREENS = (
     ("adapters.index", lazy_gettext("Adapters")),
     ("trials.index", lazy_gettext("Blind tests")),
     ("tasks.index", lazy_gettext("Tasks")),
+    ("review.show", lazy_gettext("Review")),
     ("labels.index", lazy_gettext("Labels")),
     ("campaigns.index", lazy_gettext("Campaigns")),
     ("rejected.index", lazy_gettext("Rejected events")),

@@ -36,6 +36,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "model.command": frozenset({"admin"}),
     "task.read": frozenset({"reviewer", "manager", "admin"}),
     "task.edit": frozenset({"manager", "admin"}),
+    # Decide about what others answered: accept, mend, send back, settle. Never about own answers.
+    "review.work": frozenset({"reviewer", "manager", "admin"}),
     "campaign.read": _READERS,
     "campaign.edit": frozenset({"manager", "admin"}),
     "label.read": _READERS,

@@ -31,7 +31,8 @@ WORDS: dict[str, LazyString | str] = {
     "rows_demonstrations": _("demonstrations that train"), "rows_unpaired": _("thumbs that train"),
     "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
     "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
-    "verdict_reject": _("sent back"),
+    "verdict_reject": _("sent back"), "verdict_adjudication": _("settled"),
+    "return_same": _("whoever answered it"), "return_other": _("somebody else"), "return_none": _("nobody"),
     # tasks and their items
     "task_open": _("open"), "task_paused": _("paused"), "task_closed": _("closed"),
     "item_open": _("open"), "item_returned": _("returned"), "item_disputed": _("people disagree"),

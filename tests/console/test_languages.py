@@ -138,6 +138,8 @@ PAGES = {
     "tasks.new": ("/tasks/new", "/tasks/new?unit=all&k=3&labels=ύφος", "/tasks/new?k=2&since=9x",
                   "/tasks/new?k=2&since=2026-02-01&until=2026-01-01", "/tasks/new?project=nothing"),
     "tasks.detail": (*(f"/tasks/task-1?state={state}" for state in STANDINGS), "/tasks/task-1", "/tasks/task-2"),
+    "review.show": ("/review", "/review?task=task-1", "/review?done=none", "/review?project=nothing"),
+    "review.dispute": ("/adjudicate", "/adjudicate?task=task-1", "/adjudicate?project=nothing"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),

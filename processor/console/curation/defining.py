@@ -29,7 +29,7 @@ OWN = frozenset(DefinitionLabel.__struct_fields__) & {
 # How long a page waits for the tables to hold what it appended: about ten times what they usually take.
 VISIBLE_S = 3.0
 _LOOK_EVERY_S = 0.05
-_HELD = "SELECT count(DISTINCT event_id) FROM facts WHERE project = ? AND event_id IN (SELECT unnest(?::TEXT[]))"
+HELD_FACTS = "SELECT count(DISTINCT event_id) FROM facts WHERE project = ? AND event_id IN (SELECT unnest(?::TEXT[]))"
 
 
 def append_facts(caller: Caller, project: str, bodies: list[dict[str, Any]]) -> list[Any]:
@@ -43,15 +43,16 @@ def append_facts(caller: Caller, project: str, bodies: list[dict[str, Any]]) -> 
     ]
     stamped = [stamp(event, project=project, key_id=caller.key_id, via="console") for event in events]
     append_all(services().log, stamped)
-    _wait_until_held(project, [event.event_id for event in stamped])
+    wait_until_held(project, [event.event_id for event in stamped])
     return stamped
 
 
-def _wait_until_held(project: str, event_ids: list[str]) -> None:
+def wait_until_held(project: str, event_ids: list[str], held: str = HELD_FACTS) -> None:
+    """Return once the tables hold these events, by a question that counts them, or after VISIBLE_S."""
     end = time.monotonic() + VISIBLE_S
     while time.monotonic() < end:
         with reading() as cursor:
-            row = cursor.execute(_HELD, [project, event_ids]).fetchone()
+            row = cursor.execute(held, [project, event_ids]).fetchone()
         if row and row[0] == len(set(event_ids)):
             return
         time.sleep(_LOOK_EVERY_S)

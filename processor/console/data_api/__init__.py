@@ -18,6 +18,7 @@ from processor.console.data_api import (
     partitions,
     rejected,
     requests,
+    reviews,
     runs,
     support,
     tasks,
@@ -29,7 +30,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    labels, forgetting, partitions, tasks,
+    labels, forgetting, partitions, tasks, reviews,
 )), blueprint)  # fmt: skip
 
 

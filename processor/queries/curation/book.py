@@ -101,6 +101,10 @@ class TaskBook:
         """Return the items that do not go on by themselves, in the order they entered."""
         return sorted(self._stuck, key=lambda item: self.positions[item])
 
+    def standing(self, state: str) -> list[tuple[Item, ItemState]]:
+        """Return the items of the task that stand there after somebody said something about them."""
+        return [(item, one) for item, one in self._states.items() if one.state == state and item in self.positions]
+
     def refresh(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Bring it to what this cursor's tables hold."""
         with self.lock:
