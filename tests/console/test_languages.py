@@ -27,9 +27,9 @@ from tests.console.bench import PASSWORD, Bench, open_bench
 CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 LATIN = re.compile(r"[A-Za-z][A-Za-z'’]+")
 _MAY_STAND = (
-    r"Thumbwheel|English",  # names: the product's, and that of the other language in its own language
-    r"UTC|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|README\.md|beforeSend",  # terms
-    r"manifest\.json|data/\S+|lineage\.parquet",  # files of a dataset
+    r"Thumbwheel|English|Kafka",  # names: the products', and that of the other language in its own language
+    r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|beforeSend",  # terms
+    r"manifest\.json|data/\S+|lineage\.parquet|README(?:\.zh-CN)?\.md",  # files of a dataset
     r"(?:ad|ds|ca|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
@@ -119,7 +119,8 @@ PAGES = {
         "/interactions?q=δέμα", "/interactions?q=πουθενά", "/interactions?project=nothing",
     ),
     "interactions.detail": (
-        "/interactions/pick-4", "/interactions/chat-4", "/interactions/two-1", "/interactions/public-1",
+        "/interactions/pick-4", "/interactions/pick-4?taken_back=1", "/interactions/chat-4",
+        "/interactions/two-1", "/interactions/public-1",
         "/interactions/orphan-1", "/interactions/trial-3", "/interactions/pick-8",
     ),
     "pairs.index": ("/pairs", "/pairs?trainable=false", "/pairs?kind=choice", "/pairs?project=nothing"),
@@ -130,6 +131,7 @@ PAGES = {
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
+    "why.show": ("/why/{pair_id}", "/why/{tied_id}"),
     "labels.index": ("/labels", "/labels?project=nothing"),
     "labels.detail": ("/labels/ύφος", "/labels/ύφος/ευγενικό", "/labels/βαθμός"),
     "tasks.index": ("/tasks", "/tasks?project=nothing"),
@@ -153,6 +155,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "GET", "/pairs?cursor=x", {}, 400),
     ("ada", "GET", "/pairs?limit=0", {}, 400),
     ("ada", "PUT", "/pairs", {}, 405),
+    ("ada", "POST", "/interactions/pick-4/retract", {"target": "9"}, 404),
+    ("vic", "POST", "/interactions/pick-4/retract", {"target": "9"}, 403),
     ("vic", "POST", "/datasets", {}, 403),
     ("vic", "POST", "/adapters/train", {}, 403),
     ("ada", "POST", "/adapters/train", {"csrf": "stale"}, 403),
@@ -161,6 +165,7 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/datasets", {"kinds": "demonstration", "since": "2999-01-01"}, 409),
     ("ada", "POST", "/datasets", {"kinds": "preference", "include_labels": "ουδέν"}, 409),
     ("ada", "GET", "/labels/nothing", {}, 404),
+    ("ada", "GET", "/why/nothing", {}, 404),
     ("vic", "POST", "/labels", {"path": "α"}, 403),
     ("ada", "POST", "/labels", {"path": "@α", "kind": "bool"}, 400),
     ("ada", "POST", "/labels", {"path": "α", "kind": "choice"}, 400),
