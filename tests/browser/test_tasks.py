@@ -72,8 +72,8 @@ def test_a_task_is_made_by_keys_and_its_count_follows_the_filter(
     made = bench.get(f"tasks/tone-{lang[:2]}")
     assert made["stages"][0]["k"] == 3 and made["query"] == {"q": "blender"} and made["labels"] == ["tone"]
     to(page, "state")
-    page.keyboard.press("Enter")
-    page.wait_for_load_state()
+    with page.expect_navigation():
+        page.keyboard.press("Enter")
     bench.catch_up()
     page.reload()
     assert words["paused"] in page.locator("h1").inner_text()
