@@ -32,6 +32,7 @@ from processor.console.screens import (
     labels,
     overview,
     pairs,
+    quality,
     rejected,
     review,
     runs,
@@ -49,7 +50,8 @@ log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
 _SCREENS = (
-    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, review, labels, campaigns, rejected, why
+    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, review, labels, campaigns, rejected, why,
+    quality,
 )  # fmt: skip
 
 

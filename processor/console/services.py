@@ -14,6 +14,7 @@ from control_store.control import Control
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
 from processor.queries.curation.book import Books
+from processor.queries.curation.quality import Measured
 from processor.queries.datasets import Datasets
 from processor.tables.store import Store
 from runtime.settings import Settings
@@ -21,7 +22,7 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """The settings and the three stores behind every screen, how fresh the tables are, and tasks' books."""
+    """What is behind every screen: settings, three stores, how fresh the tables are, tasks' books, labels' figures."""
 
     settings: Settings
     store: Store
@@ -29,6 +30,7 @@ class Services:
     control: Control
     freshness: Freshness
     books: Books = field(default_factory=Books)
+    measured: Measured = field(default_factory=Measured)
 
 
 def services() -> Services:

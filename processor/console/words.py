@@ -37,6 +37,14 @@ WORDS: dict[str, LazyString | str] = {
     "@preference": _("which is better"), "@ranking": _("order from best to worst"), "@rating": _("rating"),
     "@spans": _("marked passages"), "@correction": _("a better reply"), "@skipped": _("skipped"),
     "@thumb": _("thumb"),
+    # figures about answers
+    "unmeasured_kind": _("Texts, orders and marked passages have no figure here: compare them by eye."),
+    "unmeasured_no_answers": _("Nobody has answered it yet."),
+    "unmeasured_too_many_values": _("It has too many different answers to compare."),
+    "flag_below_chance": _("right less often than guessing"), "flag_at_chance": _("no more right than guessing"),
+    "flag_same_choice": _("gives one answer nearly always"),
+    "flag_same_place": _("picks what stands at one place nearly always"),
+    "flag_copies": _("say the same more often than explained"),
     # tasks and their items
     "task_open": _("open"), "task_paused": _("paused"), "task_closed": _("closed"),
     "item_open": _("open"), "item_returned": _("returned"), "item_disputed": _("people disagree"),

@@ -140,6 +140,7 @@ PAGES = {
     "tasks.detail": (*(f"/tasks/task-1?state={state}" for state in STANDINGS), "/tasks/task-1", "/tasks/task-2"),
     "review.show": ("/review", "/review?task=task-1", "/review?done=none", "/review?project=nothing"),
     "review.dispute": ("/adjudicate", "/adjudicate?task=task-1", "/adjudicate?project=nothing"),
+    "quality.show": ("/agreement?task=task-1", "/agreement?label=ύφος", "/agreement?label=βαθμός"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),

@@ -102,6 +102,8 @@ FORMS = (
     _("Name two replies or more, each once; ties as a list."),
     _("Send one of: %(list)s."),
     _("Somebody who did not answer it decides about it."),
+    _("Neither a label nor a task."),
+    _("Name one of label and task."),
     _("Take the next one."),
     _("Look at it again."),
     _("Ask a manager."),

@@ -16,6 +16,7 @@ from processor.console.data_api import (
     overview,
     pairs,
     partitions,
+    quality,
     rejected,
     requests,
     reviews,
@@ -30,7 +31,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    labels, forgetting, partitions, tasks, reviews,
+    labels, forgetting, partitions, tasks, reviews, quality,
 )), blueprint)  # fmt: skip
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -27,23 +27,24 @@ from processor.queries.reading import Row
 
 # Of one answer of several, yes or no, and numbers there is arithmetic; texts and marks are compared by eye.
 MEASURED = frozenset({"bool", "choice", "multi", "rating", "pairwise"})
-LANGUAGES = ("zh", "other")
 # So many results are kept.
 KEPT = 32
-_STATE = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY ALL'
 # Of a person's answers on one item the first round counts: later ones were given knowing that it came back.
 _SAID = """
-SELECT a.interaction_id || chr(31) || a.unit || chr(31) || coalesce(a.task_id, '') AS item, a.actor_id AS person,
-    a.value, a.label_version AS version, a.shown_place AS place,
+SELECT a.interaction_id || chr(31) || a.unit AS item, a.actor_id AS person, a.value, a.label_version AS version,
     CASE WHEN regexp_matches(coalesce(i.prompt_text, ''), '[\u3400-\u9fff]') THEN 'zh' ELSE 'other' END AS language
 FROM (
-    SELECT *, NULL AS shown_place,
-        row_number() OVER (PARTITION BY interaction_key, unit, task_id, actor_id ORDER BY round, received_at, event_id) AS n
+    SELECT *, row_number() OVER (
+        PARTITION BY interaction_key, unit, actor_id ORDER BY round, received_at, event_id, label) AS place
     FROM answers
     WHERE project = $project AND label IN (SELECT unnest($paths::TEXT[])) AND state IN ('vote', 'untrusted')
         AND actor_kind NOT IN ('ai', 'system') AND ($task::TEXT IS NULL OR task_id = $task)
 ) a LEFT JOIN interactions i USING (interaction_key)
-WHERE a.n = 1
+WHERE a.place = 1
+"""
+_MARK = """
+SELECT count(*), bit_xor(hash(event_key, label, state)) FROM answers
+WHERE project = $project AND label IN (SELECT unnest($paths::TEXT[])) AND ($task::TEXT IS NULL OR task_id = $task)
 """
 
 
@@ -51,7 +52,7 @@ WHERE a.n = 1
 class Quality:
     """The figures of one label: over all, by version and language of the prompt; of pairs and of people.
 
-    `unmeasured`: why there are none, or None.
+    `unmeasured`: why there are none, or None; `strange`: answers that are none to a label of this kind, left out.
     """
 
     label: str
@@ -63,6 +64,7 @@ class Quality:
     people: tuple[Person, ...] = ()
     flags: tuple[Flag, ...] = ()
     unmeasured: str | None = None
+    strange: int = 0
 
     def as_dict(self) -> Row:
         """Return the figures as JSON-ready values."""
@@ -84,12 +86,12 @@ class Measured:
         task_id: str | None,
     ) -> Quality:  # fmt: skip
         """Return a label's figures, of one task or of all."""
-        state = tuple(cursor.execute(_STATE).fetchall())
-        key = (project, label.path, label.version, tuple(paths), task_id, state)
+        given = {"project": project, "paths": list(paths), "task": task_id}
+        key = (project, label.path, label.kind, task_id, cursor.execute(_MARK, given).fetchone())
         with self._lock:
             found = self._found.get(key)
         if found is None:
-            found = _measured(cursor, project, label, paths, task_id)
+            found = _measured(cursor, label, given)
             with self._lock:
                 self._found[key] = found
                 while len(self._found) > KEPT:
@@ -110,46 +112,61 @@ def task_quality(cursor: duckdb.DuckDBPyConnection, project: str, task: Task, ke
     return [kept.of(cursor, project, labels[path], former_paths(labels, path), task.task_id) for path in asked]
 
 
-def _measured(
-    cursor: duckdb.DuckDBPyConnection, project: str, label: LabelDef, paths: Sequence[str], task_id: str | None
-) -> Quality:
+def _measured(cursor: duckdb.DuckDBPyConnection, label: LabelDef, given: Mapping[str, Any]) -> Quality:
     metric: Metric = "interval" if label.kind == "rating" else "nominal"
     if label.kind not in MEASURED:
         return Quality(label.path, metric, unmeasured="kind")
-    found = cursor.execute(_SAID, {"project": project, "paths": list(paths), "task": task_id}).fetchall()
-    said = [(Answer(item, person, _value(label.kind, value)), version, language)
-            for item, person, value, version, _, language in found]  # fmt: skip
+    said: list[tuple[Answer, int, str]] = []
+    strange = 0
+    for item, person, text, version, language in cursor.execute(_SAID, given).fetchall():
+        if (value := _value(label.kind, json.loads(text))) is None:
+            strange += 1
+        else:
+            said.append((Answer(item, person, value), version, language))
     if not said:
-        return Quality(label.path, metric, unmeasured="no_answers")
+        return Quality(label.path, metric, unmeasured="no_answers", strange=strange)
     table = tabulate(one for one, _, _ in said)
     if metric == "nominal" and len(table.values) > MOST_VALUES:
-        return Quality(label.path, metric, unmeasured="too_many_values")
-    versions, languages = sorted({version for _, version, _ in said}), [one for one in LANGUAGES]
-    people, flags = _people(table)
+        return Quality(label.path, metric, unmeasured="too_many_values", strange=strange)
+    people, flags = _people(table) if metric == "nominal" else ((), ())
     return Quality(
         label.path, metric, agreement(table, metric),
-        tuple((v, agreement(tabulate(a for a, version, _ in said if version == v), metric)) for v in versions),
-        tuple((tongue, agreement(tabulate(some), metric)) for tongue in languages
-              if (some := [a for a, _, language in said if language == tongue])),
-        kappa_by_pair(table, "quadratic" if metric == "interval" else "nominal"), people, flags,
+        _split([(answer, version) for answer, version, _ in said], metric),
+        _split([(answer, language) for answer, _, language in said], metric),
+        kappa_by_pair(table, "quadratic" if metric == "interval" else "nominal"), people, flags, strange=strange,
     )  # fmt: skip
 
 
+K = TypeVar("K", int, str)
+
+
+def _split(said: Iterable[tuple[Answer, K]], metric: Metric) -> tuple[tuple[K, Agreement], ...]:
+    """Return the agreement of each part of the answers."""
+    parts: dict[K, list[Answer]] = {}
+    for answer, part in said:
+        parts.setdefault(part, []).append(answer)
+    return tuple((part, agreement(tabulate(parts[part]), metric)) for part in sorted(parts))
+
+
 def _people(table: AnswerTable) -> tuple[tuple[Person, ...], tuple[Flag, ...]]:
-    """Return who is right how often, which needs two values and two people; with one of either nobody can tell."""
-    if len(table.values) < 2 or len(table.people) < 2 or len(table.values) > MOST_VALUES:
+    """Return who is right how often; with one value, or one person, nobody can tell."""
+    if len(table.values) < 2 or len(table.people) < 2:
         return (), ()
     found = one_coin(table)
     return found.people, conduct(table, found)
 
 
-def _value(kind: str, text: str) -> str | float:
-    """Return an answer as it is compared: a number, or its JSON; who prefers the same reply agrees, however strongly."""
-    value = json.loads(text)
+def _value(kind: str, value: Any) -> str | float | None:
+    """Return an answer as it is compared, or None for one that is none to such a label.
+
+    Who prefers the same reply agrees, however clearly each does.
+    """
     if kind == "rating":
-        return float(value)
-    if kind == "pairwise" and isinstance(value, dict):
-        return str(value.get("chosen") or value.get("outcome"))
-    if kind == "multi" and isinstance(value, list):
-        return json.dumps(sorted(map(str, value)), ensure_ascii=False)
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if kind == "pairwise":
+        return str(value.get("chosen") or value.get("outcome")) if isinstance(value, dict) else None
+    if kind == "multi":
+        return json.dumps(sorted(map(str, value)), ensure_ascii=False) if isinstance(value, list) else None
+    if kind == "bool":
+        return json.dumps(value) if isinstance(value, bool) else None
+    return value if isinstance(value, str) else None
