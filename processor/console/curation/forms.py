@@ -70,6 +70,8 @@ FORMS = (
     _("items is no list of items."),
     _("Neither items nor a query."),
     _("reason is no text."),
+    _("Use one of: %(states_all)s."),
+    _("Use 0 to %(most)s."),
     # what to do about it
     _("See the list of tasks."),
     _("See the items of the task."),
