@@ -4,8 +4,8 @@ The log and the errors hold one English sentence each, which programs, logs and 
 its form and says it in the reader's language; what has no known form, such as a reason that a person wrote, stays.
 
 A form is a message of the catalogues. Its blanks: `said_` holds a sentence, `list_` sentences with "; " between them,
-`word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names, `states_` states
-with ", " between them, `either_` codes with " or " between them; any other stays as it is.
+`word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names and `states_`
+states with ", " between them, `either_` codes with " or " between them; any other stays as it is.
 """
 
 from __future__ import annotations
