@@ -148,7 +148,7 @@ NAMES: dict[str, LazyString | str] = {
     "question": _("question"), "quota": _("answers wanted"), "cooldown_s": _("pause"), "cooldown_h": _("pause"),
     "starts_at": _("first day"), "ends_at": _("last day"),
     "task_id": _("task"), "query": _("query"), "until": _("before day"), "order": _("order"), "stages": _("stages"),
-    "items": _("items"), "unit": _("part that is asked about"),
+    "items": _("items"), "labels": _("labels"), "unit": _("part that is asked about"),
     "path": _("path"), "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
     "max": _("highest rating"), "step": _("step"), "to": _("new path"), "moved_to": _("new path"),
     "version": _("version"), "kind": _("kind of answer"), "event_id": _("definition"),
