@@ -37,7 +37,7 @@ _leases = sa.Table(
     sa.Column("interaction_id", sa.String(128), nullable=False), sa.Column("unit", sa.String(257), nullable=False),
     sa.Column("stage", sa.Integer, nullable=False), sa.Column("round", sa.Integer, nullable=False),
     sa.Column("granted_at", sa.DateTime, nullable=False), sa.Column("expires_at", sa.DateTime, nullable=False),
-    sa.Column("submitted_at", sa.DateTime), sa.Column("event_id", sa.String(36)),
+    sa.Column("submitted_at", sa.DateTime), sa.Column("events", sa.Text, nullable=False),
     sa.UniqueConstraint("item_key", "slot"),
 )  # fmt: skip
 _c = _leases.c
@@ -83,7 +83,7 @@ class Lease:
     granted_at: datetime
     expires_at: datetime
     submitted_at: datetime | None
-    event_id: str | None
+    events: tuple[str, ...]
 
 
 class Leases:
@@ -134,7 +134,7 @@ class Leases:
         now = key_store.now()
         values = {
             "slot": slot, "token": secrets.token_urlsafe(24), "state": "ahead" if ahead else "held", "granted_at": now,
-            "expires_at": now + lasts, "submitted_at": None, "event_id": None,
+            "expires_at": now + lasts, "submitted_at": None, "events": "",
         }  # fmt: skip
         try:
             with self._open().begin() as connection:
@@ -209,20 +209,36 @@ class Leases:
                     raise
         return None
 
-    def done(self, token: str, person: str, state: str, event_id: str) -> None:
-        """Mark what is in the log: done or late keep their slot, skipped gives it back."""
-        values: dict[str, Any] = {"state": state, "event_id": event_id}
+    def done(self, lease: Lease, state: str, event_id: str) -> None:
+        """Mark what is in the log: done and late keep their slot, skipped gives it back."""
+        values: dict[str, Any] = {"state": state, "events": " ".join((*lease.events, event_id))}
         if state == "skipped":
             values["slot"] = None
         with self._open().begin() as connection:
-            connection.execute(_leases.update().where(_c.token == token, _c.person == person).values(**values))
+            mine = (_c.token == lease.token, _c.person == lease.person)
+            connection.execute(_leases.update().where(*mine).values(**values))
 
-    def postpone(self, token: str, person: str) -> bool:
-        """Give the slot back; the person gets the place again after all others. False where it is no longer held."""
+    def give_back(self, token: str, person: str, state: str) -> bool:
+        """Give the slot back: `postponed` comes again after all others, `given_on` when it is wanted again.
+
+        False where it is no longer held.
+        """
         with self._open().begin() as connection:
             live = (_c.token == token, _c.person == person, _c.state.in_((*LIVE, "given_on")))
-            values = {"slot": None, "state": "postponed", "granted_at": key_store.now()}
+            values = {"slot": None, "state": state, "granted_at": key_store.now()}
             return bool(connection.execute(_leases.update().where(*live).values(**values)).rowcount)
+
+    def adopt(self, place: Place, person: str, token: str) -> Lease | None:
+        """Return the person's row of a place; where a lost store has none, a new one without a slot."""
+        now = key_store.now()
+        row = {name: getattr(place, name) for name in Place.__dataclass_fields__}
+        values = {"slot": None, "token": token, "state": "given_on", "granted_at": now, "expires_at": now, "events": ""}
+        try:
+            with self._open().begin() as connection:
+                connection.execute(_leases.insert().values(item_key=place.key, person=person, **row, **values))
+        except sa.exc.IntegrityError:
+            pass
+        return self.of_place(place, person)
 
     def take_back(self, token: str, person: str, lasts: timedelta) -> Lease | None:
         """Let a person who took back what they said go on with the item: a new token, the slot they had.
@@ -230,7 +246,7 @@ class Leases:
         A late one stays without a slot of its own; a skipped one gets its slot when it is asked for again.
         """
         now, new = key_store.now(), secrets.token_urlsafe(24)
-        values = {"token": new, "submitted_at": None, "event_id": None, "granted_at": now, "expires_at": now + lasts}
+        values = {"token": new, "submitted_at": None, "events": "", "granted_at": now, "expires_at": now + lasts}
         mine = (_c.token == token, _c.person == person)
         with self._open().begin() as connection:
             back = connection.execute(

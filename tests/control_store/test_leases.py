@@ -116,7 +116,7 @@ def test_a_late_answer_has_a_slot_beyond_those_wanted_and_keeps_it(
     assert again == late, "a repetition says the same, so that the event is the same"
     other = leases.begin_submit(eve.token, "eve", 2)
     assert other is not None and other.slot == 3
-    leases.done(ann.token, "ann", "late", "e-1")
+    leases.done(ann, "late", "e-1")
     assert leases.grant(offers(), "ann", LONG) is None
 
 
@@ -129,7 +129,7 @@ def test_a_submission_under_way_keeps_its_slot(leases: Leases, monkeypatch: pyte
     assert leases.grant(offers(1, 1), "bob", LONG) is None
     again = leases.begin_submit(ann.token, "ann", 1)
     assert again is not None and (again.slot, again.submitted_at) == (0, begun.submitted_at)
-    leases.done(ann.token, "ann", "done", "e-1")
+    leases.done(ann, "done", "e-1")
     later(monkeypatch, LONG)
     assert leases.grant(offers(1, 1), "bob", LONG) is None, "what is done is never given on"
 
@@ -150,7 +150,7 @@ def test_an_answer_that_the_tables_no_longer_have_gives_its_slot_up(
 ) -> None:
     ann = granted(leases, "ann", offers(1, 1), SHORT)
     leases.begin_submit(ann.token, "ann", 1)
-    leases.done(ann.token, "ann", "done", "e-1")
+    leases.done(ann, "done", "e-1")
     now = key_store.now()
     later(monkeypatch, LONG)
     assert leases.grant(offers(1, 1), "bob", LONG, known_to=now - SHORT) is None
@@ -160,10 +160,10 @@ def test_an_answer_that_the_tables_no_longer_have_gives_its_slot_up(
 
 def test_skipped_goes_to_another_and_put_off_comes_last(leases: Leases) -> None:
     ann = granted(leases, "ann", offers(1, 1))
-    leases.done(ann.token, "ann", "skipped", "e-1")
+    leases.done(ann, "skipped", "e-1")
     assert leases.grant(offers(1, 1), "ann", LONG) is None
     bob = granted(leases, "bob", offers(1, 1))
-    assert leases.postpone(bob.token, "bob")
+    assert leases.give_back(bob.token, "bob", "postponed")
     assert leases.unavailable("default", "t-1", "bob") == {("i-0", "")}
     assert [one.place for one in leases.postponed("default", "t-1", "bob")] == [place()]
     assert granted(leases, "bob", offers(1, 1)).slot == 0
@@ -172,7 +172,7 @@ def test_skipped_goes_to_another_and_put_off_comes_last(leases: Leases) -> None:
 def test_what_is_taken_back_comes_again_under_a_new_token(leases: Leases) -> None:
     ann = granted(leases, "ann")
     leases.begin_submit(ann.token, "ann", 2)
-    leases.done(ann.token, "ann", "done", "e-1")
+    leases.done(ann, "done", "e-1")
     back = leases.take_back(ann.token, "ann", LONG)
     assert back is not None and (back.slot, back.state) == (0, "held") and back.token != ann.token
     assert leases.take_back(back.token, "ann", LONG) is None, "nothing was submitted"
@@ -193,7 +193,16 @@ def test_a_token_is_its_persons_own(leases: Leases) -> None:
     ann = granted(leases, "ann")
     assert leases.renew(ann.token, "bob", LONG) is None
     assert leases.begin_submit(ann.token, "bob", 2) is None
-    assert not leases.postpone(ann.token, "bob")
+    assert not leases.give_back(ann.token, "bob", "postponed")
+
+
+def test_a_store_that_was_lost_takes_an_answer_under_the_token_it_was_asked_with(leases: Leases) -> None:
+    adopted = leases.adopt(place(), "ann", "old-token")
+    assert adopted is not None and (adopted.slot, adopted.token) == (None, "old-token")
+    late = leases.begin_submit("old-token", "ann", 2)
+    assert late is not None and late.slot == 2
+    bob = granted(leases, "bob")
+    assert leases.adopt(place(), "bob", "older") == bob, "who has a row keeps it"
 
 
 def test_a_draft_is_kept_by_place_and_person_until_it_is_removed(engine: sa.Engine) -> None:

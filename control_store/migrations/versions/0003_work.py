@@ -22,7 +22,7 @@ def upgrade() -> None:
             sa.Column("slot", sa.Integer), sa.Column("token", sa.String(64), nullable=False, unique=True),
             sa.Column("state", sa.String(16), nullable=False), *_place(),
             sa.Column("granted_at", sa.DateTime, nullable=False), sa.Column("expires_at", sa.DateTime, nullable=False),
-            sa.Column("submitted_at", sa.DateTime), sa.Column("event_id", sa.String(36)),
+            sa.Column("submitted_at", sa.DateTime), sa.Column("events", sa.Text, nullable=False),
             sa.UniqueConstraint("item_key", "slot"),
         )  # fmt: skip
         op.create_index("leases_of_person", "leases", ["project", "person", "task_id", "state"])
