@@ -358,5 +358,5 @@ def _lease(row: Any) -> Lease:
         row.granted_at,
         row.expires_at,
         row.submitted_at,
-        row.event_id,
+        tuple(row.events.split()),
     )

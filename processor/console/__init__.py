@@ -27,7 +27,9 @@ from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
+    guests,
     interactions,
+    label,
     overview,
     pairs,
     rejected,
@@ -54,7 +56,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected, label, guests)
 
 
 class _Json(DefaultJSONProvider):

@@ -9,12 +9,13 @@ from functools import wraps
 from typing import Any
 
 from flask import Flask
-from flask_babel import format_datetime, format_decimal, format_percent
+from flask_babel import format_datetime, format_decimal, format_percent, get_locale
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from contract.control_text import holds_control_text
+from contract.curation.definitions import Words
 from contract.finish_reasons import is_cut
 from processor.console import charts, sentences, trial_words, words
 
@@ -99,6 +100,12 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
+def worded(words: Words) -> str:
+    """Return a text of a task or label in the reader's language, else in the one it has."""
+    chinese = str(get_locale() or "en").startswith("zh")
+    return (words.zh or words.en) if chinese else (words.en or words.zh)
+
+
 def _as_text(raw: bytes | None) -> str:
     return bytes(raw or b"").decode("utf-8", "replace")
 
@@ -112,5 +119,5 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment, "share": share, "whole": whole, "size": size, "short": short, "pretty": pretty,
     "figure": figure, "word": words.word, "name_of": words.name_of, "said": sentences.said,
     "list_pair": lambda value: (value, value), "word_pair": lambda value: (value, words.word(value)),
-    "as_text": _as_text, "with_adapter": _with_adapter,
+    "as_text": _as_text, "worded": worded, "with_adapter": _with_adapter,
 }  # fmt: skip

@@ -65,6 +65,8 @@ WORDS: dict[str, LazyString | str] = {
     "description": _("another description"), "event": _("another content"),
     # what a run trains with; DPO, KTO and SFT are names
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
+    # guest links
+    "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
     "manager": _("manager"), "annotator": _("annotator"),

@@ -14,24 +14,24 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import duckdb
-from flask import current_app, g
+from flask import g
 
 from contract.envelope import Actor
 from contract.errors import ThumbwheelError
 from contract.events import Event, decode_event, stamp
 from contract.ids import derived_id
 from control_store import key_store
-from control_store.drafts import Drafts
-from control_store.leases import Lease, Leases, Offer, Place
+from control_store.leases import Lease, Offer, Place
 from eventlog.log import append_all
+from processor.console.access import actor_id
 from processor.console.permissions import allows
-from processor.console.services import project, reading, services
+from processor.console.services import books, drafts, leases, project, reading, services
 from processor.curation.labels import LabelDef
 from processor.curation.questions import asked_labels, check_answers, check_reason, question_of
 from processor.curation.tasks import Task, reaches
+from processor.queries.curation.shown import guidelines, shown_item
 from processor.queries.labels import list_labels
 from processor.queries.reading import NotFound, Row
-from processor.queries.shown_items import guidelines, shown_item
 from processor.queries.tasks import TaskItem, find_item, get_task, list_tasks, work_for
 
 # An item that is only loaded beforehand is kept for so long.
@@ -56,7 +56,7 @@ def worker(named: Any = None) -> Worker:
     """Return who works: the session's person, or whom a key names. Raises ThumbwheelError."""
     caller = g.user
     if caller.key is None:
-        return Worker(caller.actor["id"], caller.tier, caller.task)
+        return Worker(actor_id(caller.name), caller.tier, caller.task)
     if not isinstance(named, str) or not named:
         raise ThumbwheelError("no_person", "A key works for nobody by itself.", "Name a user: as=NAME.", "as")
     user = services().control.find_user(named)
@@ -64,19 +64,7 @@ def worker(named: Any = None) -> Worker:
         raise ThumbwheelError(
             "unknown_user", f"{named!r} is no user who may label.", "thumbwheel users list shows them.", "as", 404
         )
-    return Worker(type(caller)(user.name, user.role).actor["id"], user.tier)
-
-
-def leases() -> Leases:
-    """Return the leases of the control store."""
-    found: Leases = current_app.extensions.setdefault("thumbwheel_leases", Leases(services().control.engine))
-    return found
-
-
-def drafts() -> Drafts:
-    """Return the drafts of the control store."""
-    found: Drafts = current_app.extensions.setdefault("thumbwheel_drafts", Drafts(services().control.engine))
-    return found
+    return Worker(actor_id(user.name), user.tier)
 
 
 def my_tasks(who: Worker) -> list[Row]:
@@ -104,7 +92,7 @@ def _some_work(cursor: duckdb.DuckDBPyConnection, task: Task, who: Worker) -> bo
         return True
     done = leases().unavailable(project(), task.task_id, who.person)
     put_off = {(one.place.interaction_id, one.place.unit) for one in _put_off(task, who)}
-    return bool(work_for(cursor, project(), task, who.person, who.tier, done - put_off, services().books, 1))
+    return bool(work_for(cursor, project(), task, who.person, who.tier, done - put_off, books(), 1))
 
 
 def open_task(cursor: duckdb.DuckDBPyConnection, who: Worker, task_id: str) -> Task:
@@ -137,7 +125,7 @@ def _in_hand(cursor: duckdb.DuckDBPyConnection, task: Task, who: Worker, have: f
         if lease.token in have:
             continue
         try:
-            item = find_item(cursor, project(), task, (lease.place.interaction_id, lease.place.unit), services().books)
+            item = find_item(cursor, project(), task, (lease.place.interaction_id, lease.place.unit), books())
             current = (item.state.stage, item.state.round) == (lease.place.stage, lease.place.round)
             if current and item.state.may_answer(who.person):
                 renewed = leases().renew(lease.token, who.person, _lasts(task, lease.place.stage, bool(have)),
@@ -157,7 +145,7 @@ def _granted(cursor: duckdb.DuckDBPyConnection, task: Task, who: Worker, *, ahea
     for excluded in (set(out), out - put_off) if put_off else (set(out),):
         for _ in range(LOOKS):
             found = work_for(
-                cursor, project(), task, who.person, who.tier, excluded, services().books, AT_ONCE
+                cursor, project(), task, who.person, who.tier, excluded, books(), AT_ONCE
             )  # fmt: skip
             if not found:
                 break
@@ -177,7 +165,7 @@ def _put_off(task: Task, who: Worker) -> list[Lease]:
 def _in_other_hands(cursor: duckdb.DuckDBPyConnection, task: Task, who: Worker) -> bool:
     """Say whether items wait that others hold just now: they may come back."""
     out = leases().unavailable(project(), task.task_id, who.person)
-    return bool(work_for(cursor, project(), task, who.person, who.tier, out, services().books, 1))
+    return bool(work_for(cursor, project(), task, who.person, who.tier, out, books(), 1))
 
 
 def _offer(task: Task, item: TaskItem) -> Offer:
@@ -261,7 +249,9 @@ def skip(who: Worker, task_id: str, body: Mapping[str, Any]) -> Row:
 def undo(who: Worker, task_id: str, body: Mapping[str, Any]) -> Row:
     """Take back what the person said last (or under a token), and return the item with the draft that is sent along."""
     token = body.get("token")
-    found = leases().find(token, who.person) if isinstance(token, str) else leases().latest(project(), task_id, who.person)
+    found = (
+        leases().find(token, who.person) if isinstance(token, str) else leases().latest(project(), task_id, who.person)
+    )
     if found is None or not found.events or found.place.task_id != task_id:
         raise ThumbwheelError("nothing_to_undo", "There is nothing to take back.", "Submit something first.", None, 409)
     retracts = [
@@ -276,7 +266,12 @@ def undo(who: Worker, task_id: str, body: Mapping[str, Any]) -> Row:
         drafts().save(found.place, who.person, json.dumps(body["draft"], ensure_ascii=False))
     with reading() as cursor:
         task = open_task(cursor, who, task_id)
-        back = leases().take_back(found.token, who.person, _lasts(task, found.place.stage, False))
+        lasts = _lasts(task, found.place.stage, False)
+        back = leases().take_back(found.token, who.person, lasts)
+        if back is not None and back.slot is None:
+            # What was skipped has no slot; there may be one.
+            item = find_item(cursor, project(), task, (back.place.interaction_id, back.place.unit), books())
+            back = leases().grant([_offer(task, item)], who.person, lasts) or back
         return {"retracted": list(found.events), "item": _told(cursor, task, who, back) if back else None}
 
 
@@ -311,7 +306,7 @@ def _adopted(
 ) -> Lease | None:
     task = get_task(cursor, project(), task_id)
     item = (str(named.get("interaction_id")), str(named.get("unit", "")))
-    state = find_item(cursor, project(), task, item, services().books).state
+    state = find_item(cursor, project(), task, item, books()).state
     stage, number = named.get("stage"), named.get("round")
     if not isinstance(stage, int) or not isinstance(number, int) or not 0 <= stage < len(task.stages):
         return None
@@ -343,11 +338,13 @@ def _append(who: Worker, task: Task, lease: Lease, said: Row) -> Row:
     stage = task.stage(lease.place.stage)
     begun = leases().begin_submit(lease.token, who.person, stage.k + stage.extra)
     if begun is None:
-        raise ThumbwheelError("unknown_lease", "No item is known under this token.", "Ask for the next item.", "token", 404)
+        raise ThumbwheelError(
+            "unknown_lease", "No item is known under this token.", "Ask for the next item.", "token", 404
+        )
     content = json.dumps({name: value for name, value in said.items() if name != "active_ms"}, sort_keys=True)
     event_id = str(derived_id("annotation", begun.place.key, begun.token, content))
-    late = begun.state == "late"
-    told = {"event_id": event_id, "state": "late" if late else "done", "slot": begun.slot}
+    state = "skipped" if "skipped" in said else "late" if begun.state == "late" else "done"
+    told = {"event_id": event_id, "state": state, "slot": begun.slot}
     if event_id in begun.events:
         return told | {"repeated": True}
     changed = bool(begun.events) or begun.submitted_at is None
@@ -359,7 +356,7 @@ def _append(who: Worker, task: Task, lease: Lease, said: Row) -> Row:
         "task_version": task.version, "slot": begun.slot or 0, **said,
     })  # fmt: skip
     append_all(services().log, [event])
-    leases().done(begun, "skipped" if "skipped" in said else told["state"], event_id)
+    leases().done(begun, state, event_id)
     drafts().remove(place, who.person)
     return told | {"repeated": False}
 

@@ -95,7 +95,5 @@ def named_in(label: LabelDef, value: Any) -> list[str]:
 def check_reason(reason: Any) -> str:
     """Return why an item is skipped; raises ThumbwheelError."""
     if not isinstance(reason, str) or not reason.strip() or len(reason) > 200:
-        raise ThumbwheelError(
-            "invalid_reason", "A skipped item needs a reason.", "Send 1 to 200 characters.", "reason"
-        )
+        raise ThumbwheelError("invalid_reason", "A skipped item needs a reason.", "Send 1 to 200 characters.", "reason")
     return reason.strip()

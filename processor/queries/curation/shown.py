@@ -20,9 +20,7 @@ SELECT body FROM facts WHERE project = $project AND type = 'definition.guideline
 """
 
 
-def shown_item(
-    cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, unit: str, person: str
-) -> Row:
+def shown_item(cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, unit: str, person: str) -> Row:
     """Return `messages` and `candidates` of an item, in an order of this person's own; raises NotFound.
 
     The order is drawn by item and person: the first reply is not preferred for its place, and a reload changes nothing.
