@@ -12,7 +12,6 @@ WORDS = {
     "no_text": _("(no text)"),
     "reply": _("Reply {n}"),
     "required": _("needed"),
-    "pick": _("Pick"),
     "tie": _("Tie"),
     "none_good": _("None is good"),
     "yes": _("Yes"),
@@ -47,7 +46,6 @@ WORDS = {
     "refused": _("It was not taken in."),
     "closed_session": _("You are logged out. Log in again; your draft is kept."),
     "nothing_to_undo": _("There is nothing to take back."),
-    "loading": _("Loading"),
     "no_question": _("No question of the task fits this item. Skip it."),
     "done": _("All done: nothing waits for you in this task."),
     "others": _("What is left is with others just now. Look again in a minute."),
@@ -56,8 +54,6 @@ WORDS = {
     "mine": _("{n} answered by you"),
     "again": _("Look again"),
     "no_guideline": _("There is no guideline yet."),
-    "item": _("Item"),
-    "comment_kept": _("Note kept"),
 }
 
 
