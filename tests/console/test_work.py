@@ -215,6 +215,8 @@ def test_a_task_asks_people_of_its_tier(bench: Bench) -> None:
     assert bench.get("work?as=ann") == {"items": [], "next": None}
     Annotator(bench, "ann").post("next", 403)
     bench.control.set_tier("ann", "expert")
+    (told,) = bench.get("work?as=ann")["items"]
+    assert (told["task_id"], told["title"], told["waiting"]) == (TASK, {"en": f"Task {TASK}", "zh": "判断语气"}, True)
     ann = Annotator(bench, "ann")
     ann.submit(ann.next())
     assert [row[5] for row in answers(bench)] == ["expert"]

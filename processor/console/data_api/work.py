@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, request
+from msgspec import to_builtins
 
 from contract.errors import ThumbwheelError
 from processor.console import work
@@ -21,7 +22,11 @@ blueprint = Blueprint("api_work", __name__, url_prefix="/api/v1")
 @needs("label.work")
 def get_work() -> Response:
     """Return the tasks that this person may work on, and whether something waits in them."""
-    return answer({"items": work.my_tasks(work.worker(request.args.get("as"))), "next": None})
+    items = [
+        {**one, "title": to_builtins(one["title"]), "description": to_builtins(one["description"])}
+        for one in work.my_tasks(work.worker(request.args.get("as")))
+    ]
+    return answer({"items": items, "next": None})
 
 
 @blueprint.get("/tasks/<task_id>/guideline")
