@@ -271,8 +271,8 @@ class Leases:
         return self._one(sa.select(_leases).where(_c.item_key == place.key, _c.person == person))
 
     def live(self, project: str, task_id: str, person: str) -> list[Lease]:
-        """Return what the person has in hand, what is only loaded ahead last."""
-        order = (sa.case((_c.state == "held", 0), else_=1), _c.granted_at, _c.item_key)
+        """Return what the person has in hand, the newest first, and what is only loaded ahead last."""
+        order = (sa.case((_c.state == "held", 0), else_=1), _c.granted_at.desc(), _c.item_key)
         return self._many(self._of(project, task_id, person).where(_c.state.in_(LIVE)).order_by(*order))
 
     def latest(self, project: str, task_id: str, person: str) -> Lease | None:

@@ -22,6 +22,7 @@ WORDS: dict[str, LazyString | str] = {
     "over_limit": _("over the limit"),
     # surfaces, actors, ways in
     "chat": _("chat"), "workbench": _("workbench"), "user": _("user"), "agent": _("agent"), "expert": _("expert"),
+    "crowd": _("crowd"),
     "ai": _("AI"), "system": _("system"), "public": _("public key"), "secret": _("secret key"),
     "gateway": _("gateway"), "console": _("console"), "trainer": _("trainer"), "cli": _("command line"),
     # why a row does not train

@@ -12,7 +12,9 @@ from typing import Any
 
 from contract.events import Event
 from control_store.campaigns import Campaigns, Rule
+from control_store.guests import Guests
 from processor.datasets import build_dataset
+from tests.console import labelling
 from tests.console.bench import Bench
 from tests.console.story import append_rejected, event, fact, picked
 
@@ -97,8 +99,26 @@ def tell(bench: Bench) -> dict[str, str]:
         bench.store, bench.log, bench.settings, "default", {"kinds": ["preference"], "exclude_labels": ["άλλο"]}
     )
     dataset_id = str(manifest["dataset_id"])
-    bench.put(*_facts(dataset_id), *_trials(rng))
+    bench.put(*_facts(dataset_id), *_trials(rng), *_labelling())
+    Guests(bench.control.engine).create("default", "run-task", "ada", timedelta(days=7))
     return {"dataset_id": dataset_id, "campaign_id": _campaigns(bench)}
+
+
+def _labelling() -> list[Event]:
+    words = {"en": "Τόνος", "zh": "Τόνος"}
+    choices = [{"key": "α", "title": {"en": "Καλός"}}, {"key": "β", "title": {"zh": "Κακός"}}]
+    tasks = [
+        {"type": "definition.task", "task_id": task_id, "title": words, "description": words,
+         "labels": ["τόνος", "ποιο"], "stages": [{"tier": tier}]}
+        for task_id, tier in (("run-task", "crowd"), ("run-done", "agent"))
+    ]  # fmt: skip
+    items = [{"interaction_id": f"pick-{n}"} for n in range(3)]
+    return [
+        labelling.label("τόνος", "choice", 87, title=words, choices=choices),
+        labelling.label("ποιο", "pairwise", 87, title=words),
+        *[labelling.fact(task["task_id"], 88, task) for task in tasks],
+        labelling.fact("items", 89, {"type": "task.items", "task_id": "run-task", "items": items}),
+    ]
 
 
 def _chats() -> list[Event]:

@@ -33,6 +33,7 @@ _MAY_STAND = (
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
+    r"^(?:Ctrl|Alt|Shift|Esc|Enter|Cmd)[ /].*$|^(?:Esc|Enter)$|^[A-Z] / [A-Z]$|^0 / T$",  # keys
     r"application/json|Content-Type|limit=\S+",
     r"（[a-z]+\.[a-z]+）",  # a permission, as the table of them has it
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
@@ -131,7 +132,9 @@ PAGES = {
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
-    "access.login": (),
+    "access.login": (), "guests.enter": (),
+    "label.index": ("/label", "/label?project=nothing"), "label.work_on": ("/label/run-task",),
+    "guests.index": ("/tasks/run-task/guests",),
     "trials.index": ("/trials", "/trials?project=nothing"), "trials.detail": (f"/trials/{greek.CHALLENGER}",),
 }  # fmt: skip
 # (who, method, address, form, status); the form gets its token.
@@ -152,6 +155,12 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/datasets", {"max_rows": "0"}, 400),
     ("ada", "POST", "/datasets", {"kinds": "demonstration", "since": "2999-01-01"}, 409),
     ("ada", "POST", "/datasets", {"kinds": "preference", "include_labels": "ουδέν"}, 409),
+    ("ada", "GET", "/label/nothing", {}, 404),
+    ("ada", "GET", "/guest/nothing", {}, 410),
+    ("ada", "POST", "/tasks/run-task/guests", {"days": "9x"}, 400),
+    ("ada", "POST", "/tasks/run-task/guests", {"days": "999"}, 400),
+    ("ada", "POST", "/tasks/run-task/guests", {"count": "0"}, 400),
+    ("ada", "POST", "/tasks/run-done/guests", {}, 409),
     ("ada", "POST", "/campaigns", {"name": "", "surface": "chat"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "9x"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "900"}, 400),

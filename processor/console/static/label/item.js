@@ -33,7 +33,7 @@ export function show(item, page, { words, lang, changed }) {
     const title = worded(each.question.title, lang, each.question.path);
     const about = worded(each.question.description, lang);
     return el(
-      "li", { class: "question" },
+      "li", { class: "question", tabindex: "-1" },
       el("fieldset", { class: "asked" },
         el("legend", {}, title, each.question.required ? el("span", { class: "badge warn" }, words.required) : null,
            el("span", { class: "visually-hidden" }, fill(words.position, { n: n + 1, all }))),
@@ -55,9 +55,10 @@ export function turnTo(page, asked, item, n, focus) {
   });
   const node = page.questions.children[item.at];
   if (focus && node) {
-    const controls = node.querySelectorAll("input:checked, [aria-pressed=true], input, textarea, button");
-    const first = node.querySelector("input:checked, [aria-pressed=true]") ?? controls[0];
-    first?.focus();
+    // Not into a text that is written: the next key would be typed, and E goes there.
+    const first = node.querySelector("input:checked, [aria-pressed=true]")
+      ?? node.querySelector("input, [data-span], textarea, button");
+    (first?.matches("textarea:not([data-span])") ? node : first ?? node).focus();
     node.scrollIntoView({ block: "nearest" });
   }
 }
