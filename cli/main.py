@@ -17,9 +17,11 @@ from cli.commands import (
     demo,
     forget,
     keys,
+    labels,
     maintenance,
     rejected,
     run,
+    tasks,
     training,
     trials,
     users,
@@ -37,7 +39,22 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, users, annotate, data, training, trials, maintenance, rejected, forget, backups):
+for module in (
+    run,
+    demo,
+    keys,
+    users,
+    data,
+    labels,
+    tasks,
+    annotate,
+    training,
+    trials,
+    maintenance,
+    rejected,
+    forget,
+    backups,
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -2,7 +2,7 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`) and `forget` to the log, sessions and campaigns to the control store, and
+It writes wishes (`request.*`), definitions and `forget` to the log, sessions and campaigns to the control store, and
 dataset folders.
 """
 
@@ -30,14 +30,17 @@ from processor.console.screens import (
     guests,
     interactions,
     label,
+    labels,
     overview,
     pairs,
     rejected,
     runs,
+    tasks,
     trials,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness
+from processor.queries.curation.book import Books
 from processor.tables.store import Store
 from runtime.settings import Settings
 
@@ -56,7 +59,9 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected, label, guests)
+_SCREENS = (
+    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected, label, guests,
+)  # fmt: skip
 
 
 class _Json(DefaultJSONProvider):
@@ -70,14 +75,15 @@ class _Json(DefaultJSONProvider):
 
 
 def create_app(
-    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None
-) -> Flask:
+    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None,
+    books: Books | None = None,
+) -> Flask:  # fmt: skip
     """Return the console's WSGI app; what it reads and writes through is passed in."""
     here = Path(__file__).parent
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
     app.json = _Json(app)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY)
-    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness())
+    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness(), books or Books())
     language.install(app)
     access.install(app)
     login.install(app)

@@ -58,6 +58,13 @@ def moment(value: datetime | None, form: str = "yyyy-MM-dd HH:mm:ss") -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), format_datetime(at, form))
 
 
+def in_language(text: str | Words) -> str:
+    """Return a text of a definition in the reader's language, or in the other where that one is missing."""
+    if isinstance(text, str):
+        return text
+    return (text.zh or text.en) if str(get_locale()).startswith("zh") else (text.en or text.zh)
+
+
 def share(value: float | None, digits: int = 0) -> str:
     """Return 0.831 as "83%"; a dash for none."""
     return "–" if value is None else str(format_percent(value, "#,##0%" if digits == 0 else "#,##0.0%"))
@@ -100,12 +107,6 @@ def pretty(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False, indent=2, default=str)
 
 
-def worded(words: Words) -> str:
-    """Return a text of a task or label in the reader's language, else in the one it has."""
-    chinese = str(get_locale() or "en").startswith("zh")
-    return (words.zh or words.en) if chinese else (words.en or words.zh)
-
-
 def _as_text(raw: bytes | None) -> str:
     return bytes(raw or b"").decode("utf-8", "replace")
 
@@ -119,5 +120,5 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment, "share": share, "whole": whole, "size": size, "short": short, "pretty": pretty,
     "figure": figure, "word": words.word, "name_of": words.name_of, "said": sentences.said,
     "list_pair": lambda value: (value, value), "word_pair": lambda value: (value, words.word(value)),
-    "as_text": _as_text, "worded": worded, "with_adapter": _with_adapter,
+    "as_text": _as_text, "in_language": in_language, "with_adapter": _with_adapter,
 }  # fmt: skip

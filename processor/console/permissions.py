@@ -34,10 +34,14 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     # How a test stands while it runs: who votes must not know. Of keys the trainer's alone.
     "trial.watch": frozenset({"manager", "admin"}),
     "model.command": frozenset({"admin"}),
+    "task.read": frozenset({"reviewer", "manager", "admin"}),
+    "task.edit": frozenset({"manager", "admin"}),
     "campaign.read": _READERS,
     "campaign.edit": frozenset({"manager", "admin"}),
     "label.work": frozenset({"annotator", "reviewer", "manager", "admin", GUEST}),
     "guest.edit": frozenset({"manager", "admin"}),
+    "label.read": _READERS,
+    "label.edit": frozenset({"manager", "admin"}),
     "key.audit": frozenset({"admin"}),
     "person.forget": frozenset({"admin"}),
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 from flask import current_app, g
@@ -24,13 +24,14 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """The settings and the three stores behind every screen, and how fresh the tables are."""
+    """The settings and the three stores behind every screen, how fresh the tables are, and tasks' books."""
 
     settings: Settings
     store: Store
     log: Log
     control: Control
     freshness: Freshness
+    books: Books = field(default_factory=Books)
 
 
 def services() -> Services:
@@ -64,8 +65,7 @@ def campaigns() -> Campaigns:
 
 def books() -> Books:
     """Return the books of tasks, kept from one request to the next."""
-    found: Books = current_app.extensions.setdefault("thumbwheel_books", Books())
-    return found
+    return services().books
 
 
 def leases() -> Leases:

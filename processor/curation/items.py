@@ -6,12 +6,11 @@ been. Nothing of it is stored. An item goes through rounds; a rejection, of a re
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from itertools import combinations
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from contract.curation.definitions import Stage
 from processor.curation.tasks import Task, reaches
@@ -28,6 +27,7 @@ Why = Literal[
     "settled", "adjudicated",
 ]  # fmt: skip
 SKIPPED = "@skipped"
+NOBODY: frozenset[str] = frozenset()
 # Two people never write the same words: these are no ground to call them in disagreement.
 FREE = frozenset({"@correction", "@spans"})
 
@@ -99,9 +99,9 @@ class ItemState:
     wanted: int = 0
     people: tuple[str, ...] = ()
     skipped: tuple[str, ...] = ()
-    voters: frozenset[str] = frozenset()
-    deciders: frozenset[str] = frozenset()
-    only: frozenset[str] = frozenset()
+    voters: frozenset[str] = NOBODY
+    deciders: frozenset[str] = NOBODY
+    only: frozenset[str] = NOBODY
     others: bool = False
     missing: tuple[str, ...] = ()
     agreement: float | None = None
@@ -129,6 +129,41 @@ class ItemState:
         return person not in self.voters
 
 
+@dataclass(slots=True)
+class _Draft:
+    """An `ItemState` in the making: of very many items, each step writes into one object."""
+
+    state: Standing
+    stage: int
+    round: int
+    counted: int
+    wanted: int
+    people: tuple[str, ...]
+    skipped: tuple[str, ...]
+    only: frozenset[str]
+    agreement: float | None
+    why: Why
+    voters: frozenset[str] = NOBODY
+    deciders: frozenset[str] = NOBODY
+    others: bool = False
+    missing: tuple[str, ...] = ()
+    values: Mapping[str, str | None] = field(default_factory=dict)
+
+    def whole(self) -> ItemState:
+        """Return what is not changed any more."""
+        return ItemState(
+            state=self.state, stage=self.stage, round=self.round, counted=self.counted, wanted=self.wanted,
+            people=self.people, skipped=self.skipped, voters=self.voters, deciders=self.deciders, only=self.only,
+            others=self.others, missing=self.missing, agreement=self.agreement, values=self.values, why=self.why,
+        )  # fmt: skip
+
+
+def _with(draft: _Draft, **changed: Any) -> _Draft:
+    for name, value in changed.items():
+        setattr(draft, name, value)
+    return draft
+
+
 @dataclass(frozen=True)
 class _Evidence:
     """What counts of an item: answers by (stage, round), decisions, spot checks in the order they were drawn."""
@@ -148,6 +183,9 @@ class _Round:
     back: ItemReview | None
     rejected: bool
     batch: ItemBatch | None
+
+
+_FIRST = _Round(0, None, False, None)
 
 
 def item_state(
@@ -170,7 +208,9 @@ def item_state(
     state = _answering(found, current, free)
     if state.state == "settled":
         state = _deciding(found, current, item, state)
-    return replace(state, voters=found.voters, deciders=frozenset(one.actor_id for one in decided) - spoke)
+    state.voters = found.voters
+    state.deciders = frozenset(one.actor_id for one in decided) - spoke if decided else NOBODY
+    return state.whole()
 
 
 def _verdicts(found: _Evidence, number: int, kind: str = "review") -> list[ItemReview]:
@@ -187,6 +227,8 @@ def _round_of(found: _Evidence) -> _Round:
 
     A rejection stands by itself: that answers of its round were forgotten since does not bring the round back.
     """
+    if not found.reviews and not found.batches:
+        return _FIRST
     number, back, waiting = 0, None, list(found.batches)
     rejected = False
     while True:
@@ -210,7 +252,7 @@ def _rejection(found: _Evidence, number: int) -> ItemReview | None:
     return next((one for one in at_review if one.verdict == "reject"), None)
 
 
-def _answering(found: _Evidence, current: _Round, free: frozenset[str]) -> ItemState:
+def _answering(found: _Evidence, current: _Round, free: frozenset[str]) -> _Draft:
     """Return the state at the stages that people answer at; "settled" where these are done with."""
     stage = _beginning(found, current.number)
     while True:
@@ -220,7 +262,7 @@ def _answering(found: _Evidence, current: _Round, free: frozenset[str]) -> ItemS
             return state
         beyond = found.task.next_of("answer", stage)
         if beyond is None:
-            return replace(state, state="unanswerable", why="skipped", wanted=state.counted)
+            return _with(state, state="unanswerable", why="skipped", wanted=state.counted)
         stage = beyond
 
 
@@ -237,28 +279,28 @@ def _is_answering(task: Task, one: ItemAnswer) -> bool:
     )  # fmt: skip
 
 
-def _at_stage(found: _Evidence, current: _Round, stage: int, free: frozenset[str]) -> ItemState:
+def _at_stage(found: _Evidence, current: _Round, stage: int, free: frozenset[str]) -> _Draft:
     plan = found.task.stages[stage]
     here = [one for one in found.answers if _counts_at(found.task, one, stage, current.number)]
     said = [one for one in here if one.label != SKIPPED]
     people = tuple(dict.fromkeys(one.actor_id for one in said))
     skipped = tuple(dict.fromkeys(one.actor_id for one in here if one.label == SKIPPED and one.actor_id not in people))
     only, out = _returned_to(found, current)
-    state = ItemState(
+    state = _Draft(
         state="returned" if current.rejected and not people else "open", stage=stage, round=current.number,
         people=people, skipped=skipped, only=only, agreement=agreement_of(said, free), wanted=plan.k,
         counted=min(len(people), plan.k), why="rejected" if current.rejected and not people else "waits",
     )  # fmt: skip
     if current.back is not None and current.back.return_to == "other":
-        state = replace(state, others=True)
+        state = _with(state, others=True)
     if out:
-        return replace(state, state="returned", why="dropped", wanted=state.counted)
+        return _with(state, state="returned", why="dropped", wanted=state.counted)
     if only and len(only) < plan.k:
-        state = replace(state, wanted=len(only), counted=min(len(people), len(only)))
+        state = _with(state, wanted=len(only), counted=min(len(people), len(only)))
     if (decision := _adjudication(found, current.number, stage)) is not None:
         values = consensus(said) | dict(decision.answers)
-        return replace(state, state="settled", why="adjudicated", values=values, wanted=state.counted)
-    return _measured(found, plan, replace(state, values=consensus(said)), _asked(said, state, plan, free))
+        return _with(state, state="settled", why="adjudicated", values=values, wanted=state.counted)
+    return _measured(found, plan, _with(state, values=consensus(said)), _asked(said, state, plan, free))
 
 
 def _counts_at(task: Task, one: ItemAnswer, stage: int, number: int) -> bool:
@@ -281,7 +323,7 @@ def _returned_to(found: _Evidence, current: _Round) -> tuple[frozenset[str], boo
     return (frozenset(before) if where == "same" else frozenset()), where == "none"
 
 
-def _asked(said: Sequence[ItemAnswer], state: ItemState, plan: Stage, free: frozenset[str]) -> int:
+def _asked(said: Sequence[ItemAnswer], state: _Draft, plan: Stage, free: frozenset[str]) -> int:
     """Return how many people were asked: one more each time while those so far agreed too little."""
     for asked in range(state.wanted, min(len(state.people), state.wanted + plan.extra)):
         first = set(state.people[:asked])
@@ -294,19 +336,19 @@ def _agree(plan: Stage, agreement: float | None) -> bool:
     return plan.agree <= 0 or agreement is None or agreement >= plan.agree
 
 
-def _measured(found: _Evidence, plan: Stage, state: ItemState, asked: int) -> ItemState:
+def _measured(found: _Evidence, plan: Stage, state: _Draft, asked: int) -> _Draft:
     """Return an item's state by how many answered and how far they agree: those who came late are seen, too."""
     answered, most = len(state.people), state.wanted + plan.extra
     if answered >= state.wanted and _agree(plan, state.agreement):
-        return replace(state, state="settled", why="settled", counted=asked, wanted=asked)
+        return _with(state, state="settled", why="settled", counted=asked, wanted=asked)
     if answered >= most:
-        return replace(state, state="disputed", why="below_agreement", counted=most, wanted=most)
+        return _with(state, state="disputed", why="below_agreement", counted=most, wanted=most)
     if answered >= state.wanted:
-        state = replace(state, why="below_agreement", counted=answered, wanted=answered + 1)
+        state = _with(state, why="below_agreement", counted=answered, wanted=answered + 1)
     return _who_is_left(found, plan, state)
 
 
-def _who_is_left(found: _Evidence, plan: Stage, state: ItemState) -> ItemState:
+def _who_is_left(found: _Evidence, plan: Stage, state: _Draft) -> _Draft:
     """Say who could still answer, where people are named; with nobody left the answers there are decide."""
     named = state.only or frozenset(plan.people if plan.assignment != "pull" else ())
     if not named:
@@ -314,17 +356,19 @@ def _who_is_left(found: _Evidence, plan: Stage, state: ItemState) -> ItemState:
     gone = {*state.people, *state.skipped, *(one.actor_id for one in found.reviews)}
     left = tuple(sorted(named - gone - (found.voters if state.others else frozenset())))
     if left or not state.people:
-        return replace(state, missing=left, why=state.why if left else "nobody_left")
-    return replace(state, state="disputed", why="nobody_left", wanted=state.counted)
+        return _with(state, missing=left, why=state.why if left else "nobody_left")
+    return _with(state, state="disputed", why="nobody_left", wanted=state.counted)
 
 
 def _adjudication(found: _Evidence, number: int, stage: int) -> ItemReview | None:
-    tier = found.task.adjudicates(stage)
     decisions = _verdicts(found, number, "adjudication")
+    if not decisions:
+        return None
+    tier = found.task.adjudicates(stage)
     return next((one for one in decisions if one.stage == stage and reaches(one.actor_kind, tier)), None)
 
 
-def _deciding(found: _Evidence, current: _Round, item: tuple[str, str], state: ItemState) -> ItemState:
+def _deciding(found: _Evidence, current: _Round, item: tuple[str, str], state: _Draft) -> _Draft:
     """Take an item that is answered through the reviews and spot checks that follow."""
     at: int | None = state.stage
     while at is not None:
@@ -333,13 +377,13 @@ def _deciding(found: _Evidence, current: _Round, item: tuple[str, str], state: I
             break
         if found.task.stages[at].kind == "batch":
             if current.batch is None or current.batch.verdict != "accept":
-                return replace(state, state="in_batch", stage=at, why="batch")
+                return _with(state, state="in_batch", stage=at, why="batch")
         elif _is_reviewed(found, at, item, current.number) and state.why != "adjudicated":
             accepted = _accepted(found, at, current.number, state)
             if accepted is None:
                 return _waits_for_review(found, at, state)
             state = accepted
-        state = replace(state, values={**state.values, **_fixes(found, at, current.number)})
+        state = _with(state, values={**state.values, **_fixes(found, at, current.number)})
     return state
 
 
@@ -350,7 +394,7 @@ def _is_reviewed(found: _Evidence, stage: int, item: tuple[str, str], number: in
     return rate >= 1 or int.from_bytes(blake2b(name.encode(), digest_size=4).digest(), "big") < rate * 2**32
 
 
-def _accepted(found: _Evidence, stage: int, number: int, state: ItemState) -> ItemState | None:
+def _accepted(found: _Evidence, stage: int, number: int, state: _Draft) -> _Draft | None:
     verdicts = [one for one in _verdicts(found, number) if one.stage == stage and one.verdict != "reject"]
     if any(one.target is None for one in verdicts):
         return state
@@ -365,11 +409,11 @@ def _fixes(found: _Evidence, stage: int, number: int) -> dict[str, str]:
     return {label: value for one in reversed(fixes) for label, value in one.answers.items()}
 
 
-def _waits_for_review(found: _Evidence, stage: int, state: ItemState) -> ItemState:
+def _waits_for_review(found: _Evidence, stage: int, state: _Draft) -> _Draft:
     named = found.task.stages[stage].people
     left = tuple(sorted(set(named) - found.voters))
     why: Why = "no_reviewer" if named and not left else "review"
-    return replace(state, state="in_review", stage=stage, missing=left, why=why)
+    return _with(state, state="in_review", stage=stage, missing=left, why=why)
 
 
 def agreement_of(said: Sequence[ItemAnswer], free: frozenset[str] = FREE) -> float | None:
@@ -378,17 +422,22 @@ def agreement_of(said: Sequence[ItemAnswer], free: frozenset[str] = FREE) -> flo
     for one in said:
         if one.label not in free and one.label != SKIPPED:
             by_label.setdefault(one.label, []).append(one.value)
-    pairs = [first == other for values in by_label.values() for first, other in combinations(values, 2)]
-    return sum(pairs) / len(pairs) if pairs else None
+    same = pairs = 0
+    for values in by_label.values():
+        pairs += len(values) * (len(values) - 1) // 2
+        same += sum([first == other for first, other in combinations(values, 2)])
+    return same / pairs if pairs else None
 
 
 def consensus(said: Sequence[ItemAnswer]) -> dict[str, str | None]:
     """Return by label what most people say, as JSON; None where as many say something else."""
-    by_label: dict[str, Counter[str]] = {}
+    by_label: dict[str, dict[str, int]] = {}
     for one in said:
-        by_label.setdefault(one.label, Counter())[one.value] += 1
+        counts = by_label.setdefault(one.label, {})
+        counts[one.value] = counts.get(one.value, 0) + 1
     found: dict[str, str | None] = {}
     for label, counts in sorted(by_label.items()):
-        ranked = counts.most_common(2)
-        found[label] = None if len(ranked) > 1 and ranked[0][1] == ranked[1][1] else ranked[0][0]
+        most = max(counts.values())
+        first = [value for value, count in counts.items() if count == most]
+        found[label] = first[0] if len(first) == 1 else None
     return found

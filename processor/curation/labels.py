@@ -122,7 +122,7 @@ def _check_shape(label: LabelDef) -> None:
     if label.kind in ("choice", "multi") and not any(not one.archived for one in label.choices):
         raise _refused("There is nothing to choose from.", "Give one choice or more that is not archived.", "choices")
     if label.kind not in ("choice", "multi") and keys:
-        raise _refused(f"A label of kind {label.kind!r} has no choices.", "Use kind choice or multi.", "choices")
+        raise _refused("A label of this kind has no choices.", "Use kind choice or multi.", "choices")
     if len(set(keys)) != len(keys) or len(set(shortcuts)) != len(shortcuts):
         raise _refused("Two choices share a key or a shortcut.", "Give each its own.", "choices")
     if label.kind == "rating" and not (

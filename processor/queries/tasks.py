@@ -31,8 +31,6 @@ SELECT interaction_id FROM interactions WHERE project = $project AND described A
 """
 # Asked at once whether they are in the tables: a few, since most are.
 _AT_ONCE = 16
-# Work waits for people in these ways; the rest goes on by itself.
-STUCK = frozenset({"nobody_left", "no_reviewer", "below_agreement", "skipped", "dropped"})
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def work_for(
 
 
 def _answerable(book: TaskBook, task: Task, person: str, tier: str, exclude: frozenset[Item]) -> Iterator[TaskItem]:
-    for position in book.in_order():
+    for position in book.answerable():
         item = book.items[position]
         state = book.state(item)
         if (
@@ -176,11 +174,5 @@ def stuck_items(
 ) -> list[TaskItem]:
     """Return items that do not go on by themselves, with `why`, in the order they entered."""
     book = _book(cursor, project, task, books)
-    found: list[TaskItem] = []
     with book.lock:
-        for item, state in book.said():
-            if state.why in STUCK and state.state != "settled":
-                found.append(TaskItem(*item, book.positions[item], state))
-                if len(found) == limit:
-                    break
-    return found
+        return [TaskItem(*item, book.positions[item], book.state(item)) for item in book.stuck()[:limit]]

@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from processor.console import formats
+from processor.curation.items import STANDINGS
 from tests.console import greek
 from tests.console.bench import PASSWORD, Bench, open_bench
 
@@ -29,7 +30,7 @@ _MAY_STAND = (
     r"Thumbwheel|English",  # names: the product's, and that of the other language in its own language
     r"UTC|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|README\.md|beforeSend",  # terms
     r"manifest\.json|data/\S+|lineage\.parquet",  # files of a dataset
-    r"(?:ad|ds|ca|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
+    r"(?:ad|ds|ca|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
@@ -39,6 +40,7 @@ _MAY_STAND = (
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
+    r"tone/polite",
     r"refund/late|after-refund|dev\.toml|thumbwheel keys create|https?://\S+",  # examples to type, files, commands
 )
 MAY_STAND = re.compile("|".join(_MAY_STAND))
@@ -129,6 +131,12 @@ PAGES = {
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
+    "labels.index": ("/labels", "/labels?project=nothing"),
+    "labels.detail": ("/labels/ύφος", "/labels/ύφος/ευγενικό", "/labels/βαθμός"),
+    "tasks.index": ("/tasks", "/tasks?project=nothing"),
+    "tasks.new": ("/tasks/new", "/tasks/new?unit=all&k=3&labels=ύφος", "/tasks/new?k=2&since=9x",
+                  "/tasks/new?k=2&since=2026-02-01&until=2026-01-01", "/tasks/new?project=nothing"),
+    "tasks.detail": ("/tasks/task-1", *(f"/tasks/task-1?state={state}" for state in STANDINGS), "/tasks/task-2"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
@@ -161,6 +169,36 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/tasks/run-task/guests", {"days": "999"}, 400),
     ("ada", "POST", "/tasks/run-task/guests", {"count": "0"}, 400),
     ("ada", "POST", "/tasks/run-done/guests", {}, 409),
+    ("ada", "GET", "/labels/nothing", {}, 404),
+    ("vic", "POST", "/labels", {"path": "α"}, 403),
+    ("ada", "POST", "/labels", {"path": "@α", "kind": "bool"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "choice"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating", "min": "9x"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating", "min": "9e99"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "multi", "choices": "α\nα"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "ranking", "scope": "candidate"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "bool", "parent": "β"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "multi", "choices": "α", "version": "1"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "1"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "9"}, 409),
+    ("ada", "POST", "/labels/move", {"path": "ύφος", "to": "βαθμός"}, 409),
+    ("ada", "POST", "/labels/restore", {"path": "ύφος", "event_id": "ν"}, 404),
+    ("ada", "GET", "/tasks/nothing", {}, 404),
+    ("ada", "GET", "/tasks/task-1?state=nothing", {}, 400),
+    ("vic", "GET", "/tasks", {}, 403),
+    ("rei", "POST", "/tasks", {}, 403),
+    ("ada", "POST", "/tasks", {"k": "2"}, 400),
+    ("ada", "POST", "/tasks", {"k": "9x", "labels": "ύφος"}, 400),
+    ("ada", "POST", "/tasks", {"k": "99", "labels": "ύφος"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ουδέν"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "task_id": "έργο"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "task_id": "task-1"}, 409),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "extra": "1"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "since": "9x"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "since": "2026-02-01", "until": "2026-01-01"}, 400),
+    ("ada", "POST", "/tasks/task-1/state", {"state": "nothing"}, 400),
+    ("ada", "POST", "/tasks/nothing/state", {"state": "open"}, 404),
     ("ada", "POST", "/campaigns", {"name": "", "surface": "chat"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "9x"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "900"}, 400),

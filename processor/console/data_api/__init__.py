@@ -11,6 +11,7 @@ from processor.console.data_api import (
     guests,
     interactions,
     keys,
+    labels,
     lineage,
     models,
     overview,
@@ -20,6 +21,7 @@ from processor.console.data_api import (
     requests,
     runs,
     support,
+    tasks,
     work,
 )
 from processor.console.permissions import needs
@@ -29,7 +31,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    forgetting, partitions, work, guests,
+    labels, forgetting, partitions, tasks, work, guests,
 )), blueprint)  # fmt: skip
 
 

@@ -34,6 +34,6 @@ def work_on(task_id: str) -> Any:
     with reading() as cursor:
         task = work.open_task(cursor, who, task_id)
     return render_template(
-        "label.html", task=task, frame="_guest.html" if g.user.role == GUEST else "base.html",
+        "label_work.html", task=task, frame="_guest.html" if g.user.role == GUEST else "base.html",
         bench={"task": task_id, "project": project(), "person": who.person, "words": label_words.said()},
     )  # fmt: skip

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections import Counter, OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from hashlib import blake2b
-from typing import Any
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -24,6 +24,8 @@ from processor.queries.labels import list_labels
 
 # So many tasks are remembered; others are read again.
 KEPT = 16
+# Such items do not go on by themselves.
+STUCK = frozenset({"nobody_left", "no_reviewer", "below_agreement", "skipped", "dropped"})
 _OFFSETS = 'SELECT topic, "partition", next_offset FROM offsets ORDER BY ALL'
 _ENTERED = "SELECT count(*), max(received_at) FROM task_items WHERE project = $project AND task_id = $task"
 _ITEMS = """
@@ -82,18 +84,22 @@ class TaskBook:
         self._states: dict[Item, ItemState] = {}
         self._bucket_of: dict[int, list[Item]] = {}
         self._batches: dict[Item, list[ItemBatch]] = {}
+        # Items in the task's order, and by place in it whether people may answer there; `_ranks` are those places.
         self._order: list[int] = []
-        self._counts: Counts | None = None
+        self._ranks: list[int] = []
+        self._open = bytearray()
+        self._tally = Tally()
+        self._strays = 0
+        self._stuck: set[Item] = set()
         self._untouched = item_state(task, ("", ""))
 
     def state(self, item: Item) -> ItemState:
         """Return where an item stands."""
         return self._states.get(item, self._untouched)
 
-    def said(self) -> Iterator[tuple[Item, ItemState]]:
-        """Yield the items that something was said about, in the order they entered."""
-        found = [(position, item) for item in self._states if (position := self.positions.get(item)) is not None]
-        yield from ((item, self._states[item]) for _, item in sorted(found))
+    def stuck(self) -> list[Item]:
+        """Return the items that do not go on by themselves, in the order they entered."""
+        return sorted(self._stuck, key=lambda item: self.positions[item])
 
     def refresh(self, cursor: duckdb.DuckDBPyConnection) -> None:
         """Bring it to what this cursor's tables hold."""
@@ -116,7 +122,15 @@ class TaskBook:
         self._order = list(range(len(self.items)))
         if self.task.order == "random":
             self._order.sort(key=lambda position: _drawn(self.task.task_id, self.items[position]))
-        self._entered, self._counts = entered, None
+        self._ranks = self._order[:]
+        for rank, position in enumerate(self._order):
+            self._ranks[position] = rank
+        self._open = bytearray([self._untouched.takes_answers]) * len(self.items)
+        for item, state in self._states.items():
+            self._mark(item, state)
+        if self._strays:
+            self._tally_all()
+        self._entered = entered
 
     def _read_evidence(self, cursor: duckdb.DuckDBPyConnection, place: dict[str, str]) -> None:
         base = (
@@ -129,12 +143,13 @@ class TaskBook:
             self.labels = list_labels(cursor, self.project)
             self._batches = batches_of_items(cursor, self.project, self.task)
             changed: list[int] | None = None
-            self._states, self._bucket_of = {}, {}
+            self._states, self._bucket_of, self._tally, self._strays = {}, {}, Tally(), 0
+            self._stuck = set()
+            self._open = bytearray([self._untouched.takes_answers]) * len(self.items)
         else:
             changed = [bucket for bucket in range(BUCKETS) if marks.get(bucket) != self._marks.get(bucket)]
         if changed is None or changed:
             self._compute(cursor, changed)
-            self._counts = None
         self._base, self._marks = base, marks
 
     def _compute(self, cursor: duckdb.DuckDBPyConnection, buckets: list[int] | None) -> None:
@@ -143,63 +158,113 @@ class TaskBook:
         if buckets is not None:
             for bucket in buckets:
                 for item in self._bucket_of.pop(bucket, ()):
-                    self._states.pop(item, None)
+                    self._forget(item)
         names = list({item[0] for item in found})
         numbered = dict(cursor.execute("SELECT name, hash(name) % 1024 FROM (SELECT unnest($1::TEXT[]) AS name)",
                                        [names]).fetchall())  # fmt: skip
         for item, said in found.items():
             batches = self._batches.get(item, ())
-            self._states[item] = item_state(self.task, item, said.answers, said.reviews, batches, paths.free)
+            self._keep(item, item_state(self.task, item, said.answers, said.reviews, batches, paths.free))
             self._bucket_of.setdefault(int(numbered[item[0]]), []).append(item)
 
-    def in_order(self) -> Iterator[int]:
-        """Yield the positions of items in the task's order; with `disagreement`, where people agree least first."""
-        if self.task.order != "disagreement":
-            yield from self._order
+    def _keep(self, item: Item, state: ItemState) -> None:
+        self._states[item] = state
+        self._count(item, state, 1)
+        self._mark(item, state)
+
+    def _forget(self, item: Item) -> None:
+        state = self._states.pop(item)
+        self._count(item, state, -1)
+        self._mark(item, self._untouched)
+
+    def _count(self, item: Item, state: ItemState, sign: int) -> None:
+        if item in self.positions:
+            self._tally.add(state, sign)
+        else:
+            self._strays += sign
+
+    def _mark(self, item: Item, state: ItemState) -> None:
+        if (position := self.positions.get(item)) is None:
             return
-        contested = sorted(
-            (state.agreement, self.positions[item]) for item, state in self._states.items()
-            if state.agreement is not None and state.takes_answers and item in self.positions
-        )  # fmt: skip
-        first = [position for _, position in contested]
-        yield from first
-        later = set(first)
-        yield from (position for position in self._order if position not in later)
+        self._open[self._ranks[position]] = state.takes_answers
+        if state.why in STUCK and state.state != "settled":
+            self._stuck.add(item)
+        else:
+            self._stuck.discard(item)
+
+    def _tally_all(self) -> None:
+        """Count anew: of something that was answered before it came into the task."""
+        self._tally, self._strays = Tally(), 0
+        for item, state in self._states.items():
+            self._count(item, state, 1)
+
+    def answerable(self) -> Iterator[int]:
+        """Yield the positions of items that take answers, in the task's order.
+
+        With `disagreement`, those where people agree least come first.
+        """
+        first: list[int] = []
+        if self.task.order == "disagreement":
+            first = [position for _, position in sorted(
+                (state.agreement, self.positions[item]) for item, state in self._states.items()
+                if state.agreement is not None and state.takes_answers and item in self.positions
+            )]  # fmt: skip
+            yield from first
+        seen = frozenset(first)
+        rank = self._open.find(1)
+        while rank >= 0:
+            if (position := self._order[rank]) not in seen:
+                yield position
+            rank = self._open.find(1, rank + 1)
 
     def counts(self) -> Counts:
         """Return how far the task is."""
         with self.lock:
-            if self._counts is None:
-                self._counts = self._count()
-            return self._counts
+            return self._tally.counts(len(self.items), self._untouched)
 
-    def _count(self) -> Counts:
-        states: Counter[str] = Counter()
-        stages: dict[int, Counter[str]] = {}
-        people: dict[str, Counter[str]] = {}
-        labels: dict[str, Counter[str]] = {}
-        touched = 0
-        for item, state in self._states.items():
-            if item not in self.positions:
-                continue
-            touched += 1
-            states[state.state] += 1
-            stages.setdefault(state.stage, Counter())[state.state] += 1
-            for place, person in enumerate(state.people):
-                people.setdefault(person, Counter())["counted" if place < state.counted else "extra"] += 1
-            for person in state.skipped:
-                people.setdefault(person, Counter())["skipped"] += 1
-            for label, value in state.values.items():
-                labels.setdefault(label, Counter())["answered" if value is not None else "undecided"] += 1
-        left = len(self.items) - touched
-        if left:
-            states[self._untouched.state] += left
-            stages.setdefault(self._untouched.stage, Counter())[self._untouched.state] += left
-        return Counts(
-            len(self.items), dict(states), {number: dict(found) for number, found in sorted(stages.items())},
-            {person: dict(found) for person, found in sorted(people.items())},
-            {label: dict(found) for label, found in sorted(labels.items())},
-        )  # fmt: skip
+
+class Tally:
+    """Counts of states, kept while states come and go."""
+
+    def __init__(self) -> None:
+        self._touched = 0
+        self._stages: dict[int, Counter[str]] = {}
+        self._people: dict[str, Counter[str]] = {}
+        self._labels: dict[str, Counter[str]] = {}
+
+    def add(self, state: ItemState, sign: int) -> None:
+        """Count one state in, or with sign -1 out again."""
+        self._touched += sign
+        _of(self._stages, state.stage)[state.state] += sign
+        for place, person in enumerate(state.people):
+            _of(self._people, person)["counted" if place < state.counted else "extra"] += sign
+        for person in state.skipped:
+            _of(self._people, person)["skipped"] += sign
+        for label, value in state.values.items():
+            _of(self._labels, label)["undecided" if value is None else "answered"] += sign
+
+    def counts(self, items: int, untouched: ItemState) -> Counts:
+        """Return the counts of so many items; those that nothing was said about are `untouched`."""
+        stages = {number: Counter(found) for number, found in self._stages.items()}
+        if left := items - self._touched:
+            _of(stages, untouched.stage)[untouched.state] += left
+        states = sum(stages.values(), Counter())
+        return Counts(items, dict(states), _plain(stages), _plain(self._people), _plain(self._labels))
+
+
+K = TypeVar("K")
+
+
+def _of(counters: dict[K, Counter[str]], key: K) -> Counter[str]:
+    found = counters.get(key)
+    if found is None:
+        found = counters[key] = Counter()
+    return found
+
+
+def _plain(counters: Mapping[Any, Counter[str]]) -> dict[Any, dict[str, int]]:
+    found = {key: {name: n for name, n in counters[key].items() if n} for key in sorted(counters)}
+    return {key: counts for key, counts in found.items() if counts}
 
 
 class Books:
