@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.browser.test_axe import AXE, violations
 from tests.console import labelling
 from tests.console.bench import PASSWORD, Bench, open_bench
 from tests.console.labelling import KINDS
@@ -245,6 +246,29 @@ def test_what_was_submitted_while_the_console_is_away_is_sent_later(work: Open, 
     page.locator("#label-alert").filter(has_text="1 not sent yet").wait_for()
     page.unroute("**/api/v1/**")
     assert [one[:3] for one in wait_said(served[0], page.task, 1)] == [("i-0", "tone", "polite")]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("lang", ["en", "zh_Hans"])
+def test_axe_finds_nothing_on_an_item_its_guideline_and_its_dialogs(work: Open, lang: str, theme: str) -> None:
+    axe = AXE.read_text("utf-8")
+    page = work(KINDS, lang=lang, items=2)
+    page.goto(f"{page.url}?theme={theme}")
+    page.wait_for_selector(".question")
+    found = violations(page, axe)
+    page.keyboard.press("1")
+    page.keyboard.press("g")
+    page.locator("#label-guideline h3").wait_for()
+    found += violations(page, axe)
+    for key, dialog in (("?", "keys"), ("s", "skip")):
+        page.keyboard.press(key)
+        page.locator(f"#label-{dialog}:popover-open").wait_for()
+        found += violations(page, axe)
+        page.keyboard.press("Escape")
+    page.locator("#label-title").focus()
+    page.keyboard.press("Control+Enter")
+    page.wait_for_function("() => document.querySelector('#label-messages .said').innerText.includes('parcel 1')")
+    assert found + violations(page, axe) == []
 
 
 @pytest.mark.parametrize("lang", ["en", "zh_Hans"])

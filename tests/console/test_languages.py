@@ -30,7 +30,7 @@ _MAY_STAND = (
     r"Thumbwheel|English",  # names: the product's, and that of the other language in its own language
     r"UTC|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|README\.md|beforeSend",  # terms
     r"manifest\.json|data/\S+|lineage\.parquet",  # files of a dataset
-    r"(?:ad|ds|ca|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
+    r"(?:ad|ds|ca|crowd|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
@@ -230,7 +230,7 @@ def test_no_page_holds_a_word_of_the_other_language(told: Told, order: tuple[str
 def test_no_refusal_holds_a_word_of_the_other_language(told: Told, order: tuple[str, str]) -> None:
     found = []
     for locale in order:
-        clients = {user: told.client(locale, user) for user in ("ada", "vic")}
+        clients = {user: told.client(locale, user) for user in ("ada", "vic", "rei")}
         tokens = {user: _token(client) for user, client in clients.items()}
         for user, method, address, form, status in REFUSALS:
             body = {"csrf": tokens[user], **form} if method != "GET" else None
