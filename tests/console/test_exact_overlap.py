@@ -30,7 +30,7 @@ from tests.console import labelling
 from tests.console.bench import PASSWORD
 from tests.waiting import eventually
 
-ITEMS, PEOPLE, KILLS, K = 200, 10, 4, 2
+ITEMS, PEOPLE, KILLS, K = 200, 10, 3, 2
 LEASE_S = 2
 
 
