@@ -73,7 +73,9 @@ class Drafts:
         return None if row is None else Draft(row.body, row.saved_at.replace(tzinfo=UTC))
 
     def remove(self, place: Place, person: str) -> None:
-        """Remove a draft that was submitted."""
+        """Remove a draft that was submitted; where there is none, nothing is written."""
+        if self.read(place, person) is None:
+            return
         with self._open().begin() as connection:
             connection.execute(_drafts.delete().where(_drafts.c.item_key == place.key, _drafts.c.person == person))
 
