@@ -21,9 +21,8 @@ from processor.queries.overview import stored_projects
 
 # A guest comes through a link, without a user.
 GUEST_COOKIE = "thumbwheel_guest"
-OPEN_ENDPOINTS = frozenset({
-    "static", "access.login", "guests.enter", "health.healthz", "health.readyz", "health.metrics",
-})  # fmt: skip
+NEEDS_NOBODY = frozenset({"static", "health.healthz", "health.readyz", "health.metrics"})
+OPEN_ENDPOINTS = NEEDS_NOBODY | {"access.login", "guests.enter"}
 
 
 class Denied(ThumbwheelError):
@@ -79,6 +78,10 @@ def install(app: Flask) -> None:
 
 def _identify() -> Any:
     g.user, g.project, g.csrf = None, "default", ""
+    if request.endpoint in NEEDS_NOBODY:
+        return None
+    # One that was away at the start may not have its tables yet: this makes them, once it answers.
+    services().control.check()
     is_api = request.path.startswith("/api/")
     authorization = request.headers.get("Authorization", "")
     if is_api and authorization:
@@ -91,7 +94,7 @@ def _identify() -> Any:
         _check_origin()
     if user is not None:
         _enter(Caller(user.name, user.role, tier=user.tier), token, _chosen_project())
-    elif (guest := _guest()) is not None:
+    elif request.endpoint != "access.login" and (guest := _guest()) is not None:
         _enter(
             Caller(guest.person, GUEST, tier="crowd", task=guest.task_id), request.cookies[GUEST_COOKIE], guest.project
         )

@@ -29,7 +29,9 @@ WORDS: dict[str, LazyString | str] = {
     "scope_candidate": _("each reply"), "scope_pair": _("two replies"), "scope_span": _("a passage"),
     "language_zh": _("Chinese"), "language_other": _("other languages"), "rows_pairs": _("pairs that train"),
     "rows_demonstrations": _("demonstrations that train"), "rows_unpaired": _("thumbs that train"),
-    "crowd": _("crowd worker"),
+    "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
+    "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
+    "verdict_reject": _("sent back"),
     # tasks and their items
     "task_open": _("open"), "task_paused": _("paused"), "task_closed": _("closed"),
     "item_open": _("open"), "item_returned": _("returned"), "item_disputed": _("people disagree"),

@@ -52,6 +52,11 @@ GUARDS = [
     {"name": "loads", "passed": None, "value": None, "base": None,
      "limit": "not measured: it needs the model's weights"},
 ]  # fmt: skip
+# A row of an interaction with answers and decisions, and another.
+_PAIRS = """
+SELECT first(pair_id ORDER BY pair_id) FROM pairs WHERE interaction_id IN ('pick-0', 'pick-4') GROUP BY interaction_id
+ORDER BY interaction_id
+"""
 HELD_BECAUSE = "Held by its guards. reply_nll: 4.1 against 2 of the base (limit: at most 1.5 x base)"
 METRICS = {
     "loss_first": 1.9, "loss_last": 0.4, "train_accuracy_last": 0.9, "length_ratio": 0.7, "perplexity_ratio": 1.04,
@@ -104,7 +109,10 @@ def tell(bench: Bench) -> dict[str, str]:
     bench.put(*_tasks(), *_labelling())
     bench.put(*_facts(dataset_id), *_trials(rng))
     Guests(bench.control.engine).create("default", "run-task", "ada", timedelta(days=7))
-    return {"dataset_id": dataset_id, "campaign_id": _campaigns(bench)}
+    with bench.store.read() as cursor:
+        pairs = cursor.execute(_PAIRS).fetchall()
+    named = dict(zip(("pair_id", "tied_id"), (str(pair) for (pair,) in pairs), strict=True))
+    return {"dataset_id": dataset_id, "campaign_id": _campaigns(bench), **named}
 
 
 def _labelling() -> list[Event]:

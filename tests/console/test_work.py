@@ -286,6 +286,7 @@ def test_a_guest_answers_one_task_under_a_pseudonym_and_opens_nothing_else(bench
     assert client.post("/api/v1/tasks/other/next", json={}, headers=headers).status_code == 403
     for address in ("/", "/interactions", "/datasets", "/label/other", "/api/v1/overview", "/api/v1/projects"):
         assert client.get(address).status_code == 403, address
+    assert client.post("/login", data={"name": "ann", "password": "wrong"}).status_code == 401
     revoked = bench.app.test_client().post(
         f"/api/v1/guests/{made['link_id']}/revoke", headers={"Authorization": f"Bearer {bench.secret}"}
     )

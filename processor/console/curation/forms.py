@@ -42,6 +42,8 @@ FORMS = (
     _("There is no other label %(path)s."),
     _("A label would stand below itself."),
     _("The labels would move in a circle."),
+    _("No row %(id)s in project %(project)s."),
+    _("Give the id of a pair, a demonstration or an unpaired row; the page of pairs names them."),
     # what refuses a task, its items, or a question about them
     _("No task %(name)s in project %(project)s."),
     _("No task is %(state)s."),
