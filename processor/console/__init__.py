@@ -28,7 +28,9 @@ from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
+    guests,
     interactions,
+    label,
     labels,
     overview,
     pairs,
@@ -47,7 +49,10 @@ from runtime.settings import Settings
 log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected, why)
+_SCREENS = (
+    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected, why, label,
+    guests,
+)  # fmt: skip
 
 
 class _Json(DefaultJSONProvider):

@@ -94,6 +94,20 @@ _CONFLICTS = (
 
 # What the console itself refuses, or cannot do, with what to do about it.
 _CONSOLE = (
+    _("See the list of tasks."),
+    _("The task asks people of another tier than %(word_tier)s."),
+    _("Ask a manager."),
+    _("The task asks nobody of the crowd."),
+    _("Give it a stage whose tier is crowd."),
+    _("This link is for another task."),
+    _("Open the link again."),
+    _("This link is not open any more."),
+    _("Ask whoever gave it to you for another."),
+    _("A link cannot last so long."),
+    _("Use 1 to %(most)s days."),
+    _("So many links cannot be made."),
+    _("Send whole numbers: days, and count from 1 to %(most)s."),
+    _("%(given)s is no whole number."),
     _("No interaction %(id)s in project %(project)s."),
     _("No adapter %(id)s."),
     _("No adapter %(id)s in project %(project)s."),

@@ -29,9 +29,6 @@ WORDS: dict[str, LazyString | str] = {
     "scope_candidate": _("each reply"), "scope_pair": _("two replies"), "scope_span": _("a passage"),
     "language_zh": _("Chinese"), "language_other": _("other languages"), "rows_pairs": _("pairs that train"),
     "rows_demonstrations": _("demonstrations that train"), "rows_unpaired": _("thumbs that train"),
-    "@preference": _("which reply is better"), "@ranking": _("order of the replies"), "@rating": _("rating"),
-    "@spans": _("marked passages"), "@correction": _("a better reply"), "@skipped": _("skipped"),
-    "@thumb": _("thumb"),
     "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
     "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
     "verdict_reject": _("sent back"),
@@ -100,6 +97,8 @@ WORDS: dict[str, LazyString | str] = {
     "description": _("another description"), "event": _("another content"),
     # what a run trains with; DPO, KTO and SFT are names
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
+    # guest links
+    "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
     "manager": _("manager"), "annotator": _("annotator"),
@@ -152,7 +151,8 @@ NAMES: dict[str, LazyString | str] = {
     "starts_at": _("first day"), "ends_at": _("last day"),
     "task_id": _("task"), "query": _("query"), "until": _("before day"), "order": _("order"), "stages": _("stages"),
     "items": _("items"), "labels": _("labels"), "unit": _("part that is asked about"),
-    "k": _("answers an item"), "path": _("path"), "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
+    "k": _("answers an item"), "path": _("path"),
+    "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
     "max": _("highest rating"), "step": _("step"), "to": _("new path"), "moved_to": _("new path"),
     "version": _("version"), "kind": _("kind of answer"), "event_id": _("definition"),
     "frequency_penalty": _("frequency penalty"), "presence_penalty": _("presence penalty"), "stop": _("stops at"),
