@@ -53,7 +53,7 @@ def each(work: Sequence[T], workers: Sequence[Scratch], do: Callable[[Scratch, T
         finally:
             free.put(scratch)
         done += 1
-        if not outcome.noticed or done % 50 == 0:
+        if not outcome.noticed or done % 10 == 0:
             print(f"{done}/{len(work)} {'' if outcome.noticed else 'SURVIVED ' + title(job)}", flush=True)
         return job, outcome
 
@@ -70,8 +70,16 @@ def title(job: object) -> str:
 
 
 def try_by_hand(found: Sequence[Mutation], workers: Sequence[Scratch]) -> list[tuple[Mutation, Outcome]]:
-    """Try the table's mutations; raises StaleMutation before any where one does not apply."""
+    """Try the table's mutations; raises StaleMutation before any where one does not apply.
+
+    Raises RuntimeError where their tests fail on the code as it is: they would notice everything.
+    """
     texts = {mutation.name: mutation.applied(ROOT) for mutation in found}
+    for tests in dict.fromkeys(mutation.tests for mutation in found):
+        file = found[0].file
+        outcome = workers[0].try_out(file, (ROOT / file).read_text("utf-8"), tests, LIMIT_S)
+        if outcome.noticed is not False:
+            raise RuntimeError(f"The tests {' '.join(tests)} fail on the code as it is: {outcome.why}")
     return each(found, workers, lambda scratch, m: scratch.try_out(m.file, texts[m.name], m.tests, LIMIT_S))
 
 

@@ -14,6 +14,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from contextlib import suppress
 from typing import Any
 
@@ -23,6 +24,9 @@ LIBRARIES = (
     "transformers.models.glm.modeling_glm", "scipy.stats", "duckdb", "pyarrow.parquet", "flask", "sqlalchemy",
 )  # fmt: skip
 POLL_S = 0.02
+# The libraries that are imported before pytest starts hold plugins of it, whose assertions it cannot rewrite any more.
+OPTIONS = ("-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider",
+           "-W", "ignore::pytest.PytestAssertRewriteWarning")  # fmt: skip
 
 
 def answer(job: dict[str, Any], log: str) -> dict[str, Any]:
@@ -61,9 +65,13 @@ def _run(tests: list[str], log: str) -> None:
             os.dup2(opened, place)
         import pytest
 
-        code = int(pytest.main(["-x", "-q", "--no-header", "--tb=line", "-p", "no:cacheprovider", *tests]))
+        code = int(pytest.main([*OPTIONS, *tests]))
         sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        raise
     finally:
+        sys.stderr.flush()
         os._exit(code)
 
 

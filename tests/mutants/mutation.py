@@ -12,7 +12,7 @@ class StaleMutation(Exception):
 
 @dataclass(frozen=True)
 class Mutation:
-    """`before` in `file` becomes `after`; one of `tests` (pytest's words for them) must fail then.
+    """`before` in `file` becomes `after`; one of `tests` (pytest's arguments) must fail then.
 
     `before` must be found exactly once: code that moves takes its mutations along, or `make mutants` and
     `test_table.py` fail.

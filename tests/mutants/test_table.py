@@ -15,7 +15,7 @@ from tests.mutants.scratch import ROOT
 def test_a_mutation_by_hand_still_applies(mutation: Mutation) -> None:
     compile(mutation.applied(ROOT), mutation.file, "exec")
     for test in mutation.tests:
-        assert (ROOT / test.partition("::")[0]).exists(), test
+        assert not test.startswith("tests/") or (ROOT / test.partition("::")[0]).exists(), test
 
 
 def test_their_names_differ() -> None:

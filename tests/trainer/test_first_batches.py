@@ -70,15 +70,30 @@ def demonstrations() -> Rows:
 KINDS = {"sft": ("demonstration", demonstrations), "dpo": ("preference", preferences), "kto": ("unpaired", thumbs)}
 
 
+class Runs:
+    """A run of each objective from the base, made when it is first asked for."""
+
+    def __init__(self, folder: Path, base: Path) -> None:
+        self._folder = folder
+        self._base = base
+        self._made: dict[str, Watched] = {}
+
+    def __getitem__(self, method: str) -> Watched:
+        if method not in self._made:
+            self._made[method] = self.made(method, self._folder / method)
+        return self._made[method]
+
+    def made(self, method: str, folder: Path, start: Path | None = None, **config: Any) -> Watched:
+        """Make a run on the objective's rows."""
+        kind, rows = KINDS[method]
+        dataset = tiny.write_dataset(folder / "data", {kind: {"train": rows()}})
+        return watched_run(dataset, folder / "run", self._base, method, {**CONFIG, **config}, start)
+
+
 @pytest.fixture(scope="module")
-def watched(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Watched]:
-    """A run of each objective from the base."""
-    folder = tmp_path_factory.mktemp("watched")
-    found = {}
-    for method, (kind, made) in KINDS.items():
-        dataset = tiny.write_dataset(folder / f"{method}-data", {kind: {"train": made()}})
-        found[method] = watched_run(dataset, folder / method, bases["llama"], method, CONFIG)
-    return found
+def watched(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Runs:
+    """Runs that the tests here share."""
+    return Runs(tmp_path_factory.mktemp("watched"), bases["llama"])
 
 
 def prompt_of(row: dict[str, Any]) -> str:
@@ -117,7 +132,7 @@ def in_order(found: Sequence[Any], given: Iterable[Any]) -> bool:
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_nothing_about_the_machine_is_left_to_trl(watched: dict[str, Watched], method: str) -> None:
+def test_nothing_about_the_machine_is_left_to_trl(watched: Runs, method: str) -> None:
     given = watched[method].arguments
     assert given.use_cpu and not given.bf16 and not given.fp16 and not given.gradient_checkpointing
     assert not given.dataloader_pin_memory and given.dataloader_num_workers == 0
@@ -126,7 +141,7 @@ def test_nothing_about_the_machine_is_left_to_trl(watched: dict[str, Watched], m
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_run_takes_the_rate_the_batch_and_the_seed_it_was_given(watched: dict[str, Watched], method: str) -> None:
+def test_a_run_takes_the_rate_the_batch_and_the_seed_it_was_given(watched: Runs, method: str) -> None:
     given, run = watched[method].arguments, watched[method]
     assert (given.learning_rate, given.num_train_epochs, given.seed) == (5e-3, 1, 0)
     assert given.lr_scheduler_type == "linear" and given.max_grad_norm == 1.0
@@ -136,7 +151,7 @@ def test_a_run_takes_the_rate_the_batch_and_the_seed_it_was_given(watched: dict[
     assert rates == pytest.approx([5e-3 * (1 - step / len(rates)) for step in range(len(rates))])
 
 
-def test_sft_learns_each_reply_with_its_end_and_no_prompt(watched: dict[str, Watched], bases: dict[str, Path]) -> None:
+def test_sft_learns_each_reply_with_its_end_and_no_prompt(watched: Runs, bases: dict[str, Path]) -> None:
     run, rows = watched["sft"], demonstrations()
     model, encoder = loaded(bases["llama"])
     found = [row for step in run.steps for row in texts(step, encoder)]
@@ -156,7 +171,7 @@ def test_sft_learns_each_reply_with_its_end_and_no_prompt(watched: dict[str, Wat
     assert run.steps[0].loss == pytest.approx(float(-logps.sum() / (logps != 0).sum()), rel=1e-5)
 
 
-def test_dpo_weighs_each_pair_and_starts_at_ln_2(watched: dict[str, Watched], bases: dict[str, Path]) -> None:
+def test_dpo_weighs_each_pair_and_starts_at_ln_2(watched: Runs, bases: dict[str, Path]) -> None:
     run, rows = watched["dpo"], preferences()[:12]
     model, encoder = loaded(bases["llama"])
     expected = {
@@ -187,9 +202,7 @@ def test_dpo_weighs_each_pair_and_starts_at_ln_2(watched: dict[str, Watched], ba
     assert all(abs(line["rewards/margins"]) > 1e-6 for line in run.metrics[1:]), "the reference follows the policy"
 
 
-def test_kto_mixes_and_balances_thumbs_and_starts_at_a_half(
-    watched: dict[str, Watched], bases: dict[str, Path]
-) -> None:
+def test_kto_mixes_and_balances_thumbs_and_starts_at_a_half(watched: Runs, bases: dict[str, Path]) -> None:
     run, rows = watched["kto"], [row for row in thumbs() if row["id"] != "long"]
     _, encoder = loaded(bases["llama"])
     expected = {(prompt_of(row), reply_of(row)): row for row in rows}
@@ -223,13 +236,8 @@ def test_kto_mixes_and_balances_thumbs_and_starts_at_a_half(
 
 
 @pytest.mark.parametrize("method", ["dpo", "kto"])
-def test_a_continued_adapter_is_its_own_reference(
-    watched: dict[str, Watched], bases: dict[str, Path], tmp_path: Path, method: str
-) -> None:
-    kind, made = KINDS[method]
-    dataset = tiny.write_dataset(tmp_path / "data", {kind: {"train": made()}})
-    start = watched["sft"].out / "adapter"
-    run = watched_run(dataset, tmp_path / "run", bases["llama"], method, {**CONFIG, "lr": 2e-2}, start)
+def test_a_continued_adapter_is_its_own_reference(watched: Runs, tmp_path: Path, method: str) -> None:
+    run = watched.made(method, tmp_path, watched["sft"].out / "adapter", lr=2e-2)
     assert run.metrics[0]["rewards/chosen"] == pytest.approx(0.0, abs=1e-6)
     assert abs(run.metrics[-1]["rewards/chosen"]) > 1e-5, "the reference follows the policy"
     if method == "kto":
@@ -237,12 +245,8 @@ def test_a_continued_adapter_is_its_own_reference(
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_a_batch_made_of_two_halves_takes_the_same_steps(
-    watched: dict[str, Watched], bases: dict[str, Path], tmp_path: Path, method: str
-) -> None:
-    kind, made = KINDS[method]
-    dataset = tiny.write_dataset(tmp_path / "data", {kind: {"train": made()}})
-    run = watched_run(dataset, tmp_path / "run", bases["llama"], method, {**CONFIG, "micro_batch": 2})
+def test_a_batch_made_of_two_halves_takes_the_same_steps(watched: Runs, tmp_path: Path, method: str) -> None:
+    run = watched.made(method, tmp_path, micro_batch=2)
     given = run.arguments
     assert (given.per_device_train_batch_size, given.gradient_accumulation_steps) == (2, 2)
     assert all(len(step.batch["input_ids"]) == (4 if method == "dpo" else 2) for step in run.steps[:-1])
