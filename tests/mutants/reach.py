@@ -31,6 +31,10 @@ class Reach:
         """Read a report."""
         return cls(**json.loads(report.read_text("utf-8")))
 
+    def joined(self, other: Reach) -> Reach:
+        """Return both."""
+        return Reach(self.seconds | other.seconds, self.lines | other.lines)
+
     def tests_of(self, file: str, line: int) -> list[str]:
         """Return the tests that reach a line, the fastest first, within `LIMIT_S`; [] where none does.
 

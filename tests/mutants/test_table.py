@@ -8,7 +8,8 @@ import pytest
 
 from tests.mutants.by_hand import MUTATIONS
 from tests.mutants.mutation import Mutation, StaleMutation
-from tests.mutants.scratch import ROOT
+from tests.mutants.reach import Reach
+from tests.mutants.scratch import ROOT, Scratch
 
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda mutation: mutation.name)
@@ -29,3 +30,31 @@ def test_a_fragment_that_is_gone_or_there_twice_is_said_aloud(tmp_path: Path, te
         Mutation("all weigh 1", "code.py", "weight = 1", "weight = 2", ()).applied(tmp_path)
     with pytest.raises(StaleMutation, match=r"0 times in gone\.py"):
         Mutation("all weigh 1", "gone.py", "weight = 1", "weight = 2", ()).applied(tmp_path)
+
+
+@pytest.mark.slow
+def test_a_change_is_tried_in_a_copy_whose_files_are_then_as_before(tmp_path: Path) -> None:
+    mutation = next(one for one in MUTATIONS if one.name == "one rater decides alone")
+    before = (ROOT / mutation.file).read_text("utf-8")
+    scratch = Scratch(tmp_path)
+    try:
+        noticed = scratch.try_out(mutation.file, mutation.applied(ROOT), mutation.tests, 120)
+        survived = scratch.try_out(mutation.file, before + "\n# Says nothing.\n", mutation.tests, 120)
+        endless = scratch.try_out(mutation.file, before + "\nwhile True:\n    pass\n", mutation.tests, 5)
+        broken = scratch.try_out(mutation.file, "import nothing_of_the_kind\n", mutation.tests, 120)
+        unasked = scratch.try_out(mutation.file, before, ["tests/no_such_test.py"], 120)
+    finally:
+        scratch.close()
+    assert [one.noticed for one in (noticed, survived, endless, broken, unasked)] == [True, False, True, True, None]
+    assert "test_rule" in noticed.why
+    assert (ROOT / mutation.file).read_text("utf-8") == (scratch.tree / mutation.file).read_text("utf-8") == before
+
+
+def test_a_line_is_judged_by_the_tests_that_reach_it_the_fastest_first() -> None:
+    reach = Reach(
+        {"slow": 20.0, "fast": 0.1, "medium": 15.0}, {"f.py": {"1": [], "4": ["slow", "fast"], "9": ["medium"]}}
+    )
+    assert reach.tests_of("f.py", 4) == reach.tests_of("f.py", 6) == ["fast", "slow"]
+    assert reach.tests_of("f.py", 9) == ["medium"]
+    assert reach.tests_of("f.py", 1) == ["fast", "medium"], "what is run at import concerns all, as far as time allows"
+    assert reach.tests_of("other.py", 1) == []
