@@ -39,7 +39,7 @@ faults: setup-test
 soak: setup-test
 	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
 
-# Changes the code a little, many times, and lists the changes that no test notices: half an hour. MUTANTS_ARGS="--share 1" takes
+# Changes the code a little, many times, and lists the changes that no test notices: an hour. MUTANTS_ARGS="--share 1" takes
 # every change that mutmut can think of, which takes hours; "--share 0" those by hand alone. Installs mutmut the first time.
 mutants: setup-test
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
