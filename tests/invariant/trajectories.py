@@ -1,10 +1,10 @@
-"""The loss of every step of small fixed runs: what the trainer does, in figures that a change of it must not move.
+"""Every step of small fixed runs: what the trainer does, in figures that a change of it must not move.
 
     python -m tests.invariant.trajectories        # records them anew, after a change that is meant to move them
 
-In: one dataset folder per objective and the tiny Llama of the trainer's tests, on the CPU in float32. Out: the losses
-in `trajectories.json`, which `test_trajectories.py` compares with, to TOLERANCE: libraries and processors round
-differently.
+In: one dataset folder and the tiny Llama of the trainer's tests, on the CPU in float32. Out: the lines of each run's
+metrics file (loss, rewards, likelihoods, rate ...) in `trajectories.json`, which `test_trajectories.py` compares with,
+to TOLERANCE: libraries and processors round differently.
 """
 
 from __future__ import annotations
@@ -22,8 +22,10 @@ from tests.trainer import tiny
 from tests.trainer.watched import watched_run
 
 RECORD = Path(__file__).with_name("trajectories.json")
-# Relative. Steps of these runs lie at least ten times as far apart.
-TOLERANCE = 1e-4
+# Relative; losses of these runs lie at least ten times as far apart. Rewards begin at 0, so that they need a floor.
+TOLERANCE, FLOOR = 1e-4, 1e-4
+# The only figure of a line that is no function of the run.
+CLOCK = "seconds"
 # What is recorded: a name for each run; what differs from the defaults shows that it is heeded.
 RUNS: Mapping[str, tuple[str, Mapping[str, Any]]] = {
     "sft": ("sft", {"lr": 5e-2, "batch": 4, "epochs": 1}),
@@ -58,11 +60,12 @@ def write_rows(folder: Path) -> Path:
     return tiny.write_dataset(folder, rows)
 
 
-def losses(name: str, dataset: Path, base: Path, out: Path) -> list[float]:
-    """Run one of `RUNS`; return the loss of each optimiser step, as the metrics file has it."""
+def steps(name: str, dataset: Path, base: Path, out: Path) -> list[dict[str, float]]:
+    """Run one of `RUNS`; return what its metrics file says of each optimiser step."""
     method, config = RUNS[name]
     torch.manual_seed(99)  # A run seeds itself; what was drawn before it must not matter.
-    return [line["loss"] for line in watched_run(dataset, out, base, method, config).metrics]
+    lines = watched_run(dataset, out, base, method, config).metrics
+    return [{figure: value for figure, value in line.items() if figure != CLOCK} for line in lines]
 
 
 def record() -> None:
@@ -71,7 +74,7 @@ def record() -> None:
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
         base, dataset = tiny.save_base("llama", folder / "base"), write_rows(folder / "data")
-        found = {name: losses(name, dataset, base, folder / f"run-{n}") for n, name in enumerate(RUNS)}
+        found = {name: steps(name, dataset, base, folder / f"run-{n}") for n, name in enumerate(RUNS)}
     RECORD.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
 
 
