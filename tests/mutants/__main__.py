@@ -31,15 +31,25 @@ from tests.mutants.mutation import Mutation, StaleMutation
 from tests.mutants.reach import Reach
 from tests.mutants.scratch import ROOT, Outcome, Scratch, environment
 
-# The tests that are asked about generated mutants of a room, those that reach the changed line; tests that wait for
-# processes of their own say nothing more.
+# The tests that are asked about generated mutants of a room, of these those that reach the changed line. Tests that
+# wait for processes of their own, and simulations of thousands of tests, would say no more and take most of the time.
 MARKS = ("-m", "not slow and not browser and not kafka and not faults")
+RUNS = ("tests/trainer/test_first_batches.py", "tests/trainer/test_held_run.py", "tests/trainer/test_run.py",
+        "tests/trainer/test_refused_rows.py")  # fmt: skip
 BLIND = ("tests/console/test_trials.py", "tests/console/test_issued_picks.py", "tests/console/test_raters.py")
 ASKED = {
-    "trainer/": ("tests/trainer", "tests/invariant", "--deselect", "tests/trainer/test_service.py"),
+    "trainer/objectives/": (
+        *RUNS, "tests/invariant", "tests/trainer/test_dpo.py", "tests/trainer/test_kto.py",
+        "tests/trainer/test_figures.py",
+    ),
+    "trainer/guarding/": (
+        *RUNS, "tests/trainer/test_guards.py", "tests/trainer/test_reply_guards.py", "tests/trainer/test_figures.py",
+        "tests/trainer/test_evaluate.py", "tests/trainer/test_measure.py",
+    ),
+    "trainer/rows.py": (*RUNS, "tests/trainer/test_rows_and_tokens.py", "tests/trainer/test_kto.py"),
     "processor/datasets/": ("tests/processor/test_datasets.py", "tests/processor/test_import_export.py"),
-    "trials/": ("tests/trials", *BLIND),
-}
+    "trials/": ("tests/trials", "--ignore", "tests/trials/test_error_rates.py", *BLIND),
+}  # fmt: skip
 # Longer than any of these tests takes on a busy machine: a mutant that takes longer does not end.
 LIMIT_S = 300.0
 WORDS: Mapping[bool | None, str] = {True: "noticed", False: "SURVIVED", None: "NOT ASKED"}

@@ -52,8 +52,9 @@ class Watched:
 
     @property
     def metrics(self) -> list[dict[str, Any]]:
-        """Return the lines of `metrics.jsonl`."""
-        return [json.loads(line) for line in (self.out / "metrics.jsonl").read_text("utf-8").splitlines()]
+        """Return the lines of `metrics.jsonl` that tell of training steps."""
+        lines = [json.loads(line) for line in (self.out / "metrics.jsonl").read_text("utf-8").splitlines()]
+        return [line for line in lines if "loss" in line]
 
 
 def watched_run(
