@@ -135,7 +135,7 @@ JUDGING = (
     Mutation("the base's replies are the adapter's", GUARDS,
              "    side = measure(model, encoder, frozen_prompts(), sampling, base=True)\n    cache",
              "    side = measure(model, encoder, frozen_prompts(), sampling, base=False)\n    cache",
-             ("tests/trainer/test_guards.py", *HELD)),
+             HELD),
     Mutation("the base's replies are the adapter's, uncached", GUARDS,
              "        return measure(model, encoder, frozen_prompts(), sampling, base=True)",
              "        return measure(model, encoder, frozen_prompts(), sampling, base=False)", HELD),

@@ -64,10 +64,12 @@ def base(bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 @pytest.fixture(scope="module")
 def runs(dataset: Path, base: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Watched]:
-    """One run of each kind."""
+    """One run of each kind; the ruinous one measures the base itself, the others share what the first of them kept."""
     folder = tmp_path_factory.mktemp("runs")
+    cache = {"ruinous": None, "careful": folder / "cache", "eager": folder / "cache"}
     return {
-        name: watched_run(dataset, folder / name, base, "dpo", {"batch": 4, **rate}) for name, rate in RATES.items()
+        name: watched_run(dataset, folder / name, base, "dpo", {"batch": 4, **rate}, cache=cache[name])
+        for name, rate in RATES.items()
     }
 
 

@@ -58,7 +58,13 @@ class Watched:
 
 
 def watched_run(
-    dataset: Path, out: Path, base: Path, method: str, config: Mapping[str, Any], start: Path | None = None
+    dataset: Path,
+    out: Path,
+    base: Path,
+    method: str,
+    config: Mapping[str, Any],
+    start: Path | None = None,
+    cache: Path | None = None,
 ) -> Watched:
     """Run to the end; asserts that it ended well."""
     watched = Watched(out)
@@ -77,6 +83,7 @@ def watched_run(
     settings = {"rank": 4, "alpha": 8, "dtype": "float32", "max_length": 64, **config}
     command = ["--dataset", str(dataset), "--out", str(out), "--base", str(base), "--method", method]
     command += ["--config", json.dumps(settings)] + (["--start", str(start)] if start else [])
+    command += ["--cache", str(cache)] if cache else []
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Trainer, "training_step", remembered)
         patch.setattr(guards, "SAMPLING", Sampling(max_tokens=6))  # Guards on a tiny model need no 256 tokens.
