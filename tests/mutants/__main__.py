@@ -2,7 +2,7 @@
 
     make mutants                                        # the table by hand, and a tenth of the generated ones
     python -m tests.mutants --share 1 --workers 2       # all generated ones: hours
-    python -m tests.mutants --only kto                  # by hand: names that hold a word; generated: files that do
+    python -m tests.mutants --only kto                  # by hand: names that hold a pattern; generated: files
 
 In: the table `by_hand.py`, and mutants that mutmut makes of the files named in pyproject.toml. Each is made in a copy
 of the tree, where its tests run: those named in the table, or those that reach the changed line. Out: the list of
@@ -13,6 +13,7 @@ applies: generated ones may be equivalent to what they came from, so they are li
 from __future__ import annotations
 
 import argparse
+import re
 import subprocess
 import sys
 import tempfile
@@ -153,13 +154,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description="List changes that no test notices.")
     parser.add_argument("--share", type=float, default=0.1, help="of the generated mutants, 0 to 1")
-    parser.add_argument("--only", default="", help="a word that names or files must hold")
+    parser.add_argument("--only", default="", help="a pattern that names by hand, and files, must hold")
     parser.add_argument("--workers", type=int, default=2, help="copies of the tree, each with a process")
     parser.add_argument("--out", type=Path, default=ROOT / "build" / "mutants" / "survivors.md")
     given = parser.parse_args(arguments)
     began = time.monotonic()
-    by_hand = [mutation for mutation in MUTATIONS if given.only in mutation.name]
-    files = [file for file in source_files(ROOT) if given.only in file] if given.share else []
+    by_hand = [mutation for mutation in MUTATIONS if re.search(given.only, mutation.name)]
+    files = [file for file in source_files(ROOT) if re.search(given.only, file)] if given.share else []
     made = [mutant for file in files for mutant in mutants(ROOT, file, given.share)]
     print(f"{len(by_hand)} mutations by hand, {len(made)} generated", flush=True)
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder:
