@@ -112,9 +112,7 @@ class Evidence:
 
     def _correction(self, copy: Copy, original: Candidate, text: str, description: Description) -> None:
         self._demonstration(copy, "import" if copy.event.via == "import" else "edit", text, description)
-        if original.text is None or same_text(text, original.text):
-            return
-        if Levenshtein.normalized_distance(text, original.text, score_cutoff=MIN_EDIT_DISTANCE) < MIN_EDIT_DISTANCE:
+        if original.text is None or not rewritten(text, original.text):
             return
         why_not = _why_not(copy, description, text) or _why_not_reply(original)
         self.pairs.append(_pair(copy, description, "edit", text, None, original, 1, why_not))
@@ -142,6 +140,13 @@ class Evidence:
             candidate.candidate_id, candidate.content or "", event.value == "up", candidate.model,
             candidate.truncated, event.actor.id, why_not is None, why_not, copy.occurred, copy.received,
         ))  # fmt: skip
+
+
+def rewritten(text: str, original: str) -> bool:
+    """Say whether a correction says more than that a letter or a space was wrong, so that it is preferred."""
+    if same_text(text, original):
+        return False
+    return Levenshtein.normalized_distance(text, original, score_cutoff=MIN_EDIT_DISTANCE) >= MIN_EDIT_DISTANCE
 
 
 def _preferred(event: Annotation, description: Description) -> list[tuple[Candidate, Candidate]]:

@@ -48,7 +48,7 @@ ASKED = {
         "tests/trainer/test_evaluate.py", "tests/trainer/test_measure.py",
     ),
     "trainer/rows.py": (*RUNS, "tests/trainer/test_rows_and_tokens.py", "tests/trainer/test_kto.py"),
-    "processor/datasets/": ("tests/processor/test_datasets.py", "tests/processor/test_import_export.py"),
+    "processor/datasets/": ("tests/processor/datasets", "tests/processor/exporters"),
     "trials/": ("tests/trials", "--ignore", "tests/trials/test_error_rates.py", *BLIND),
 }  # fmt: skip
 # Longer than any of these tests takes on a busy machine: a mutant that takes longer does not end.

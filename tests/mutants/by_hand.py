@@ -13,7 +13,7 @@ HELD = ("tests/trainer/test_held_run.py",)
 STEPS = ("tests/invariant",)
 SCORES = ("tests/trainer/test_evaluate.py",)
 ROWS = ("tests/trainer/test_rows_and_tokens.py",)
-DATASETS = ("tests/processor/test_datasets.py",)
+DATASETS = ("tests/processor/datasets",)
 DPO, KTO, SFT = (f"trainer/objectives/{name}.py" for name in ("dpo", "kto", "sft"))
 GUARDS, EVALUATE, RUN = "trainer/guarding/guards.py", "trainer/guarding/evaluate.py", "trainer/run.py"
 READ = "trainer/rows.py"
@@ -187,7 +187,7 @@ PACKING = (
              "row.weight_num, row.weight_den = 1, size", "pass", DATASETS),
     Mutation("close wording crosses splits", "processor/datasets/splits.py", " or close.has(row):", ":", DATASETS),
     Mutation("an AI's feedback trains", "processor/steps/rows.py", 'if copy.event.actor.kind == "ai":', "if False:",
-             ("tests/processor/test_votes_and_rows.py",)),
+             ("tests/processor/steps/test_votes_and_rows.py",)),
 )  # fmt: skip
 
 RULE = ("tests/trials/test_rule.py",)

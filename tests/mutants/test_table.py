@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.mutants.__main__ import ASKED
 from tests.mutants.by_hand import MUTATIONS
+from tests.mutants.generated import source_files
 from tests.mutants.mutation import Mutation, StaleMutation
 from tests.mutants.reach import Reach
 from tests.mutants.scratch import ROOT, Scratch
@@ -58,3 +60,10 @@ def test_a_line_is_judged_by_the_tests_that_reach_it_the_fastest_first() -> None
     assert reach.tests_of("f.py", 9) == ["medium"]
     assert reach.tests_of("f.py", 1) == ["fast", "medium"], "what is run at import concerns all, as far as time allows"
     assert reach.tests_of("other.py", 1) == []
+
+
+def test_tests_that_are_asked_of_generated_mutants_exist_for_every_file_that_is_changed() -> None:
+    for asked in ASKED.values():
+        assert all((ROOT / test).exists() for test in asked if test.startswith("tests/")), asked
+    for file in source_files(ROOT):
+        assert any(file.startswith(room) for room in ASKED), file
