@@ -12,6 +12,7 @@ import click
 
 from cli.commands import (
     agreement,
+    annotate,
     backups,
     data,
     demo,
@@ -40,8 +41,22 @@ def cli(context: click.Context) -> None:
 
 
 for module in (
-    run, demo, keys, users, data, labels, tasks, agreement, training, trials, maintenance, rejected, forget, backups
-):  # fmt: skip
+    run,
+    demo,
+    keys,
+    users,
+    data,
+    labels,
+    tasks,
+    annotate,
+    agreement,
+    training,
+    trials,
+    maintenance,
+    rejected,
+    forget,
+    backups,
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -28,7 +28,9 @@ from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
+    guests,
     interactions,
+    label,
     labels,
     overview,
     pairs,
@@ -51,7 +53,7 @@ log_lines = logging.getLogger("processor.console")
 MAX_BODY = 1024 * 1024
 _SCREENS = (
     overview, interactions, pairs, datasets, runs, adapters, trials, tasks, review, labels, campaigns, rejected, why,
-    quality,
+    label, guests, quality,
 )  # fmt: skip
 
 

@@ -106,6 +106,8 @@ WORDS: dict[str, LazyString | str] = {
     "description": _("another description"), "event": _("another content"),
     # what a run trains with; DPO, KTO and SFT are names
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
+    # guest links
+    "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
     "manager": _("manager"), "annotator": _("annotator"),
@@ -157,8 +159,9 @@ NAMES: dict[str, LazyString | str] = {
     "question": _("question"), "quota": _("answers wanted"), "cooldown_s": _("pause"), "cooldown_h": _("pause"),
     "starts_at": _("first day"), "ends_at": _("last day"),
     "task_id": _("task"), "query": _("query"), "until": _("before day"), "order": _("order"), "stages": _("stages"),
-    "items": _("items"), "unit": _("part that is asked about"),
-    "path": _("path"), "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
+    "items": _("items"), "labels": _("labels"), "unit": _("part that is asked about"),
+    "k": _("answers an item"), "path": _("path"),
+    "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
     "max": _("highest rating"), "step": _("step"), "to": _("new path"), "moved_to": _("new path"),
     "version": _("version"), "kind": _("kind of answer"), "event_id": _("definition"),
     "frequency_penalty": _("frequency penalty"), "presence_penalty": _("presence penalty"), "stop": _("stops at"),

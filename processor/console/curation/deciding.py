@@ -18,7 +18,7 @@ from contract.errors import ThumbwheelError
 from contract.events import decode_event, stamp
 from contract.ids import uuid7
 from eventlog.log import append_all
-from processor.console.access import Caller
+from processor.console.access import Caller, actor_id
 from processor.console.curation.defining import wait_until_held
 from processor.console.permissions import allows
 from processor.console.services import project, reading, services
@@ -88,16 +88,15 @@ def decider(named: Any = None) -> Decider:
     """Return who decides: the session's person, or whom a key names. Raises ThumbwheelError."""
     caller: Caller = g.user
     if caller.key is None:
-        return Decider(caller, caller.actor["id"], caller.actor["kind"])
+        return Decider(caller, actor_id(caller.name), caller.tier)
     if not isinstance(named, str) or not named:
         raise ThumbwheelError("no_person", "A key works for nobody by itself.", "Name a user: as=NAME.", "as")
-    user = next((one for one in services().control.list_users() if one.name == named), None)
+    user = services().control.find_user(named)
     if user is None or user.disabled or not allows("review.work", user.role):
         raise NotFound(
             "unknown_user", f"{named!r} is no user who may review.", "thumbwheel users list shows them.", "as"
         )
-    actor = Caller(user.name, user.role).actor
-    return Decider(caller, actor["id"], actor["kind"])
+    return Decider(caller, actor_id(user.name), user.tier)
 
 
 def queue(who: Decider, work: Work, task_id: str | None = None) -> Waiting:

@@ -70,6 +70,8 @@ FORMS = (
     _("items is no list of items."),
     _("Neither items nor a query."),
     _("reason is no text."),
+    _("Use one of: %(states_all)s."),
+    _("Use 0 to %(most)s."),
     # what refuses a review or an adjudication
     _("%(person)s answered this item."),
     _("The item stands elsewhere by now."),
@@ -137,6 +139,8 @@ FORMS = (
     _("Send one of items and query."),
     _("Leave it out, or say why."),
     _("For example 2."),
+    _("Use one of: %(list)s."),
+    _("Use 0 to %(most)s."),
     _("See the list of labels."),
     _("See its history."),
     _("See the data API."),

@@ -8,6 +8,7 @@ from processor.console.data_api import (
     campaigns,
     datasets,
     forgetting,
+    guests,
     interactions,
     keys,
     labels,
@@ -23,6 +24,7 @@ from processor.console.data_api import (
     runs,
     support,
     tasks,
+    work,
 )
 from processor.console.permissions import needs
 from processor.queries.reading import NotFound
@@ -31,7 +33,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    labels, forgetting, partitions, tasks, reviews, quality,
+    labels, forgetting, partitions, tasks, work, guests, reviews, quality,
 )), blueprint)  # fmt: skip
 
 
