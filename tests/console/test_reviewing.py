@@ -200,6 +200,16 @@ def test_an_item_for_another_tier_or_for_named_people_is_not_given(bench: Bench)
     assert ask(bench, "reviews", place("i-0", verdict="accept"), 403)["error"]["code"] == "other_tier"
 
 
+def test_a_review_of_experts_takes_an_expert_however_somebody_logs_in(bench: Bench, login: Login) -> None:
+    tell(bench, stages=[{"k": 2}, {"kind": "review", "tier": "expert"}])
+    error = ask(bench, "reviews", place("i-0", verdict="accept"), 403)["error"]
+    assert error["code"] == "other_tier" and "expert" in error["message"]
+    assert login("ada").get("/review?task=tone&interaction=i-0").status_code == 403
+    bench.control.set_tier("ada", "expert")
+    ask(bench, "reviews", place("i-0", verdict="accept"), 201)
+    assert state(bench, "i-0")["state"] == "settled"
+
+
 def test_the_page_takes_a_verdict_and_then_tells_who_said_what(work: Bench, login: Login) -> None:
     client = login("ada")
     page = client.get("/review").text
