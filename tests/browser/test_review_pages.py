@@ -54,6 +54,7 @@ def test_a_conflict_is_adjudicated_and_reviews_send_back_and_accept(
     assert violations(page, axe) == []
     second = page.locator("article mark").nth(1).inner_text()
     told = press(bench, page, "b")
+    assert violations(page, axe) == []
     assert words["kept"] in told and "ann" in told and "rei" in told and words["nothing"] in told
     assert state(bench, "i-1")["values"] == {"tone": f'"{second}"'}
 
@@ -76,3 +77,16 @@ def test_a_conflict_is_adjudicated_and_reviews_send_back_and_accept(
     page.keyboard.press("Escape")
     told = press(bench, page, "a")
     assert words["nothing"] in told and state(bench, "i-2")["state"] == "settled"
+
+
+def test_the_figures_come_into_the_page_of_a_task_and_pass_axe(
+    served: tuple[Bench, str, str], page: Any, axe: str
+) -> None:
+    _, address, lang = served
+    log_in(page, address, lang, "light")
+    for place in ("tasks/tone", "labels/tone"):
+        page.goto(f"{address}/{place}")
+        page.locator(".lazy #quality table").first.wait_for()
+        assert "ann" in page.locator(".lazy").inner_text()
+        page.locator(".lazy summary").first.click()
+        assert violations(page, axe) == []

@@ -200,6 +200,15 @@ def test_an_item_for_another_tier_or_for_named_people_is_not_given(bench: Bench)
     assert ask(bench, "reviews", place("i-0", verdict="accept"), 403)["error"]["code"] == "other_tier"
 
 
+def test_an_item_whose_conversation_is_not_there_holds_up_no_other(bench: Bench, login: Login) -> None:
+    ghost = fact("task.items", "ghost", 8, task_id="tone", items=[{"interaction_id": "ghost"}])
+    tell(bench).put(ghost, said("ann", "ghost"), said("bob", "ghost"))
+    found = ask(bench, "reviews/next?as=ada")
+    assert (found["item"]["interaction_id"], found["left"]) == ("i-0", 3)
+    assert "Be kind." in login("ada").get("/review").text
+    ask(bench, "reviews/next?as=ada&task=tone&interaction=ghost", None, 404)
+
+
 def test_a_review_of_experts_takes_an_expert_however_somebody_logs_in(bench: Bench, login: Login) -> None:
     tell(bench, stages=[{"k": 2}, {"kind": "review", "tier": "expert"}])
     error = ask(bench, "reviews", place("i-0", verdict="accept"), 403)["error"]

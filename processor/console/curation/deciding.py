@@ -6,6 +6,7 @@ Nobody decides about an item they answered, whichever way they come. Who said wh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -41,6 +42,8 @@ from processor.queries.reading import NotFound, Row
 from processor.queries.tasks import TaskItem, find_item, get_task
 
 VERDICTS = ("accept", "fix", "reject")
+# So many items are tried before a queue counts as empty.
+LOOKS = 50
 BACK_TO = ("same", "other", "none")
 _HELD = "SELECT count(DISTINCT event_id) FROM reviews WHERE project = ? AND event_id IN (SELECT unnest(?::TEXT[]))"
 
@@ -103,6 +106,14 @@ def queue(who: Decider, work: Work, task_id: str | None = None) -> Waiting:
     """Return what waits for this person."""
     with reading() as cursor:
         return waiting(cursor, project(), work, who.person, who.tier, services().books, task_id or None)
+
+
+def next_case(who: Decider, work: Work, found: Waiting) -> Case | None:
+    """Return the first item that can be shown: one whose conversation is not in the tables holds up no other."""
+    for task, item in found.items[:LOOKS]:
+        with suppress(NotFound, Moved, NotYours):
+            return open_case(who, work, task.task_id, item.interaction_id, item.unit)
+    return None
 
 
 def open_case(who: Decider, work: Work, task_id: str, interaction_id: str, unit: str) -> Case:

@@ -11,6 +11,7 @@ from processor.console.curation.deciding import (
     decide_adjudication,
     decide_review,
     decider,
+    next_case,
     open_case,
     queue,
     told_blind,
@@ -55,11 +56,9 @@ def post_adjudication() -> Response:
 def _next(work: Work) -> Response:
     who, asked = decider(request.args.get("as")), request.args
     found = queue(who, work, asked.get("task"))
-    place = None
     if "interaction" in asked:
-        place = (asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
-    elif found.items:
-        task, item = found.items[0]
-        place = (task.task_id, item.interaction_id, item.unit)
-    told = told_blind(open_case(who, work, *place), work) if place else None
+        case = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
+    else:
+        case = next_case(who, work, found)
+    told = told_blind(case, work) if case else None
     return answer({"item": told, "left": len(found.items), "own": found.own, "others": found.others})

@@ -16,6 +16,7 @@ from processor.console.curation.deciding import (
     decide_adjudication,
     decide_review,
     decider,
+    next_case,
     open_case,
     queue,
     said_in_short,
@@ -67,12 +68,10 @@ def _page(work: Work, problem: ThumbwheelError | None = None, given: Mapping[str
     who, asked = decider(), given or request.args
     task_id = request.args.get("task") or None
     found = queue(who, work, task_id)
-    case: Case | None = None
     if "interaction" in asked:
-        case = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
-    elif found.items:
-        task, item = found.items[0]
-        case = open_case(who, work, task.task_id, item.interaction_id, item.unit)
+        case: Case | None = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
+    else:
+        case = next_case(who, work, found)
     return render_template(
         "review.html" if work == "review" else "adjudicate.html", case=case, found=found, problem=problem,
         given=request.form, done=_done(who), rows=_rows(case) if case else [],

@@ -99,7 +99,7 @@ def waiting(
     """Return what waits for a decision in tasks that are not closed."""
     found, own, others = [], 0, 0
     for task in list_tasks(cursor, project):
-        if task.state == "closed" or (task_id and task.task_id != task_id):
+        if task.state == "closed" or (task_id and task.task_id != task_id) or not _may_hold(task, work):
             continue
         for item in _standing(books.of(cursor, project, task), STANDS[work]):
             if not item.state.may_decide(person):
@@ -110,6 +110,13 @@ def waiting(
                 found.append((task, item))
     found.sort(key=lambda each: (_or_more(each[1].state.agreement), str(each[0].created_at), each[1].position))
     return Waiting(found, own, others)
+
+
+def _may_hold(task: Task, work: Work) -> bool:
+    """Say whether an item of a task can come to wait for this: of others the items are not looked at."""
+    if work == "review":
+        return any(stage.kind == "review" for stage in task.stages)
+    return any(stage.kind != "answer" or stage.agree > 0 or stage.people for stage in task.stages)
 
 
 def _or_more(agreement: float | None) -> float:
