@@ -171,7 +171,7 @@ def _makes_error(node: ast.Call) -> bool:
     name = getattr(node.func, "id", getattr(node.func, "attr", ""))
     return name in {
         "ThumbwheelError", "EventError", "SettingsError", "StoreError", "Refused", "LogUnavailable", "BodyEnded",
-        "ControlUnavailable", "StoreDamaged", "StoreFatal", "StoreMemory", "Held",
+        "ControlUnavailable", "StoreDamaged", "StoreFatal", "StoreMemory", "Held", "NothingLeft",
     }  # fmt: skip
 
 

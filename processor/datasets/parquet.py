@@ -15,7 +15,12 @@ from contract.dataset_folder import CONFIGS, LINEAGE, SPLITS, shard_name
 from processor.datasets.rows import DataRow
 
 _CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_SOURCE = [("event_id", pa.string()), ("interaction_id", pa.string()), ("conversation_id", pa.string())]
+_SOURCE = [
+    ("event_id", pa.string()),
+    ("interaction_id", pa.string()),
+    ("conversation_id", pa.string()),
+    ("source", pa.string()),
+]
 SCHEMAS = {
     "preference": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("chosen", _CHAT), ("rejected", _CHAT), ("weight", pa.float64()),
@@ -26,10 +31,11 @@ SCHEMAS = {
     "unpaired": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("label", pa.bool_()),
         ("weight", pa.float64()), ("label_share", pa.float64()), ("model", pa.string()), *_SOURCE,
-        ("truncated", pa.bool_()),
+        ("truncated", pa.bool_()), ("replay", pa.bool_()),
     ]),
     "demonstration": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("weight", pa.float64()), *_SOURCE,
+        ("replay", pa.bool_()),
     ]),
 }  # fmt: skip
 _LINEAGE_SCHEMA = pa.schema([
@@ -74,7 +80,10 @@ def _said(text: str) -> list[dict[str, str]]:
 
 
 def _source(row: DataRow) -> dict[str, Any]:
-    return {"event_id": row.event_id, "interaction_id": row.interaction_id, "conversation_id": row.conversation_id}
+    return {
+        "event_id": row.event_id, "interaction_id": row.interaction_id, "conversation_id": row.conversation_id,
+        "source": row.source,
+    }  # fmt: skip
 
 
 def _preference(row: DataRow) -> dict[str, Any]:
@@ -90,14 +99,14 @@ def _unpaired(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "completion": _said(row.chosen), "label": row.label,
         "weight": row.weight_num / row.weight_den, "label_share": row.share, "model": row.chosen_model, **_source(row),
-        "truncated": row.truncated_chosen,
+        "truncated": row.truncated_chosen, "replay": row.replay,
     }  # fmt: skip
 
 
 def _demonstration(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "completion": _said(row.chosen),
-        "weight": row.weight_num / row.weight_den, **_source(row),
+        "weight": row.weight_num / row.weight_den, **_source(row), "replay": row.replay,
     }  # fmt: skip
 
 

@@ -17,7 +17,7 @@ from processor.datasets.filters import EVALUATION_LABEL, Filters, has_label
 
 _SHARED = """
 r.interaction_id, r.event_id, lower(replace(CAST(r.prompt_hash AS VARCHAR), '-', '')), r.received_at,
-i.conversation_id, i.labels, i.messages, i.trial, i.received_at,
+i.conversation_id, i.source, i.labels, i.messages, i.trial, i.received_at,
 """
 # Of those who judged the same, the row that trains is one; `steps.consensus` says so of the others.
 _PAIRS = f"""
@@ -84,6 +84,7 @@ class DataRow:
     prompt_hash: str
     received_at: datetime
     conversation_id: str | None
+    source: str | None
     labels: list[str] | None
     messages: str
     trial: str | None
@@ -176,13 +177,19 @@ def _why_not(row: DataRow, filters: Filters, decided: dict[str, datetime]) -> st
         return "label_excluded"
     if _test_runs(row, decided):
         return "test_running"
-    old = filters.since is not None and row.received_at.replace(tzinfo=UTC) < filters.since
-    if row.config == "preference" and filters.policy is not None:
-        # A reply of unknown origin (an import) is nobody's replay.
-        other = row.rejected_model is not None and row.rejected_model != filters.policy
-        row.replay = other or old
-        return None
-    return "before_since" if old else None
+    old = _is_old(row, filters)
+    if filters.policy is None:
+        return "before_since" if old else None
+    # A reply of unknown origin (an import) is nobody's replay.
+    other = row.config == "preference" and row.rejected_model is not None and row.rejected_model != filters.policy
+    row.replay = other or old
+    return None
+
+
+def _is_old(row: DataRow, filters: Filters) -> bool:
+    """Say whether the row came before what the filters call new; of a kind they name apart, before that kind's day."""
+    since = filters.since_of.get(row.config, filters.since)  # type: ignore[call-overload]
+    return since is not None and row.received_at.replace(tzinfo=UTC) < since
 
 
 def _test_runs(row: DataRow, decided: dict[str, datetime]) -> bool:

@@ -20,7 +20,7 @@ from processor.datasets.rows import select_rows
 from processor.datasets.splits import check_leaks
 from processor.tables.store import Store
 from runtime.settings import Settings
-from tests.processor.samples import event, interaction, pick
+from tests.processor.samples import event, interaction, moment, pick
 from trainer.rows import open_dataset
 
 Put = Callable[..., None]
@@ -363,3 +363,38 @@ def test_a_rated_reply_that_was_cut_says_so_to_the_trainer(build: Build, put: Pu
     assert told == {"It was": True, "Whole.": False}
     folder = dataset_folder(settings, "default", manifest["dataset_id"])
     assert {row.completion[0]["content"]: row.cut for row in open_dataset(folder).rated("train")} == told
+
+
+def thumbs(count: int, **fields: Any) -> list[Any]:
+    found: list[Any] = []
+    for n in range(count):
+        found.append(interaction(f"h{n}", {"a": REPLIES["a"]}, prompt=prompt(60 + n), at=n, **fields))
+        value = "up" if n % 2 else "down"
+        found.append(event("thumb", f"h{n}", interaction_id=f"h{n}", candidate_id="a", value=value, at=n))
+    return found
+
+
+def test_thumbs_from_before_the_champion_train_unless_its_line_learnt_from_thumbs(
+    build: Build, put: Put, settings: Settings
+) -> None:
+    put(*picks(20, models=dict.fromkeys("abcd", "ad-new")), *thumbs(20))
+    later = "2027-01-01T00:00:00Z"
+    only_picks = build(policy="ad-new", since=later, since_of={"unpaired": None, "preference": None}, replay_share=0.2)
+    assert sum(only_picks["counts"]["unpaired"].values()) == 20
+    assert not any(row["replay"] for row in table(settings, only_picks, "unpaired"))
+    learnt = build(policy="ad-new", since=later, since_of={"preference": None})
+    assert "unpaired" not in learnt["counts"]
+    assert learnt["dropped"]["over_replay_share"] == 20
+
+
+def test_old_thumbs_are_replay_beside_new_ones(build: Build, put: Put, settings: Settings) -> None:
+    put(*thumbs(30))
+    rows = table(settings, build(policy="ad-new", since=moment(10).isoformat()), "unpaired")
+    old = {f"h{n}" for n in range(10)}
+    assert {row["interaction_id"] for row in rows if row["replay"]} < old
+    assert (len(rows), sum(row["replay"] for row in rows)) == (25, 5)
+
+
+def test_a_row_names_the_source_of_its_interaction(build: Build, put: Put, settings: Settings) -> None:
+    put(*picks(6, source="shop"), *picks(6, start=6))
+    assert {row["source"] for row in table(settings, build())} == {"shop", None}

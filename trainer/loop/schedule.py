@@ -26,7 +26,7 @@ from runtime.data_api import Api, ApiAway
 from runtime.settings import Settings
 from trainer import methods
 from trainer.backends.run_folder import Backend, Look, Work
-from trainer.loop import jobs, registry, taking_in, trigger, wishes
+from trainer.loop import building, jobs, registry, taking_in, trigger, wishes
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
@@ -34,8 +34,6 @@ from trainer.loop.verdict import read_verdict
 from trials.process import consequence
 
 log = logging.getLogger("trainer")
-# A demo run of one epoch over more pairs takes longer than its turn may.
-DEMO_MAX_ROWS = 288
 # What a decision keeps of the counts it was made on.
 SUPPORT = (
     "wins", "losses", "ties", "none", "rate", "unweighted_rate", "interval", "e_value", "e_plus", "e_minus", "k",
@@ -286,13 +284,7 @@ class Scheduler:
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
         """Return the id of a dataset for a run that starts from `start`, built through the data API."""
         api = self._api.of(project)
-        ours: dict[str, Any] = {"policy": start or "base"}
-        if start and (promoted := _registered_at(aliases, start)):
-            ours["since"] = promoted
-        if start and (details := aliases.details_of(start)) and details.dataset_id:
-            ours["parent"] = details.dataset_id
-        if self._settings.base_model == "demo":
-            ours["max_rows"] = DEMO_MAX_ROWS
+        ours = building.filters_for(self._registry(project), aliases, start, self._settings.base_model == "demo")
         try:
             return str(api.post("/api/v1/datasets", {**ours, **(filters or {})})["dataset_id"])
         except ApiAway:
@@ -393,8 +385,3 @@ def _moment(text: str | None) -> datetime | None:
         return None
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _registered_at(aliases: Aliases, adapter_id: str) -> str | None:
-    details = aliases.details_of(adapter_id)
-    return details.at if details else None

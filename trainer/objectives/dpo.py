@@ -30,7 +30,7 @@ from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import REFUSED, Pair, spread
+from trainer.rows import REFUSED, NothingLeft, Pair, counted, spread
 from trainer.tuning.shape import Prepared
 
 LOSSES = ("sigmoid", "sft")
@@ -98,7 +98,7 @@ def tokenise(pairs: Sequence[Pair], encoder: Encoder, max_length: int) -> Tokeni
             "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected, "weight": pair.weight,
             "group": pair.group,
         })  # fmt: skip
-    return TokenisedPairs(rows, {reason: n for reason, n in dropped.items() if n})
+    return TokenisedPairs(rows, counted(dropped))
 
 
 class WeightedCollator(DataCollatorForPreference):  # type: ignore[misc]
@@ -216,7 +216,9 @@ def train(
     """
     made = tokenise(pairs, encoder, config.max_length)
     if not made.rows:
-        raise ThumbwheelError("no_rows", f"No pair is left to train on ({dict(made.dropped)}).", "Collect more picks.")
+        raise NothingLeft(
+            "no_rows", f"No pair is left to train on ({dict(made.dropped)}).", "Collect more picks.", made.dropped
+        )
     mean = sum(row["weight"] for row in made.rows) / len(made.rows)
     micro = min(config.micro_batch or config.batch, config.batch)
     rng = random.Random(config.seed)

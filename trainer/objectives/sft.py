@@ -21,7 +21,7 @@ from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import REFUSED, Demonstration, sample_by_weight, spread
+from trainer.rows import LIGHTER, REFUSED, Demonstration, NothingLeft, counted, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
 
 MAX_EPOCHS = 3.0
@@ -65,7 +65,7 @@ def tokenise(
         ids = (prompt + reply)[:max_length]
         labels = ([-100] * len(prompt) + reply)[:max_length]
         rows.append({"input_ids": ids, "labels": labels, "group": row.group})
-    return rows, {reason: n for reason, n in dropped.items() if n}
+    return rows, counted(dropped)
 
 
 def train(
@@ -77,9 +77,12 @@ def train(
     Raises ThumbwheelError `no_rows` when nothing is left to train on.
     """
     rng = random.Random(config.seed)
-    rows, dropped = tokenise(sample_by_weight(demonstrations, rng), encoder, config.max_length)
+    drawn = sample_by_weight(demonstrations, rng)
+    rows, dropped = tokenise(drawn, encoder, config.max_length)
     if not rows:
-        raise ThumbwheelError("no_rows", f"No demonstration is left to train on ({dropped}).", "Collect more edits.")
+        raise NothingLeft(
+            "no_rows", f"No demonstration is left to train on ({dropped}).", "Collect more edits.", dropped
+        )
     micro = min(config.micro_batch or config.batch, config.batch)
     rows = spread(rows, lambda row: str(row["group"]), micro, rng)
     dataset = Dataset.from_list([{c: row[c] for c in ("input_ids", "labels")} for row in rows])
@@ -97,4 +100,4 @@ def train(
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    return trainer, dropped
+    return trainer, counted({**dropped, LIGHTER: len(demonstrations) - len(drawn)})
