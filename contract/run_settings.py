@@ -70,7 +70,7 @@ SETTINGS: dict[str, Setting] = {
     "alpha": Setting("whole", "32", "scale of the adapter: alpha / rank", "适配器的缩放：alpha / rank", 1, 4096),
     "max_length": Setting(
         "whole", "512", "most tokens of a prompt with its reply; longer prompts lose their oldest turns",
-        "提示与回复合计的最多 token 数；更长的提示从最早的轮次开始删减", 16, 10_000_000, periodic=True,
+        "提示与回复合计的最多词元数；更长的提示从最早的轮次开始删减", 16, 10_000_000, periodic=True,
     ),
     "packing": Setting("switch", "true", "SFT: several short rows in one sequence", "SFT：把多条短数据放进一个序列"),
     "replay_share": Setting(

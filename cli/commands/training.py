@@ -20,16 +20,24 @@ from runtime.data_api import Api
 @click.option("--method", type=click.Choice(get_args(TrainMethod)), default="auto", show_default=True)
 @click.option("--dataset", "dataset_id", default=None, help="A dataset's id (default: build one from what is new).")
 @click.option(
-    "--from", "start", type=click.Choice(("champion", "base")), default="champion", help="What the run starts from."
+    "--from",
+    "start",
+    type=click.Choice(("champion", "base")),
+    default=None,
+    help="What the run starts from (default: as the project's settings say, else the champion).",
 )
 @click.option("--trial-label", "trial_labels", multiple=True, help="Its blind test counts picks of this label only.")
-@click.option("--params", default="{}", help='JSON, such as {"lr": 2e-4, "challenge": false}.')
+@click.option(
+    "--params",
+    default="{}",
+    help='JSON, such as {"lr": 2e-4, "challenge": false}; docs/reference/training.md lists all.',
+)
 @click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
 @shared_options
 @pass_context
 def train(
-    context: Context, method: str, dataset_id: str | None, start: str, trial_labels: tuple[str, ...], params: str,
-    wait: bool,
+    context: Context, method: str, dataset_id: str | None, start: str | None, trial_labels: tuple[str, ...],
+    params: str, wait: bool,
 ) -> None:  # fmt: skip
     """Ask the running trainer for a run, and follow it. Ends with 1 when it failed, with 3 when its adapter is held."""
     api = data_api(context.settings, context.project)
@@ -37,7 +45,7 @@ def train(
         wanted = json.loads(params)
     except ValueError as error:
         raise ThumbwheelError("bad_params", f"--params is not JSON: {error}", "Write a JSON object.") from error
-    if start == "base" and isinstance(wanted, dict):
+    if start and isinstance(wanted, dict):
         wanted["start"] = start
     if trial_labels and isinstance(wanted, dict):
         wanted["trial_labels"] = list(trial_labels)

@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`) and `forget` to the log, sessions and campaigns to the control store, and
-dataset folders.
+It writes nothing but wishes (`request.*`) and `forget` to the log, sessions, campaigns and settings of training runs
+to the control store, and dataset folders.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from processor.console.screens import (
     pairs,
     rejected,
     runs,
+    training,
     trials,
 )
 from processor.console.services import Services
@@ -54,7 +55,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, training, runs, adapters, trials, campaigns, rejected)
 
 
 class _Json(DefaultJSONProvider):

@@ -11,6 +11,7 @@ from flask import current_app, g
 
 from control_store.campaigns import Campaigns
 from control_store.control import Control
+from control_store.training import TrainingSettings
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
 from processor.queries.datasets import Datasets
@@ -51,6 +52,11 @@ def project() -> str:
     """Return the project this request speaks of."""
     name: str = g.project
     return name
+
+
+def training() -> TrainingSettings:
+    """Return the settings of training runs in the control store."""
+    return TrainingSettings(services().control.engine)
 
 
 def campaigns() -> Campaigns:

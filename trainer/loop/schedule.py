@@ -24,9 +24,9 @@ from contract.errors import LogUnavailable, ThumbwheelError
 from eventlog.log import Log
 from runtime.data_api import Api, ApiAway
 from runtime.settings import Settings
-from trainer import methods
 from trainer.backends.run_folder import Backend, Look, Work
 from trainer.loop import building, jobs, registry, taking_in, trigger, wishes
+from trainer.loop.asking import run_settings
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
@@ -168,8 +168,14 @@ class Scheduler:
             self._change(project, registry.hold(
                 aliases, aliases.challenger, reason="The next run was asked for before its test was decided."
             ))  # fmt: skip
-        params = dict(body.get("params") or {})
-        self._train(project, body.get("method") or methods.AUTO, params, body.get("dataset_id"), wish["event_id"])
+        settings = self._settings_of(project)
+        method, params = run_settings(settings, body.get("method"), body.get("params") or {})
+        self._train(project, method, params, body.get("dataset_id"), wish["event_id"])
+
+    def _settings_of(self, project: str) -> Mapping[str, Any]:
+        """Return what the project's runs are told, by the console and by thumbwheel.toml."""
+        found: Mapping[str, Any] = self._api.of(project).get("/api/v1/training")["settings"]
+        return found
 
     def _move_as_wished(self, project: str, wish: Mapping[str, Any]) -> None:
         body, request_id = wish["body"], wish["event_id"]
@@ -226,7 +232,7 @@ class Scheduler:
         why = trigger.due(ready, records, self._first_seen(project), self._settings, datetime.now(UTC))
         if why:
             log.info("project %s: training, because %s", project, why)
-            self._train(project, methods.AUTO, {}, None, None)
+            self._train(project, *run_settings(self._settings_of(project), None, {}), None, None)
 
     def _first_seen(self, project: str) -> datetime:
         file = self._runs(project) / "first-seen"
@@ -241,7 +247,8 @@ class Scheduler:
         aliases = self._registry(project).load()
         start = aliases.champion if params.get("start") != "base" else None
         challenge = bool(params.pop("challenge", True))
-        filters = params.pop("filters", None)
+        filters = {"replay_share": params["replay_share"]} if "replay_share" in params else {}
+        filters |= params.pop("filters", None) or {}
         trial_labels = params.pop("trial_labels", ())
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures

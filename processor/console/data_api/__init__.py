@@ -19,6 +19,7 @@ from processor.console.data_api import (
     requests,
     runs,
     support,
+    training,
 )
 from processor.console.permissions import needs
 from processor.queries.reading import NotFound
@@ -27,7 +28,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    forgetting, partitions,
+    forgetting, partitions, training,
 )), blueprint)  # fmt: skip
 
 
