@@ -40,8 +40,12 @@ def stage_lines(run: dict[str, Any]) -> list[str]:
         text = f"{name}: {stage['rows']} rows, {stage['steps']} steps"
         if "loss_first" in stage:
             text += f", loss {stage['loss_first']:.3g} to {stage['loss_last']:.3g}"
+        if stage.get("shortened"):
+            text += f", {stage['shortened']} prompts shortened"
         if dropped:
             text += ", left out: " + ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in dropped.items())
+        if "prompt_too_long" in dropped:
+            text += f" (the setting max_length is {stage['config'].get('max_length')})"
         lines.append(text if "skipped" not in stage else f"{name}: did not train. {stage['skipped']}")
     return lines
 

@@ -29,7 +29,7 @@ class Parts(NamedTuple):
     `read(dataset, split)` returns rows of the type `row`; `amount(rows)` how many of them count for `auto`, 0 where
     they cannot train; `config` is the dataclass of its settings;
     `train(rows, prepared, encoder, config, hardware, metrics, work)`
-    returns TRL's trainer after training and the dropped rows by reason.
+    returns TRL's trainer after training and the dropped rows by reason, with those that only lost turns.
     """
 
     row: type

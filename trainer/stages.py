@@ -16,6 +16,7 @@ from typing import Any
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.tokens import Encoder
+from trainer.fitting import SHORTENED
 from trainer.plan import Plan, Stage
 from trainer.progress import MetricsFile
 from trainer.rows import NothingLeft, counted
@@ -102,11 +103,11 @@ def _next(prepared: Prepared, model: Any, stage: Stage) -> Prepared:
 
 
 def _record(stage: Stage, prepared: Prepared, config: Any, dropped: Mapping[str, int]) -> dict[str, Any]:
-    every = counted({**stage.left_out, **dropped})
+    gone = {reason: n for reason, n in dropped.items() if reason != SHORTENED}
     return {
-        "objective": stage.objective.name, "kind": stage.objective.reads,
-        "rows": len(stage.rows) - sum(dropped.values()),
-        "dropped": every, "reference": prepared.reference, "config": asdict(config),
+        "objective": stage.objective.name, "kind": stage.objective.reads, "rows": len(stage.rows) - sum(gone.values()),
+        "dropped": counted({**stage.left_out, **gone}), "shortened": dropped.get(SHORTENED, 0),
+        "reference": prepared.reference, "config": asdict(config),
     }  # fmt: skip
 
 

@@ -259,6 +259,7 @@ _TRAINER = (
     _("Train again."),
     _("Collect more feedback before the next run."),
     _("Collect more edits."),
+    _("Raise the setting max_length, which is %(now)s."),
     _("Collect more picks."),
     _("Collect both kinds."),
     _("Collect picks, thumbs up and down, or edits."),

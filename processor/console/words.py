@@ -41,6 +41,7 @@ WORDS: dict[str, LazyString | str] = {
     "over_other_kinds": _("more than the other kinds together bear"),
     "over_other_sources": _("more than the other sources together bear"),
     "drawn_by_weight": _("left out by the draw that stands for its weight"),
+    "prompt_shortened": _("prompt without its oldest turns"),
     "alone_in_its_batch": _("alone in its batch"),
     # bands and decisions of a blind test
     "not_enough_data": _("not enough data"), "no_progress": _("no progress"), "harmful": _("harmful"),

@@ -25,7 +25,7 @@ PLAN = (
 )
 STAGES: list[dict[str, Any]] = [
     {"objective": "sft", "kind": "demonstration", "rows": 30, "steps": 8, "dropped": {"prompt_too_long": 2},
-     "loss_first": 3.5, "loss_last": 2.25, "config": {"lr": 2e-4, "batch": 8}},
+     "loss_first": 3.5, "loss_last": 2.25, "shortened": 3, "config": {"lr": 2e-4, "batch": 8, "max_length": 512}},
     {"objective": "kto", "kind": "unpaired", "rows": 0, "steps": 0, "dropped": {"refused_by_template": 96},
      "skipped": "No thumb is left to train on ({'refused_by_template': 96}).", "config": {"lr": 5e-4}},
 ]  # fmt: skip
@@ -73,7 +73,8 @@ def test_the_page_shows_plan_and_stages(
 
 def test_the_command_line_names_each_stage() -> None:
     assert stage_lines({"metrics": {"stages": STAGES}}) == [
-        "SFT: 30 rows, 8 steps, loss 3.5 to 2.25, left out: 2 prompt too long",
+        "SFT: 30 rows, 8 steps, loss 3.5 to 2.25, 3 prompts shortened, left out: 2 prompt too long "
+        "(the setting max_length is 512)",
         "KTO: did not train. No thumb is left to train on ({'refused_by_template': 96}).",
     ]
     assert stage_lines({"metrics": {}}) == []

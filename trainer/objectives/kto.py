@@ -23,6 +23,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import LIGHTER, REFUSED, NothingLeft, Rated, counted, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
@@ -76,16 +77,18 @@ def amount(rated: Sequence[Rated]) -> int:
 def tokenise(rated: Sequence[Rated], encoder: Encoder, max_length: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return rows of prompt_ids, completion_ids, label and group, and the dropped rows by reason."""
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0, REFUSED: 0}
+    dropped = {TOO_LONG: 0, SHORTENED: 0, "empty_reply": 0, REFUSED: 0}
     for row in rated:
         try:
-            prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+            fitted = fit(encoder, row.prompt, ((row.completion, row.cut),), max_length)
         except TemplateRefusal:
             dropped[REFUSED] += 1
             continue
-        if len(prompt) >= max_length or not reply:
-            dropped["prompt_too_long" if reply else "empty_reply"] += 1
+        prompt, (reply,) = fitted.prompt, fitted.replies
+        if fitted.is_too_long(max_length) or not reply:
+            dropped[TOO_LONG if reply else "empty_reply"] += 1
             continue
+        dropped[SHORTENED] += fitted.shortened
         rows.append({"prompt_ids": prompt, "completion_ids": reply, "label": row.label, "group": row.group})
     return rows, counted(dropped)
 
@@ -126,7 +129,8 @@ def train(
     rows, dropped = tokenise(drawn, encoder, config.max_length)
     if not rows:
         raise NothingLeft(
-            "no_rows", f"No thumb is left to train on ({dropped}).", "Collect more thumbs.", dropped
+            "no_rows", f"No thumb is left to train on ({dropped}).",
+            hint(dropped, config.max_length, "Collect more thumbs."), dropped,
         )  # fmt: skip
     micro = max(2, min(config.micro_batch or config.batch, config.batch))
     whole = len(rows)
