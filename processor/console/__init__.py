@@ -2,7 +2,7 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`) and `forget` to the log, sessions, campaigns and settings of training runs
+It writes wishes (`request.*`), definitions and `forget` to the log, sessions, campaigns and settings of training runs
 to the control store, and dataset folders.
 """
 
@@ -28,6 +28,7 @@ from processor.console.screens import (
     campaigns,
     datasets,
     interactions,
+    labels,
     overview,
     pairs,
     rejected,
@@ -55,7 +56,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-_SCREENS = (overview, interactions, pairs, datasets, training, runs, adapters, trials, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, training, runs, adapters, trials, labels, campaigns, rejected)
 
 
 class _Json(DefaultJSONProvider):

@@ -34,6 +34,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "model.command": frozenset({"admin"}),
     "campaign.read": _READERS,
     "campaign.edit": frozenset({"manager", "admin"}),
+    "label.read": _READERS,
+    "label.edit": frozenset({"manager", "admin"}),
     "key.audit": frozenset({"admin"}),
     "person.forget": frozenset({"admin"}),
 }

@@ -15,6 +15,7 @@ from functools import cache
 
 from flask_babel import gettext
 
+from processor.console.curation.forms import FORMS as curation
 from processor.console.words import name_of, word
 
 
@@ -296,7 +297,7 @@ _GUARDS = (
     _("not measured: it needs the model's weights"),
 )
 
-FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *_GUARDS)
+FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *_GUARDS, *curation)
 # "code 3, other 4", and a dict of the same.
 _COUNT = re.compile(r"(\w+)'?:? (\d+)")
 # What a blank of a kind can hold; those of other kinds hold anything.

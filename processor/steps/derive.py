@@ -12,12 +12,14 @@ import msgspec
 
 from contract.events import STAMPED_FIELDS
 from processor.rows import (
+    AnswerRow,
     CandidateRow,
     ConflictRow,
     DemonstrationRow,
     FeedbackRow,
     InteractionRow,
     PairRow,
+    ReviewRow,
     UnpairedRow,
     new_row,
 )  # fmt: skip
@@ -25,7 +27,7 @@ from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.consensus import agree_on_pairs, agree_on_thumbs
 from processor.steps.describe import candidate_rows, describe, interaction_row
 from processor.steps.rows import Evidence
-from processor.steps.votes import feedback_row, settle_votes
+from processor.steps.votes import annotated, feedback_row, settle_votes
 
 
 class Derived(NamedTuple):
@@ -37,10 +39,12 @@ class Derived(NamedTuple):
     pairs: Sequence[PairRow]  # rows.Evidence, consensus.agree_on_pairs
     demonstrations: Sequence[DemonstrationRow]  # rows.Evidence
     unpaired: Sequence[UnpairedRow]  # rows.Evidence, consensus.agree_on_thumbs
+    answers: Sequence[AnswerRow]  # answers.answer_rows
+    reviews: Sequence[ReviewRow]  # answers.review_rows
     conflicts: Sequence[ConflictRow]  # conflict_rows
 
 
-_NONE = Derived([], [], [], [], [], [], [])
+_NONE = Derived([], [], [], [], [], [], [], [], [])
 
 
 def derive(interactions: Mapping[Key, tuple[Known | None, Known]]) -> Changes:
@@ -82,6 +86,7 @@ def rows_of(known: Known) -> Derived:
             if state in ("vote", "untrusted"):
                 evidence.read(copy, description)
     described = description is not None
+    answers, reviews = annotated(votes)
     return new_row(Derived, (
         [interaction_row(known.kept, description)],
         candidate_rows(description) if description else [],
@@ -89,6 +94,8 @@ def rows_of(known: Known) -> Derived:
         agree_on_pairs(evidence.pairs),
         evidence.demonstrations,
         agree_on_thumbs(evidence.unpaired),
+        answers,
+        reviews,
         conflict_rows(known, description.copy.event.event_id if description else "", others),
     ))  # fmt: skip
 

@@ -38,6 +38,7 @@ _MAY_STAND = (
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
+    r"tone/polite",
     r"refund/late|after-refund|(?:dev|thumbwheel)\.toml|thumbwheel keys create|https?://\S+",  # to type
 )
 MAY_STAND = re.compile("|".join(_MAY_STAND))
@@ -129,6 +130,8 @@ PAGES = {
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
+    "labels.index": ("/labels", "/labels?project=nothing"),
+    "labels.detail": ("/labels/ύφος", "/labels/ύφος/ευγενικό", "/labels/βαθμός"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
@@ -155,6 +158,21 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/datasets", {"max_rows": "0"}, 400),
     ("ada", "POST", "/datasets", {"kinds": "demonstration", "since": "2999-01-01"}, 409),
     ("ada", "POST", "/datasets", {"kinds": "preference", "include_labels": "ουδέν"}, 409),
+    ("ada", "GET", "/labels/nothing", {}, 404),
+    ("vic", "POST", "/labels", {"path": "α"}, 403),
+    ("ada", "POST", "/labels", {"path": "@α", "kind": "bool"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "choice"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating", "min": "9x"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating", "min": "9e99"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "multi", "choices": "α\nα"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "ranking", "scope": "candidate"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "bool", "parent": "β"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "multi", "choices": "α", "version": "1"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "1"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "9"}, 409),
+    ("ada", "POST", "/labels/move", {"path": "ύφος", "to": "βαθμός"}, 409),
+    ("ada", "POST", "/labels/restore", {"path": "ύφος", "event_id": "ν"}, 404),
     ("ada", "POST", "/campaigns", {"name": "", "surface": "chat"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "9x"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "900"}, 400),

@@ -198,7 +198,7 @@ def test_marks_of_forgotten_prompts_go_and_the_others_are_numbered_without_gaps(
 def test_a_tombstone_fits_into_the_smallest_event(kind: str) -> None:
     own = {
         "thumb": {"candidate_id": "c", "value": "up"}, "edit": {"candidate_id": "c", "text": "x"},
-        "retract": {"target": event_id("x")}, "annotation": {},
+        "retract": {"target": event_id("x")}, "annotation": {"skipped": "x"},
     }.get(kind, {"shown": ["a", "b"], "outcome": "tie"} | ({"judge": ""} if kind == "judgement" else {}))  # fmt: skip
     small = event(kind, "x", interaction_id="i", project="p", **own)
     small = msgspec.structs.replace(small, key_id="k", via="x", actor=Actor("a"))

@@ -37,10 +37,29 @@ def story() -> list[Event]:
         pick("t1", "ab", "b", "p3", at=7, actor="bob"),
         event("retract", "r1", at=8, interaction_id="t1", target=event_id("p2")),
         event("edit", "e1", at=9, interaction_id="t1", candidate_id="b", text="It left us on Monday."),
+        *annotated("t1"),
         interaction("t2", {"x": "Yes.", "y": "No."}, at=2),
         pick("t2", "xy", "x", at=3, kind="choice", conversation_id="talk"),
         pick("t3", "xy", "y", at=3, kind="choice"),
     ]
+
+
+def annotated(interaction_id: str) -> list[Event]:
+    """Answers of two people and a changed mind, a ranking, a skip, decisions, a note."""
+    on = {"interaction_id": interaction_id, "task_id": "task-1"}
+    return [
+        event("annotation", "n1", at=10, answers={"tone": 1, "fact": True}, unit="a", **on),
+        event("annotation", "n2", at=11, answers={"tone": 2}, unit="a", **on),
+        event("annotation", "n3", at=11, answers={"tone": 2, "fact": False}, unit="a", actor="bob", **on),
+        event("annotation", "n4", at=12, ranking=["b", ["a"]], actor="bob", correction="It left.", **on),
+        event("annotation", "n5", at=13, skipped="unclear", unit="b", actor="bob", **on),
+        event("annotation", "n6", at=14, answers={"tone": 3}, unit="b", actor="bob", **on),
+        event("annotation", "n7", at=14, answers={"tone": 3}, unit="elsewhere", actor="bob", **on),
+        event("retract", "r2", at=15, interaction_id=interaction_id, target=event_id("n3"), actor="bob"),
+        event("review", "w1", at=16, verdict="reject", reasons=["tone"], unit="a", actor="lead", via="console", **on),
+        event("adjudication", "j1", at=17, answers={"tone": 2}, unit="a", actor="lead", via="console", **on),
+        event("note", "o1", at=18, text="See the guideline.", actor="lead", via="console", **on),
+    ]  # fmt: skip
 
 
 def digests(batches: Sequence[Sequence[Event]]) -> dict[str, str]:

@@ -35,9 +35,12 @@ MIGRATIONS = {
     3: "8a924df09ea211c47743a28628d91153637daf3253eac4f67f44f6d312fd1ad3",
     4: "626528236c3031c9a0aec4a545fdac1badd40c01b071ea3238b2338319c93375",
     5: "d2f6085bc6c54a9ee641ba4c31ae2a987d8babce1af585a7becb48dd15a26a59",
+    6: "68a1c0c9bdbbbd7fb1e42e3445dbab0391b2500ff7d194907c22ccf7fbb7aadd",
 }
 # When its records were appended, which poison is said to be received at.
 WRITTEN_MS = 1_772_366_400_000
+# The first whose rows of several people are one.
+CONSENSUS = 5
 # What names the process that made the rows.
 APART = {"meta", "offsets"}
 
@@ -122,7 +125,9 @@ def test_its_records_replay_to_the_rows_it_made(store: Store, release: Path) -> 
     store_records(store, records)
     for name, table in tables(release).items():
         if name in QUERIES and name not in APART:
-            found = each_alone(rows(store, name, table["columns"]), table["columns"])
+            found = rows(store, name, table["columns"])
+            if schema_of(release) < CONSENSUS:
+                found = each_alone(found, table["columns"])
             assert found == ordered(table["rows"]), name
 
 

@@ -4,7 +4,7 @@
 
 Beside one event of every type it holds what rows are derived from: repeated, changed and retracted votes of several
 people, ties, edits, an implied interaction, two descriptions of one, Chinese text, a late interaction, and one with
-more votes than count.
+more votes than count; and what annotators and their lead leave behind.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from contract.events import Event
 from eventlog.log import Entry, entry_for
 from tests.processor.releases.make import entries
 from tests.processor.samples import event, interaction, pick
+from tests.processor.test_order_and_doubles import annotated
 
 FILE = Path(__file__).parent / "log.jsonl"
 FOUR = {"a": "Within two weeks.", "b": "两周之内可以退货。", "c": "Ask the shop.", "d": "Within two weeks. "}
@@ -67,5 +68,6 @@ def line(entry: Entry) -> str:
 
 
 if __name__ == "__main__":
-    made = [*entries(), *(entry_for(one) for one in (*derived(), *crowd()))]
+    items = event("task.items", "in", task_id="task-1", items=[{"interaction_id": "g-1", "unit": "a"}], at=1)
+    made = [*entries(), *(entry_for(one) for one in (*derived(), *crowd(), *annotated("g-1"), items))]
     FILE.write_text("".join(line(entry) + "\n" for entry in made), "utf-8")
