@@ -129,7 +129,15 @@ class Upstream:
 
 def _broken(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return messages whose control tokens the server takes for text: it reads template and contents as one."""
-    return [{**message, "content": broken(str(message["content"]))} for message in messages]
+    return [{**message, "content": broken(str(message["content"])), **_broken_calls(message)} for message in messages]
+
+
+def _broken_calls(message: dict[str, Any]) -> dict[str, Any]:
+    calls = [
+        {**call, "function": {name: broken(text) for name, text in call["function"].items()}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {"tool_calls": calls} if calls else {}
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

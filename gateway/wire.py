@@ -147,4 +147,4 @@ def openai_error(error: ThumbwheelError) -> dict[str, Any]:
 
 def for_template(messages: list[WireMessage]) -> Messages:
     """Return messages as a chat template takes them; raises ThumbwheelError where one holds more than text."""
-    return plain([{"role": message.role, "content": message.content} for message in messages])
+    return plain([msgspec.structs.asdict(message) for message in messages])

@@ -244,4 +244,10 @@ def _weight(row: dict[str, Any]) -> float:
 
 
 def _messages(value: Any) -> Messages:
-    return [{name: part for name, part in message.items() if part is not None} for message in value or []]
+    return [_without_nulls(message) for message in value or []]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value

@@ -15,6 +15,15 @@ from contract.dataset_folder import CONFIGS, LINEAGE, SPLITS, shard_name
 from processor.datasets.rows import DataRow
 
 _CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
+# Messages that call tools, or answer a call: only where a config has any, so that others read as plain chats.
+_TOOL_CHAT = pa.list_(pa.struct([
+    ("role", pa.string()), ("content", pa.string()),
+    ("tool_calls", pa.list_(pa.struct([
+        ("id", pa.string()), ("type", pa.string()),
+        ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())])),
+    ]))),
+    ("name", pa.string()), ("tool_call_id", pa.string()),
+]))  # fmt: skip
 _SOURCE = [
     ("event_id", pa.string()),
     ("interaction_id", pa.string()),
@@ -51,11 +60,13 @@ def write_files(rows: Iterable[DataRow], folder: Path) -> list[dict[str, Any]]:
     for row in every:
         parts[row.config, row.split].append(row)
     files = []
+    with_tools = {row.config for row in every if row.uses_tools()}
     for config in CONFIGS:
+        schema = _with_tools(SCHEMAS[config]) if config in with_tools else SCHEMAS[config]
         for split in SPLITS:
             if found := parts.get((config, split)):
                 values = [_VALUES[config](row) for row in found]
-                files.append(_write(folder, shard_name(config, split), pa.Table.from_pylist(values, SCHEMAS[config])))
+                files.append(_write(folder, shard_name(config, split), pa.Table.from_pylist(values, schema)))
     lineage = [
         {
             "id": row.id, "event_id": row.event_id, "interaction_id": row.interaction_id, "config": row.config,
@@ -65,6 +76,10 @@ def write_files(rows: Iterable[DataRow], folder: Path) -> list[dict[str, Any]]:
     ]  # fmt: skip
     files.append(_write(folder, LINEAGE, pa.Table.from_pylist(lineage, _LINEAGE_SCHEMA)))
     return files
+
+
+def _with_tools(schema: pa.Schema) -> pa.Schema:
+    return schema.set(schema.get_field_index("prompt"), pa.field("prompt", _TOOL_CHAT))
 
 
 def _write(folder: Path, name: str, table: pa.Table) -> dict[str, Any]:

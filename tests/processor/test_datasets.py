@@ -18,6 +18,7 @@ from processor.datasets import build_dataset, dataset_folder, diff_datasets, sho
 from processor.datasets.caps import thin
 from processor.datasets.rows import select_rows
 from processor.datasets.splits import check_leaks
+from processor.exporters import export_dataset
 from processor.tables.store import Store
 from runtime.settings import Settings
 from tests.processor.samples import event, interaction, moment, pick
@@ -398,3 +399,48 @@ def test_old_thumbs_are_replay_beside_new_ones(build: Build, put: Put, settings:
 def test_a_row_names_the_source_of_its_interaction(build: Build, put: Put, settings: Settings) -> None:
     put(*picks(6, source="shop"), *picks(6, start=6))
     assert {row["source"] for row in table(settings, build())} == {"shop", None}
+
+
+ARGUMENTS = '{"number": 9}'
+CALLS = [{"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": ARGUMENTS}}]
+TOOL_TURNS: list[dict[str, Any]] = [
+    {"role": "user", "content": prompt(1)}, {"role": "assistant", "tool_calls": CALLS},
+    {"role": "tool", "content": "It is on its way.", "tool_call_id": "c1"},
+]  # fmt: skip
+
+
+def test_a_conversation_that_calls_tools_trains_and_is_packaged_whole(
+    build: Build, put: Put, settings: Settings, tmp_path: Path
+) -> None:
+    put(
+        interaction("t1", REPLIES, messages=TOOL_TURNS), pick("t1", "ab", "a"), *picks(3, start=5),
+        event("thumb", "up", interaction_id="t1", candidate_id="a", value="up"),
+        event("edit", "e", interaction_id="t1", candidate_id="a", text="Quite another text."),
+    )  # fmt: skip
+    manifest = build(split=[1.0, 0.0, 0.0])
+    assert set(manifest["counts"]) == {"preference", "unpaired", "demonstration"} and not manifest["dropped"]
+    folder = dataset_folder(settings, "default", manifest["dataset_id"])
+    opened = open_dataset(folder)
+    found = next(pair for pair in opened.pairs("train") if pair.row_id and len(pair.prompt) > 1)
+    assert found.prompt == [
+        TOOL_TURNS[0], {"role": "assistant", "content": "", "tool_calls": CALLS}, TOOL_TURNS[2],
+    ]  # fmt: skip
+    assert [row.prompt for row in opened.demonstrations("train")] == [found.prompt]
+    report = export_dataset(folder, "trl", tmp_path / "trl")
+    assert (report.refused, report.written) == ({}, report.rows)
+    (line,) = (tmp_path / "trl" / "demonstration-train.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["prompt"] == found.prompt
+
+
+def test_chats_without_tools_keep_the_plain_columns(build: Build, put: Put, settings: Settings) -> None:
+    put(*picks(3))
+    assert {frozenset(turn) for row in table(settings, build()) for turn in row["prompt"]} == {
+        frozenset({"role", "content"})
+    }
+
+
+@pytest.mark.parametrize("call", ["x", {"function": 3}, {"function": {"name": 5, "arguments": {"a": 1}}}])
+def test_a_call_that_is_none_costs_no_dataset(build: Build, put: Put, settings: Settings, call: Any) -> None:
+    turns = [TOOL_TURNS[0], {"role": "assistant", "tool_calls": [call] if isinstance(call, dict) else [{"x": call}]}]
+    put(interaction("t1", REPLIES, messages=[*turns, TOOL_TURNS[2]]), pick("t1", "ab", "a"))
+    assert len(table(settings, build(split=[1.0, 0.0, 0.0]))) == 1
