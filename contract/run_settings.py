@@ -72,6 +72,13 @@ SETTINGS: dict[str, Setting] = {
         "whole", "512", "most tokens of a prompt with its reply; longer prompts lose their oldest turns",
         "提示与回复合计的最多词元数；更长的提示从最早的轮次开始删减", 16, 10_000_000, periodic=True,
     ),
+    "thinking": _chosen(
+        "off", ("on", "off"),
+        "whether models that can think before they reply do so (`chat_template_kwargs`), in training, serving and "
+        "picks alike; thoughts are never shown, logged or trained",
+        "能先思考再回复的模型是否思考（`chat_template_kwargs`），训练、服务与挑选一致；思考内容不展示、不记录、不训练",
+        periodic=True,
+    ),
     "packing": Setting("switch", "true", "SFT: several short rows in one sequence", "SFT：把多条短数据放进一个序列"),
     "replay_share": Setting(
         "number", "0.2", "most of a run's rows, as a share, that a run before learnt from, or another model wrote",
@@ -154,6 +161,12 @@ def _text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(type(value).__name__)
     return value.strip()
+
+
+def thinking_of(values: Mapping[str, Any]) -> bool | None:
+    """Return whether models think by these settings; None where they do not say."""
+    chosen = values.get("thinking")
+    return None if chosen is None else bool(checked("thinking", chosen) == "on")
 
 
 def check_params(params: Any) -> dict[str, Any]:

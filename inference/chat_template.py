@@ -30,8 +30,10 @@ class Shape(NamedTuple):
 class ChatTemplate:
     """The chat template of a tokenizer."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, kwargs: Mapping[str, Any] | None = None) -> None:
+        """Use a tokenizer's template; `kwargs` are its `chat_template_kwargs`."""
         self._tokenizer = tokenizer
+        self.kwargs = dict(kwargs or {})
         self._control = ControlTokens(tokenizer)
         self._form = lru_cache(_REMEMBERED)(self._find_form)
 
@@ -77,7 +79,11 @@ class ChatTemplate:
 
     def _render(self, messages: Messages, opened: bool) -> str:
         try:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opened))
+            return str(
+                self._tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=opened, **self.kwargs
+                )
+            )
         except Exception as error:
             raise TemplateRefusal(str(error)) from error
 

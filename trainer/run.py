@@ -29,10 +29,11 @@ from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from contract.errors import ThumbwheelError
-from contract.run_settings import checked
+from contract.run_settings import checked, thinking_of
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.messages import TemplateRefusal
+from inference.thoughts import template_kwargs
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
 from trainer.guarding import evaluate, guards
@@ -89,7 +90,8 @@ def run(job: Job) -> dict[str, Any]:
     model = load_model(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
-    encoder = make_encoder(load_tokenizer(job.base), model)
+    kwargs = template_kwargs(thinking_of(job.params))
+    encoder = make_encoder(load_tokenizer(job.base), model, kwargs)
     configs = _configs(rows, job.params, model)
     plan = _plan(job, rows, configs)
     first = configs[plan.stages[0].objective.name]
@@ -110,7 +112,7 @@ def run(job: Job) -> dict[str, Any]:
     clock.lap("guards")
     ran = {
         "tuning": tuning.name, "base": job.base.name, "start": job.start.name if job.start else "base",
-        "dtype": str(hardware.dtype), "device": hardware.device,
+        "dtype": str(hardware.dtype), "device": hardware.device, "chat_template_kwargs": kwargs,
     }  # fmt: skip
     result = {
         "project": job.project, **ran, **_of_dataset(dataset), "reference": prepared.reference, "weights_sha256": sha,

@@ -80,6 +80,7 @@ WORDS: dict[str, LazyString | str] = {
     "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),
     "description": _("another description"), "event": _("another content"),
     # what a run trains with; DPO, KTO and SFT are names
+    "on": _("on"), "off": _("off"),
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
@@ -119,7 +120,10 @@ NAMES: dict[str, LazyString | str] = {
     "dtype": _("form of the weights"), "device": _("device"),
     # settings of a run
     "method": _("method"), "lr": _("highest learning rate"), "batch": _("batch"), "epochs": _("epochs"),
-    "beta": _("beta"), "rank": _("rank"), "alpha": _("alpha"), "max_length": _("most tokens of a row"),
+    "beta": _("beta"), "rank": _("rank"),
+    "thinking": _("thinking before a reply"), "enable_thinking": _("thinking before a reply"),
+    "chat_template_kwargs": _("told to the chat template"),
+    "alpha": _("alpha"), "max_length": _("most tokens of a row"),
     "micro_batch": _("rows in memory at a time"), "balance": _("balance of kinds and sources"),
     # guards
     "reply_nll": _("surprise of the base at its replies"), "perplexity": _("perplexity on other text"),
