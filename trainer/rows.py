@@ -207,7 +207,7 @@ def sample_by_weight(rows: Sequence[W], rng: random.Random) -> list[W]:
 class NothingLeft(ThumbwheelError):
     """No row is left to train on once they are tokenised; `dropped` counts why."""
 
-    def __init__(self, code: str, message: str, hint: str, dropped: Mapping[str, int]) -> None:
+    def __init__(self, code: str, message: str, hint: str, *, dropped: Mapping[str, int]) -> None:
         super().__init__(code, message, hint)
         self.dropped = dropped
 
