@@ -144,6 +144,7 @@ class PairRow(NamedTuple):
     why_not: str | None
     occurred_at: Time
     received_at: Time
+    strength: int | None
 
 
 class DemonstrationRow(NamedTuple):

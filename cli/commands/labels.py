@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,10 @@ import click
 from cli.api import data_api
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
+from runtime.data_api import Api
 
+# What the data API calls a field of one of several labels.
+_AT = re.compile(r"labels\[(\d+)\]")
 COLUMNS = ("path", "kind", "scope", "version", "answers", "people", "title")
 
 
@@ -60,19 +64,22 @@ def import_(context: Context, file: Path, dry_run: bool) -> None:
     api = data_api(context.settings, context.project)
     standing = {item["path"]: item for item in api.items("/api/v1/labels") if "path" in item}
     changed = [(row, body) for row, body in given if not _stands(standing.get(body["path"]), body)]
-    defined: list[str] = []
-    for row, body in [] if dry_run else changed:
-        try:
-            api.post("/api/v1/labels", body)
-        except ThumbwheelError as error:
-            raise ThumbwheelError(
-                error.code, f"{file.name}, label {row} ({body['path']}): {error.message}",
-                f"{error.hint} {len(defined)} labels before it are defined; import the file again once it is mended.",
-            ) from error  # fmt: skip
-        defined.append(body["path"])
+    if changed and not dry_run:
+        _define(api, file, changed)
     verb = "would be defined" if dry_run else "defined"
-    told = {"labels": len(given), "changed": len(changed), "defined": defined, "dry_run": dry_run}
+    told = {"labels": len(given), "changed": [body["path"] for _, body in changed], "dry_run": dry_run}
     context.result(told, f"{len(changed)} of {len(given)} labels {verb}, {len(given) - len(changed)} stand so already.")
+
+
+def _define(api: Api, file: Path, changed: list[tuple[int, dict[str, Any]]]) -> None:
+    """Define all of them or none; raises ThumbwheelError that names the one at fault."""
+    try:
+        api.post("/api/v1/labels", {"labels": [body for _, body in changed]})
+    except ThumbwheelError as error:
+        found = _AT.match(error.field or "")
+        row, body = changed[int(found[1])] if found else changed[0]
+        where = f"{file.name}, label {row} ({body['path']}): " if found or len(changed) == 1 else ""
+        raise ThumbwheelError(error.code, f"{where}{error.message}", f"{error.hint} No label was defined.") from error
 
 
 def _read(file: Path) -> list[tuple[int, dict[str, Any]]]:

@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes wishes (`request.*`), definitions and `forget` to the log, sessions, campaigns and settings of training runs
-to the control store, and dataset folders.
+It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions, campaigns and settings of
+training runs to the control store, and dataset folders.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from control_store.control import Control
 from control_store.engine import ControlUnavailable, control_away
 from eventlog.log import Log
 from processor.console import access, data_api, formats, health, language, login
+from processor.console.headers import secure
 from processor.console.screens import (
     adapters,
     campaigns,
@@ -33,30 +34,23 @@ from processor.console.screens import (
     pairs,
     rejected,
     runs,
+    tasks,
     training,
     trials,
+    why,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness
+from processor.queries.curation.book import Books
 from processor.tables.store import Store
 from runtime.settings import Settings
 
 log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
-# No inline script or style anywhere; pictures, scripts and styles only from here.
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_SCREENS = (overview, interactions, pairs, datasets, training, runs, adapters, trials, labels, campaigns, rejected)
+_SCREENS = (
+    overview, interactions, pairs, datasets, training, runs, adapters, trials, tasks, labels, campaigns, rejected, why,
+)  # fmt: skip
 
 
 class _Json(DefaultJSONProvider):
@@ -70,14 +64,15 @@ class _Json(DefaultJSONProvider):
 
 
 def create_app(
-    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None
-) -> Flask:
+    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None,
+    books: Books | None = None,
+) -> Flask:  # fmt: skip
     """Return the console's WSGI app; what it reads and writes through is passed in."""
     here = Path(__file__).parent
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
     app.json = _Json(app)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY)
-    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness())
+    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness(), books or Books())
     language.install(app)
     access.install(app)
     login.install(app)
@@ -93,17 +88,8 @@ def create_app(
     for away in (OperationalError, InterfaceError, TimeoutError):
         app.register_error_handler(away, _control_away)
     app.register_error_handler(Exception, _unexpected)
-    app.after_request(_secure)
+    app.after_request(secure)
     return app
-
-
-def _secure(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("Vary", "Cookie, Accept-Language")
-    return response
 
 
 def _our_error(error: ThumbwheelError) -> Any:

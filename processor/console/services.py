@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 from flask import current_app, g
@@ -14,6 +14,7 @@ from control_store.control import Control
 from control_store.training import TrainingSettings
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
+from processor.queries.curation.book import Books
 from processor.queries.datasets import Datasets
 from processor.tables.store import Store
 from runtime.settings import Settings
@@ -21,13 +22,14 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """The settings and the three stores behind every screen, and how fresh the tables are."""
+    """The settings and the three stores behind every screen, how fresh the tables are, and tasks' books."""
 
     settings: Settings
     store: Store
     log: Log
     control: Control
     freshness: Freshness
+    books: Books = field(default_factory=Books)
 
 
 def services() -> Services:

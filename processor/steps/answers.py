@@ -7,7 +7,8 @@ What is asked of every item stands beside the labels under a name that no label 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -110,3 +111,23 @@ def review_rows(votes: Sequence[tuple[Copy, str]]) -> list[ReviewRow]:
             event.actor.kind, event.via, state, copy.occurred, copy.received,
         )))  # fmt: skip
     return rows
+
+
+def labels_that_count(answers: Iterable[AnswerRow]) -> dict[bytes, set[str]]:
+    """Return the labels whose answer counts, by event."""
+    counting: defaultdict[bytes, set[str]] = defaultdict(set)
+    for row in answers:
+        if row.state in ("vote", "untrusted"):
+            counting[row.event_key].add(row.label)
+    return counting
+
+
+def refused_in_review(answers: Iterable[AnswerRow], reviews: Iterable[ReviewRow]) -> set[bytes]:
+    """Return the events that a reviewer rejected or mended: named as the target, or answers of the item and round."""
+    against = [row for row in reviews if row.verdict in ("reject", "fix") and row.state in ("vote", "untrusted")]
+    named = {row.target for row in against if row.target}
+    places = {(row.task_id, row.stage, row.round, row.unit) for row in against if not row.target}
+    return {
+        row.event_key for row in answers
+        if row.event_id in named or (row.task_id, row.stage, row.round, row.unit) in places
+    }  # fmt: skip

@@ -23,6 +23,7 @@ from processor.rows import (
     UnpairedRow,
     new_row,
 )  # fmt: skip
+from processor.steps.answers import labels_that_count, refused_in_review
 from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.consensus import agree_on_pairs, agree_on_thumbs
 from processor.steps.describe import candidate_rows, describe, interaction_row
@@ -81,12 +82,15 @@ def rows_of(known: Known) -> Derived:
     description, others = describe(known.kept)
     votes = settle_votes(known.kept, description)
     evidence = Evidence()
+    answers, reviews = annotated(votes)
     if description is not None:
+        counting, refused = (
+            (labels_that_count(answers), refused_in_review(answers, reviews)) if answers else ({}, set())
+        )
         for copy, state in votes:
             if state in ("vote", "untrusted"):
-                evidence.read(copy, description)
+                evidence.read(copy, description, counting.get(copy.key, frozenset()), copy.key in refused)
     described = description is not None
-    answers, reviews = annotated(votes)
     return new_row(Derived, (
         [interaction_row(known.kept, description)],
         candidate_rows(description) if description else [],

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
+from processor.console.curation import defining
 from tests.console.bench import Bench
 from tests.console.story import asked, event
 
@@ -77,6 +79,27 @@ def test_what_is_answered_cannot_change_its_meaning(bench: Bench) -> None:
     archived = [TONE["choices"][0], {"key": "rude", "archived": True}]
     assert define(bench, **TONE | {"choices": archived})["version"] == 2
     assert bench.get("labels/tone")["health"]["answers"] == 1
+
+
+def test_a_label_can_be_read_as_soon_as_it_is_defined(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(defining, "VISIBLE_S", 10.0)
+    later = threading.Timer(0.3, bench.catch_up)
+    later.start()
+    assert post(bench, "", TONE).status_code == 201
+    later.join()
+    assert bench.get("labels/tone")["version"] == 1
+
+
+def test_several_labels_are_defined_all_or_none(bench: Bench) -> None:
+    below = {"path": "tone/polite", "parent": "tone"}
+    refused = post(bench, "", {"labels": [TONE, below, {"path": "x", "kind": "choice"}]})
+    assert (refused.status_code, refused.get_json()["error"]["field"]) == (400, "labels[2].choices")
+    bench.catch_up()
+    assert bench.get("labels")["items"] == []
+    assert post(bench, "", {"labels": [TONE, below]}).status_code == 201
+    bench.catch_up()
+    assert [one["label"] for one in bench.get("labels")["items"]] == ["tone", "tone/polite"]
+    assert post(bench, "", {"labels": []}).status_code == 400
 
 
 def test_two_managers_do_not_overwrite_each_other(bench: Bench) -> None:

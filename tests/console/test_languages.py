@@ -20,16 +20,17 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from processor.console import formats
+from processor.curation.items import STANDINGS
 from tests.console import greek
 from tests.console.bench import PASSWORD, Bench, open_bench
 
 CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 LATIN = re.compile(r"[A-Za-z][A-Za-z'’]+")
 _MAY_STAND = (
-    r"Thumbwheel|English",  # names: the product's, and that of the other language in its own language
-    r"UTC|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|README\.md|beforeSend",  # terms
-    r"manifest\.json|data/\S+|lineage\.parquet",  # files of a dataset
-    r"(?:ad|ds|ca|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
+    r"Thumbwheel|English|Kafka",  # names: the products', and that of the other language in its own language
+    r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|beforeSend",  # terms
+    r"manifest\.json|data/\S+|lineage\.parquet|README(?:\.zh-CN)?\.md",  # files of a dataset
+    r"(?:ad|ds|ca|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
@@ -118,7 +119,8 @@ PAGES = {
         "/interactions?q=δέμα", "/interactions?q=πουθενά", "/interactions?project=nothing",
     ),
     "interactions.detail": (
-        "/interactions/pick-4", "/interactions/chat-4", "/interactions/two-1", "/interactions/public-1",
+        "/interactions/pick-4", "/interactions/pick-4?taken_back=1", "/interactions/chat-4",
+        "/interactions/two-1", "/interactions/public-1",
         "/interactions/orphan-1", "/interactions/trial-3", "/interactions/pick-8",
     ),
     "pairs.index": ("/pairs", "/pairs?trainable=false", "/pairs?kind=choice", "/pairs?project=nothing"),
@@ -130,8 +132,13 @@ PAGES = {
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
+    "why.show": ("/why/{pair_id}", "/why/{tied_id}"),
     "labels.index": ("/labels", "/labels?project=nothing"),
     "labels.detail": ("/labels/ύφος", "/labels/ύφος/ευγενικό", "/labels/βαθμός"),
+    "tasks.index": ("/tasks", "/tasks?project=nothing"),
+    "tasks.new": ("/tasks/new", "/tasks/new?unit=all&k=3&labels=ύφος", "/tasks/new?k=2&since=9x",
+                  "/tasks/new?k=2&since=2026-02-01&until=2026-01-01", "/tasks/new?project=nothing"),
+    "tasks.detail": (*(f"/tasks/task-1?state={state}" for state in STANDINGS), "/tasks/task-1", "/tasks/task-2"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
@@ -151,6 +158,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "GET", "/pairs?cursor=x", {}, 400),
     ("ada", "GET", "/pairs?limit=0", {}, 400),
     ("ada", "PUT", "/pairs", {}, 405),
+    ("ada", "POST", "/interactions/pick-4/retract", {"target": "9"}, 404),
+    ("vic", "POST", "/interactions/pick-4/retract", {"target": "9"}, 403),
     ("vic", "POST", "/datasets", {}, 403),
     ("vic", "POST", "/adapters/train", {}, 403),
     ("ada", "POST", "/adapters/train", {"csrf": "stale"}, 403),
@@ -159,6 +168,7 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/datasets", {"kinds": "demonstration", "since": "2999-01-01"}, 409),
     ("ada", "POST", "/datasets", {"kinds": "preference", "include_labels": "ουδέν"}, 409),
     ("ada", "GET", "/labels/nothing", {}, 404),
+    ("ada", "GET", "/why/nothing", {}, 404),
     ("vic", "POST", "/labels", {"path": "α"}, 403),
     ("ada", "POST", "/labels", {"path": "@α", "kind": "bool"}, 400),
     ("ada", "POST", "/labels", {"path": "α", "kind": "choice"}, 400),
@@ -173,6 +183,21 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "9"}, 409),
     ("ada", "POST", "/labels/move", {"path": "ύφος", "to": "βαθμός"}, 409),
     ("ada", "POST", "/labels/restore", {"path": "ύφος", "event_id": "ν"}, 404),
+    ("ada", "GET", "/tasks/nothing", {}, 404),
+    ("ada", "GET", "/tasks/task-1?state=nothing", {}, 400),
+    ("vic", "GET", "/tasks", {}, 403),
+    ("vic", "POST", "/tasks", {}, 403),
+    ("ada", "POST", "/tasks", {"k": "2"}, 400),
+    ("ada", "POST", "/tasks", {"k": "9x", "labels": "ύφος"}, 400),
+    ("ada", "POST", "/tasks", {"k": "99", "labels": "ύφος"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ουδέν"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "task_id": "έργο"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "task_id": "task-1"}, 409),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "extra": "1"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "since": "9x"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "since": "2026-02-01", "until": "2026-01-01"}, 400),
+    ("ada", "POST", "/tasks/task-1/state", {"state": "nothing"}, 400),
+    ("ada", "POST", "/tasks/nothing/state", {"state": "open"}, 404),
     ("ada", "POST", "/campaigns", {"name": "", "surface": "chat"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "9x"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "900"}, 400),

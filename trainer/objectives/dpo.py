@@ -224,7 +224,7 @@ def train(
             "no_rows",
             f"No pair is left to train on ({dict(made.dropped)}).",
             hint(dict(made.dropped), config.max_length, "Collect more picks."),
-            made.dropped,
+            dropped=made.dropped,
         )
     mean = sum(row["weight"] for row in made.rows) / len(made.rows)
     micro = min(config.micro_batch or config.batch, config.batch)

@@ -130,7 +130,8 @@ def train(
     if not rows:
         raise NothingLeft(
             "no_rows", f"No thumb is left to train on ({dropped}).",
-            hint(dropped, config.max_length, "Collect more thumbs."), dropped=dropped,
+            hint(dropped, config.max_length, "Collect more thumbs."),
+            dropped=dropped,
         )  # fmt: skip
     micro = max(2, min(config.micro_batch or config.batch, config.batch))
     whole = len(rows)

@@ -87,7 +87,7 @@ def train(
             "no_rows",
             f"No demonstration is left to train on ({dropped}).",
             hint(dropped, config.max_length, "Collect more edits."),
-            dropped,
+            dropped=dropped,
         )
     micro = min(config.micro_batch or config.batch, config.batch)
     rows = spread(rows, lambda row: str(row["group"]), micro, rng)

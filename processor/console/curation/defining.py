@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -25,10 +26,16 @@ OWN = frozenset(DefinitionLabel.__struct_fields__) & {
 }  # fmt: skip
 
 
-def append_facts(caller: Caller, project: str, bodies: list[dict[str, Any]]) -> list[Any]:
-    """Append facts in the caller's name and return them; raises ThumbwheelError for a wrong one, or with the log away.
+# How long a page waits for the tables to hold what it appended: about ten times what they usually take.
+VISIBLE_S = 3.0
+_LOOK_EVERY_S = 0.05
+_HELD = "SELECT count(DISTINCT event_id) FROM facts WHERE project = ? AND event_id IN (SELECT unnest(?::TEXT[]))"
 
-    All of them are looked at before one is appended.
+
+def append_facts(caller: Caller, project: str, bodies: list[dict[str, Any]]) -> list[Any]:
+    """Append facts in the caller's name and return them once the tables hold them, or after VISIBLE_S.
+
+    All of them are looked at before one is appended. Raises ThumbwheelError for a wrong one, or with the log away.
     """
     now = datetime.now(UTC).isoformat()
     events = [
@@ -36,7 +43,18 @@ def append_facts(caller: Caller, project: str, bodies: list[dict[str, Any]]) -> 
     ]
     stamped = [stamp(event, project=project, key_id=caller.key_id, via="console") for event in events]
     append_all(services().log, stamped)
+    _wait_until_held(project, [event.event_id for event in stamped])
     return stamped
+
+
+def _wait_until_held(project: str, event_ids: list[str]) -> None:
+    end = time.monotonic() + VISIBLE_S
+    while time.monotonic() < end:
+        with reading() as cursor:
+            row = cursor.execute(_HELD, [project, event_ids]).fetchone()
+        if row and row[0] == len(set(event_ids)):
+            return
+        time.sleep(_LOOK_EVERY_S)
 
 
 def define_label(caller: Caller, project: str, given: Mapping[str, Any]) -> LabelDef:
@@ -44,21 +62,43 @@ def define_label(caller: Caller, project: str, given: Mapping[str, Any]) -> Labe
 
     Where `version` is given it is the version that was read: another since is 409. Raises ThumbwheelError.
     """
+    return define_labels(caller, project, [given])[0]
+
+
+def define_labels(caller: Caller, project: str, given: Sequence[Mapping[str, Any]]) -> list[LabelDef]:
+    """Define several labels, later ones may stand below earlier ones; a wrong one and none is defined."""
+    labels, answered = _standing(project)
+    made: list[tuple[dict[str, Any], LabelDef]] = []
+    for number, one in enumerate(given):
+        try:
+            body, label = _made(one, labels, answered)
+        except ThumbwheelError as error:
+            if len(given) > 1:
+                error.field = f"labels[{number}].{error.field or 'path'}"
+            raise
+        labels[label.path] = label
+        made.append((body, label))
+    append_facts(caller, project, [body for body, _ in made])
+    return [label for _, label in made]
+
+
+def _made(
+    given: Mapping[str, Any], labels: Mapping[str, LabelDef], answered: Mapping[str, int]
+) -> tuple[dict[str, Any], LabelDef]:
+    """Return the fact that defines a label, and the label; raises ThumbwheelError."""
     if unknown := sorted(given.keys() - OWN - {"version"}):
         raise ThumbwheelError("invalid_label", f"A label has no {unknown[0]!r}.", "See the data API.", unknown[0])
     body = {name: value for name, value in given.items() if name in OWN and value is not None}
-    labels, answered = _standing(project)
     path = str(body.get("path", ""))
     old = labels.get(path)
     _check_read(old, given.get("version"))
-    event: Any = decode_event({
-        "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(), "actor": caller.actor, **body,
-        "type": "definition.label", "version": (old.version if old else 0) + 1,
+    body |= {"type": "definition.label", "version": (old.version if old else 0) + 1}
+    told: Any = decode_event({
+        "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(), "actor": {"id": "console"}, **body,
     })  # fmt: skip
-    new = label_of(event)
-    check_change(new, labels, answered.get(path, 0) > 0)
-    append_all(services().log, [stamp(event, project=project, key_id=caller.key_id, via="console")])
-    return new
+    label = label_of(told)
+    check_change(label, labels, answered.get(path, 0) > 0)
+    return body, label
 
 
 def move_label(caller: Caller, project: str, path: str, to: str) -> LabelDef:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, Response, g, request
 
 from contract.errors import ThumbwheelError
-from processor.console.curation.defining import define_label, move_label, restore_label
+from processor.console.curation.defining import define_label, define_labels, move_label, restore_label
 from processor.console.data_api.answers import answer, json_body, read
 from processor.console.permissions import needs
 from processor.console.services import project
@@ -58,8 +58,15 @@ def get_one(path: str) -> Response:
 @blueprint.post("")
 @needs("label.edit")
 def post_label() -> Response:
-    """Define a label: the fields of `definition.label`; `version` is the one that was read."""
-    return answer(define_label(g.user, project(), json_body()).as_dict(), 201)
+    """Define a label: the fields of `definition.label`; `version` is the one that was read. Or several: `labels`."""
+    body = json_body()
+    if "labels" not in body:
+        return answer(define_label(g.user, project(), body).as_dict(), 201)
+    listed = body["labels"]
+    if not isinstance(listed, list) or not listed or not all(isinstance(one, dict) for one in listed):
+        raise ThumbwheelError("invalid_label", "labels is no list of labels.", "Send one object a label.", "labels")
+    made = define_labels(g.user, project(), listed)
+    return answer({"items": [label.as_dict() for label in made]}, 201)
 
 
 @blueprint.post("/move")

@@ -67,3 +67,6 @@ CREATE TABLE task_items (
     position INTEGER NOT NULL,
     received_at TIMESTAMP NOT NULL
 );
+
+-- How clearly the chosen reply is better, as an annotator said it: 1 a little, 2 clearly, 3 by far.
+ALTER TABLE pairs ADD COLUMN strength INTEGER;
