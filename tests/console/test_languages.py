@@ -39,8 +39,8 @@ _MAY_STAND = (
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
-    r"tone/polite",
-    r"refund/late|after-refund|(?:dev|thumbwheel)\.toml|thumbwheel (?:keys create|dataset images)|https?://\S+",  # to type
+    r"tone/polite|thumbwheel dataset images",
+    r"refund/late|after-refund|(?:dev|thumbwheel)\.toml|thumbwheel keys create|https?://\S+",  # to type
 )
 MAY_STAND = re.compile("|".join(_MAY_STAND))
 SAID = ("aria-label", "title", "placeholder", "alt", "data-copied")
