@@ -32,10 +32,6 @@ WORDS: dict[str, LazyString | str] = {
     "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
     "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
     "verdict_reject": _("sent back"),
-    # what is answered beside labels
-    "@preference": _("which is better"), "@ranking": _("order from best to worst"), "@rating": _("rating"),
-    "@spans": _("marked passages"), "@correction": _("a better reply"), "@skipped": _("skipped"),
-    "@thumb": _("thumb"),
     # tasks and their items
     "task_open": _("open"), "task_paused": _("paused"), "task_closed": _("closed"),
     "item_open": _("open"), "item_returned": _("returned"), "item_disputed": _("people disagree"),
