@@ -121,6 +121,7 @@ def test_several_choices_go_together_and_none_of_them_is_an_answer_too(page: Any
 
 def test_a_rating_of_one_reply_names_the_reply(page: Any, stub: Stub, ask: Ask) -> None:
     element = ask(HELPFUL, candidate_id="i-1.c2")
+    assert element.locator(".answer").all_inner_texts() == ["1", "2", "3", "4", "5"]
     element.evaluate("node => node.focus()")
     page.keyboard.press("4")
     (event,) = annotations(stub, 1)
@@ -227,6 +228,19 @@ def test_more_of_the_reply_leaves_whoever_writes_alone(page: Any, ask: Ask) -> N
     element.evaluate("(node, x) => { node.interaction = x }", item(replies=["It grew.", "a", "b", "c"]))
     page.keyboard.type(" long")
     assert element.get_by_role("textbox").input_value() == "Too long"
+
+
+def test_without_a_client_of_its_own_it_uses_that_of_the_elements_bundle(page: Any, stub: Stub, ask: Ask) -> None:
+    element = ask(POLITE)
+    page.evaluate(
+        """async url => {
+            (await import(url + "/sdk/thumbwheel-elements.js")).init({url, key: "tw_pub_test", actor: "u-module"});
+            document.querySelector("thumbwheel-label").client = null;
+        }""",
+        stub.collector,
+    )
+    element.get_by_role("button", name="Yes").click()
+    assert annotations(stub, 1)[0]["actor"]["id"] == "u-module"
 
 
 def test_what_cannot_be_asked_here_is_said(page: Any, stub: Stub, ask: Ask) -> None:

@@ -1,4 +1,4 @@
-/** What the three elements share: client and interaction, language, keys, submitting, undo, and where errors stand. */
+/** What all elements share: client and interaction, language, keys, submitting, undo, and where errors stand. */
 import { getClient } from "../index.js";
 import { uuid7 } from "../uuid.js";
 import type { Fields, Problem, Retract } from "../wire.js";

@@ -145,7 +145,10 @@ export class ThumbwheelLabel extends FeedbackElement {
   }
 
   private offer(offer: Offer, index: number): HTMLButtonElement {
-    const node = button(offer.title, offer.key.toUpperCase(), "answer", () => this.press(offer));
+    const key = offer.key.toUpperCase();
+    // A number that is its own key is printed once.
+    const node = button(offer.title, key === offer.title ? "" : key, "answer", () => this.press(offer));
+    if (key) node.setAttribute("aria-keyshortcuts", key);
     node.setAttribute("data-key", `a-${index}`);
     node.toggleAttribute("data-focus", index === 0);
     return node;
