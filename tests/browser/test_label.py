@@ -1,4 +1,4 @@
-"""The element that asks one label: every kind of question, in a strict page and from it to the log of a real collector."""
+"""The element that asks one label: every kind of question, in a strict page, and from it to a real collector's log."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
