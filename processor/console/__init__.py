@@ -28,7 +28,9 @@ from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
+    guests,
     interactions,
+    label,
     labels,
     overview,
     pairs,
@@ -50,6 +52,7 @@ log_lines = logging.getLogger("processor.console")
 MAX_BODY = 1024 * 1024
 _SCREENS = (
     overview, interactions, pairs, datasets, training, runs, adapters, trials, tasks, labels, campaigns, rejected, why,
+    label, guests,
 )  # fmt: skip
 
 

@@ -4,8 +4,8 @@ The log and the errors hold one English sentence each, which programs, logs and 
 its form and says it in the reader's language; what has no known form, such as a reason that a person wrote, stays.
 
 A form is a message of the catalogues. Its blanks: `said_` holds a sentence, `list_` sentences with "; " between them,
-`word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names with ", "
-between them, `either_` codes with " or " between them; any other stays as it is.
+`word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names and `states_`
+states with ", " between them, `either_` codes with " or " between them; any other stays as it is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from functools import cache
 from flask_babel import gettext
 
 from processor.console.curation.forms import FORMS as curation
-from processor.console.words import name_of, word
+from processor.console.words import WORDS, name_of, word
 
 
 def _(form: str) -> str:
@@ -94,6 +94,20 @@ _CONFLICTS = (
 
 # What the console itself refuses, or cannot do, with what to do about it.
 _CONSOLE = (
+    _("See the list of tasks."),
+    _("The task asks people of another tier than %(word_tier)s."),
+    _("Ask a manager."),
+    _("The task asks nobody of the crowd."),
+    _("Give it a stage whose tier is crowd."),
+    _("This link is for another task."),
+    _("Open the link again."),
+    _("This link is not open any more."),
+    _("Ask whoever gave it to you for another."),
+    _("A link cannot last so long."),
+    _("Use 1 to %(most)s days."),
+    _("So many links cannot be made."),
+    _("Send whole numbers: days, and count from 1 to %(most)s."),
+    _("%(given)s is no whole number."),
     _("No interaction %(id)s in project %(project)s."),
     _("No adapter %(id)s."),
     _("No adapter %(id)s in project %(project)s."),
@@ -317,7 +331,7 @@ FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *_GUARDS, *cur
 # "code 3, other 4", and a dict of the same.
 _COUNT = re.compile(r"(\w+)'?:? (\d+)")
 # What a blank of a kind can hold; those of other kinds hold anything.
-_HOLDS = {"word": r"\w+", "name": r"\w+", "codes": r"[\w./-]+(?:, [\w./-]+)*"}
+_HOLDS = {"word": r"\w+", "name": r"\w+", "codes": r"[\w./-]+(?:, [\w./-]+)*", "states": r"\w+(?:, \w+)*"}
 _BLANK = re.compile(r"%\((\w+)\)s")
 
 
@@ -351,6 +365,8 @@ def _filled(name: str, value: str) -> str:
         return word(value)
     if kind == "name":
         return name_of(value)
+    if kind == "states":
+        return str(gettext(", ")).join(map(_state, value.split(", ")))
     if kind == "either":
         return str(gettext(" or ")).join(word(code) for code in value.split(" or "))
     if kind == "list":
@@ -358,6 +374,11 @@ def _filled(name: str, value: str) -> str:
     if kind == "counts":
         return str(gettext(", ")).join(f"{word(code)} {number}" for code, number in _COUNT.findall(value))
     return value
+
+
+def _state(code: str) -> str:
+    """Return the state of an item or a task, whatever kind of thing it is a state of."""
+    return word(next((name for kind in ("item", "task") if (name := f"{kind}_{code}") in WORDS), code))
 
 
 @cache

@@ -32,6 +32,10 @@ WORDS: dict[str, LazyString | str] = {
     "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
     "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
     "verdict_reject": _("sent back"),
+    # what is answered beside labels
+    "@preference": _("which is better"), "@ranking": _("order from best to worst"), "@rating": _("rating"),
+    "@spans": _("marked passages"), "@correction": _("a better reply"), "@skipped": _("skipped"),
+    "@thumb": _("thumb"),
     # tasks and their items
     "task_open": _("open"), "task_paused": _("paused"), "task_closed": _("closed"),
     "item_open": _("open"), "item_returned": _("returned"), "item_disputed": _("people disagree"),
@@ -99,6 +103,8 @@ WORDS: dict[str, LazyString | str] = {
     # what a run trains with; DPO, KTO and SFT are names
     "on": _("on"), "off": _("off"),
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
+    # guest links
+    "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
     "manager": _("manager"), "annotator": _("annotator"),
@@ -160,8 +166,9 @@ NAMES: dict[str, LazyString | str] = {
     "question": _("question"), "quota": _("answers wanted"), "cooldown_s": _("pause"), "cooldown_h": _("pause"),
     "starts_at": _("first day"), "ends_at": _("last day"),
     "task_id": _("task"), "query": _("query"), "until": _("before day"), "order": _("order"), "stages": _("stages"),
-    "items": _("items"), "unit": _("part that is asked about"),
-    "path": _("path"), "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
+    "items": _("items"), "labels": _("labels"), "unit": _("part that is asked about"),
+    "k": _("answers an item"), "path": _("path"),
+    "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
     "max": _("highest rating"), "step": _("step"), "to": _("new path"), "moved_to": _("new path"),
     "version": _("version"), "kind": _("kind of answer"), "event_id": _("definition"),
     "frequency_penalty": _("frequency penalty"), "presence_penalty": _("presence penalty"), "stop": _("stops at"),

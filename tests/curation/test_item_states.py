@@ -91,6 +91,13 @@ def test_the_slot_that_was_opened_counts_once_its_answer_brings_agreement() -> N
     assert where(state) == ("settled", 0, 0, 3) and state.extra == ()
 
 
+def test_of_those_who_were_asked_one_after_the_other_the_ones_after_agreement_are_extra() -> None:
+    plan = Stage(k=2, extra=2, agree=0.3)
+    four = [said("ann"), said("bob", '"b"', at=1), said("cy", at=2), said("dee", at=3)]
+    state = item_state(task(plan), ITEM, four)
+    assert where(state) == ("settled", 0, 0, 3) and state.wanted == 3 and state.extra == ("dee",)
+
+
 def test_models_and_programs_are_not_counted_and_a_lower_tier_not_at_a_higher_one() -> None:
     machines = [said("gpt", actor_kind="ai"), said("script", actor_kind="system")]
     assert where(item_state(task(TWO), ITEM, machines)) == ("open", 0, 0, 0)
@@ -103,6 +110,10 @@ def test_what_users_said_of_the_product_counts_only_where_users_are_asked() -> N
     assert item_state(task(TWO), ITEM, [pick]).people == ()
     asked = item_state(task(Stage(tier="user", k=2)), ITEM, [pick])
     assert where(asked) == ("open", 0, 0, 1)
+    plan = task(Stage(tier="user", k=1), REVIEW)
+    assert item_state(plan, ITEM, [pick]).state == "in_review"
+    # In a round that follows a rejection somebody has to say it anew.
+    assert where(item_state(plan, ITEM, [pick], [verdict("rae", "reject")])) == ("returned", 0, 1, 0)
 
 
 def test_enough_people_who_skip_hand_the_item_on_and_at_the_last_tier_it_is_unanswerable() -> None:
@@ -114,6 +125,13 @@ def test_enough_people_who_skip_hand_the_item_on_and_at_the_last_tier_it_is_unan
     assert where(later) == ("settled", 1, 0, 1)
 
 
+def test_a_rejected_item_begins_anew_at_the_tier_that_answered_it() -> None:
+    plan = task(TWO, EXPERTS, REVIEW)
+    answers = [skip("ann"), skip("bob"), said("eve", stage=1, actor_kind="expert")]
+    assert where(item_state(plan, ITEM, answers)) == ("in_review", 2, 0, 1)
+    assert where(item_state(plan, ITEM, answers, [verdict("rae", "reject", stage=2)])) == ("returned", 1, 1, 0)
+
+
 def test_a_review_takes_an_item_on_only_by_somebody_who_did_not_answer() -> None:
     both = [said("ann"), said("bob", at=1)]
     plan = task(TWO, REVIEW)
@@ -122,6 +140,8 @@ def test_a_review_takes_an_item_on_only_by_somebody_who_did_not_answer() -> None
     assert item_state(plan, ITEM, both, [verdict("rae")]).state == "settled"
     fixed = item_state(plan, ITEM, both, [verdict("rae", "fix", answers={"tone": '"z"'})])
     assert fixed.state == "settled" and fixed.values == {"tone": '"z"'}
+    later = verdict("sam", "fix", at=51, answers={"tone": '"y"'})
+    assert item_state(plan, ITEM, both, [later, verdict("rae", "fix", answers={"tone": '"z"'})]).values == fixed.values
 
 
 def test_a_verdict_on_each_answer_accepts_the_item() -> None:
@@ -156,6 +176,9 @@ def test_a_dispute_is_decided_by_the_next_tier_and_not_by_a_voter() -> None:
     assert decided("ann").state == "disputed"
     assert decided("rae", "agent").state == "disputed"
     assert decided("rae").state == "settled" and decided("rae").values == {"tone": '"b"'}
+    # What was adjudicated is not reviewed again.
+    plan = task(PICKY, REVIEW)
+    assert decided("rae").state == "settled"
 
 
 def test_a_spot_check_settles_or_returns_its_items_and_keeps_their_answers() -> None:

@@ -70,6 +70,8 @@ FORMS = (
     _("items is no list of items."),
     _("Neither items nor a query."),
     _("reason is no text."),
+    _("Use one of: %(states_all)s."),
+    _("Use 0 to %(most)s."),
     # what to do about it
     _("See the list of tasks."),
     _("See the items of the task."),
@@ -90,6 +92,8 @@ FORMS = (
     _("Send one of items and query."),
     _("Leave it out, or say why."),
     _("For example 2."),
+    _("Use one of: %(list)s."),
+    _("Use 0 to %(most)s."),
     _("See the list of labels."),
     _("See its history."),
     _("See the data API."),

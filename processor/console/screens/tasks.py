@@ -16,6 +16,7 @@ from processor.console.services import project, reading, services
 from processor.curation.items import STANDINGS
 from processor.curation.query import parse_query
 from processor.curation.tasks import RANKS
+from processor.queries.curation.book import KEPT
 from processor.queries.curation.matching import UNITS, cost, count_matching
 from processor.queries.labels import list_labels
 from processor.queries.reading import Page, Row
@@ -31,9 +32,12 @@ DEFAULTS = {"unit": "interaction", "order": "fixed", "k": "2", "tier": "agent", 
 @blueprint.get("")
 @needs("task.read")
 def index() -> Any:
-    """List tasks, newest first, with how far each is."""
+    """List tasks, newest first, with how far those are whose books are kept."""
     with reading() as cursor:
-        items = [(task, progress(cursor, project(), task, services().books)) for task in list_tasks(cursor, project())]
+        items = [
+            (task, progress(cursor, project(), task, services().books) if place < KEPT else None)
+            for place, task in enumerate(list_tasks(cursor, project()))
+        ]
     return render_template("tasks.html", items=items, may_edit=g.user.may("task.edit"))
 
 

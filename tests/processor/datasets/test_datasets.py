@@ -367,6 +367,27 @@ def test_a_rated_reply_that_was_cut_says_so_to_the_trainer(build: Build, put: Pu
     assert {row.completion[0]["content"]: row.cut for row in open_dataset(folder).rated("train")} == told
 
 
+def test_replies_cut_at_the_token_limit_are_marked_as_far_as_the_trainer(
+    build: Build, put: Put, settings: Settings
+) -> None:
+    """Without the mark the trainer would teach them to end where they were cut."""
+    replies: dict[str, Any] = {c: {"content": REPLIES[c], "finish_reason": "stop"} for c in "abcd"}
+    cut = replies | {"a": {"content": REPLIES["a"], "finish_reason": "length"}}
+    put(
+        interaction("chosen", cut, prompt=prompt(1)), pick("chosen", "ab", "a"),
+        interaction("rejected", cut, prompt=prompt(2)), pick("rejected", "ab", "b"),
+        interaction("whole", replies, prompt=prompt(3)), pick("whole", "ab", "a"),
+        event("thumb", "cut", interaction_id="rejected", candidate_id="a", value="down"),
+        event("thumb", "whole", interaction_id="whole", candidate_id="a", value="up"),
+    )  # fmt: skip
+    manifest = build(split=[1.0, 0.0, 0.0])
+    found = open_dataset(dataset_folder(settings, "default", manifest["dataset_id"]))
+    pairs = {row["id"]: row["interaction_id"] for row in table(settings, manifest)}
+    flags = {pairs[pair.row_id]: (pair.chosen_cut, pair.rejected_cut) for pair in found.pairs("train")}
+    assert flags == {"chosen": (True, False), "rejected": (False, True), "whole": (False, False)}
+    assert sorted((row.label, row.cut) for row in found.rated("train")) == [(False, True), (True, False)]
+
+
 def test_the_card_is_there_in_chinese_too_and_says_the_same(build: Build, put: Put, settings: Settings) -> None:
     two = {"a": "short", "b": "a much longer reply than the other"}
     for n in range(10):
