@@ -14,6 +14,7 @@ FILES = {
     "thumbwheel.js": "thumbwheel.iife.js",
     "thumbwheel.mjs": "thumbwheel.js",
     "thumbwheel-elements.js": "thumbwheel-elements.js",
+    "thumbwheel-label.js": "thumbwheel-label.js",
 }
 CACHE_SECONDS = 300
 

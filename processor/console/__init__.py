@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions and campaigns to the control
-store, and dataset folders.
+It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions, campaigns and settings of
+training runs to the control store, and dataset folders.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from processor.console.screens import (
     review,
     runs,
     tasks,
+    training,
     trials,
     why,
 )
@@ -52,8 +53,8 @@ log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
 _SCREENS = (
-    overview, interactions, pairs, datasets, runs, adapters, trials, tasks, review, labels, campaigns, rejected, why,
-    label, guests, quality,
+    overview, interactions, pairs, datasets, training, runs, adapters, trials, tasks, review, labels, campaigns,
+    rejected, why, label, guests, quality,
 )  # fmt: skip
 
 

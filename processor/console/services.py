@@ -14,6 +14,7 @@ from control_store.control import Control
 from control_store.drafts import Drafts
 from control_store.guests import Guests
 from control_store.leases import Leases
+from control_store.training import TrainingSettings
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
 from processor.queries.curation.book import Books
@@ -58,6 +59,11 @@ def project() -> str:
     """Return the project this request speaks of."""
     name: str = g.project
     return name
+
+
+def training() -> TrainingSettings:
+    """Return the settings of training runs in the control store."""
+    return TrainingSettings(services().control.engine)
 
 
 def campaigns() -> Campaigns:

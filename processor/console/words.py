@@ -79,6 +79,11 @@ WORDS: dict[str, LazyString | str] = {
     # why a run leaves a row out
     "refused_by_template": _("refused by the model’s chat template"), "prompt_too_long": _("prompt too long"),
     "same_reply": _("both replies are the same"), "no_weight": _("weighs nothing"),
+    "over_other_kinds": _("more than the other kinds together bear"),
+    "over_other_sources": _("more than the other sources together bear"),
+    "drawn_by_weight": _("left out by the draw that stands for its weight"),
+    "prompt_shortened": _("prompt without its oldest turns"),
+    "alone_in_its_batch": _("alone in its batch"),
     # bands and decisions of a blind test
     "not_enough_data": _("not enough data"), "no_progress": _("no progress"), "harmful": _("harmful"),
     "weak": _("weak"), "success": _("success"), "large_gain": _("large gain"), "running": _("running"),
@@ -105,6 +110,7 @@ WORDS: dict[str, LazyString | str] = {
     "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),
     "description": _("another description"), "event": _("another content"),
     # what a run trains with; DPO, KTO and SFT are names
+    "on": _("on"), "off": _("off"),
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
     # guest links
     "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
@@ -141,6 +147,16 @@ NAMES: dict[str, LazyString | str] = {
     "heldout_accuracy": _("held-out comparisons ordered as people did"), "length_ratio": _("length against the base"),
     "perplexity_ratio": _("perplexity against the base"), "guards": _("guards"), "support": _("blind test"),
     "guards_failed": _("guards that failed"), "right": _("right"), "total": _("in all"), "rate": _("share"),
+    # what a run ran with
+    "ran": _("ran with"), "tuning": _("tuning"), "base": _("base model"), "start": _("started from"),
+    "dtype": _("form of the weights"), "device": _("device"),
+    # settings of a run
+    "method": _("method"), "lr": _("highest learning rate"), "batch": _("batch"), "epochs": _("epochs"),
+    "beta": _("beta"), "rank": _("rank"),
+    "thinking": _("thinking before a reply"), "enable_thinking": _("thinking before a reply"),
+    "chat_template_kwargs": _("told to the chat template"),
+    "alpha": _("alpha"), "max_length": _("most tokens of a row"),
+    "micro_batch": _("rows in memory at a time"), "balance": _("balance of kinds and sources"),
     # guards
     "reply_nll": _("surprise of the base at its replies"), "perplexity": _("perplexity on other text"),
     "repeats": _("repetition"), "ends": _("replies that end by themselves"), "topic": _("stays on topic"),

@@ -9,18 +9,19 @@ import { build } from "esbuild";
 const root = dirname(fileURLToPath(import.meta.url));
 const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
 
-// The React bundle imports React and the elements' own bundle: a page has one of each.
+// The bundles beside the elements import the elements' own, and one of them React: a page has one of each.
 const besideElements = {
   name: "beside-elements",
   setup({ onResolve }) {
     onResolve({ filter: /^react$/ }, ({ path }) => ({ path, external: true }));
-    onResolve({ filter: /^\.\/elements\.js$/ }, () => ({ path: "./thumbwheel-elements.js", external: true }));
+    onResolve({ filter: /^\.\.?\/elements\.js$/ }, () => ({ path: "./thumbwheel-elements.js", external: true }));
   },
 };
 
 const BUNDLES = [
   { entry: "index.ts", out: "thumbwheel.js", format: "esm" },
   { entry: "elements.ts", out: "thumbwheel-elements.js", format: "esm" },
+  { entry: "label.ts", out: "thumbwheel-label.js", format: "esm", plugins: [besideElements] },
   { entry: "react.ts", out: "thumbwheel-react.js", format: "esm", banner: '"use client";', plugins: [besideElements] },
   { entry: "iife.ts", out: "thumbwheel.iife.js", format: "iife", globalName: "Thumbwheel" },
 ];

@@ -31,6 +31,7 @@ REPLIES = [
     "I will look into it for you.",
     "您的包裹明天会送到。",
 ]
+MODULES = ("/sdk/thumbwheel-elements.js", "/sdk/thumbwheel-label.js")
 CHROMIUM_ARGS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
@@ -106,6 +107,8 @@ def _handler(stub: Stub) -> type[BaseHTTPRequestHandler]:
         def do_GET(self) -> None:
             if self.path == "/sdk/thumbwheel.js":
                 self.reply(200, (DIST / "thumbwheel.iife.js").read_bytes(), "text/javascript; charset=utf-8")
+            elif self.path in MODULES:
+                self.reply(200, (DIST / self.path.removeprefix("/sdk/")).read_bytes(), "text/javascript; charset=utf-8")
             elif self.path == "/page":
                 policy = (
                     f"default-src 'none'; script-src {stub.collector}; connect-src {stub.collector}; "

@@ -133,6 +133,8 @@ def _files(site: Site) -> dict[str, tuple[str, bytes]]:
         "/worker.js": (script, WORKER_JS.encode()),
         "/sdk.js": (script, (DIST / "thumbwheel.iife.js").read_bytes()),
         "/core.mjs": (script, (DIST / "thumbwheel.js").read_bytes()),
+        "/thumbwheel-label.js": (script, (DIST / "thumbwheel-label.js").read_bytes()),
+        "/thumbwheel-elements.js": (script, (DIST / "thumbwheel-elements.js").read_bytes()),
         "/elements.mjs": (script, (DIST / "thumbwheel-elements.js").read_bytes()),
         "/empty": ("text/html; charset=utf-8", b"<!doctype html><title>Empty</title><link rel=icon href='data:,'>"),
     }

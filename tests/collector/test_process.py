@@ -244,7 +244,7 @@ def test_health_names_the_promise_and_the_script_is_served_to_any_page(start: An
     with start() as running:
         assert json.loads(running.get("/healthz")[1]) == {"status": "ok", "promise": "fsync"}
         assert json.loads(running.get("/readyz")[1])["status"] == "ready"
-        for name in ("thumbwheel.js", "thumbwheel-elements.js"):
+        for name in ("thumbwheel.js", "thumbwheel-elements.js", "thumbwheel-label.js"):
             connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
             connection.request("GET", f"/sdk/{name}", headers={"Origin": "https://anyone.example"})
             answer = connection.getresponse()

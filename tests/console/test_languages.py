@@ -35,13 +35,13 @@ _MAY_STAND = (
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
     r"^(?:Ctrl|Alt|Shift|Esc|Enter|Cmd)[ /].*$|^(?:Esc|Enter)$|^[A-Z] / [A-Z]$|^0 / T$",  # keys
-    r"application/json|Content-Type|limit=\S+",
+    r"application/json|Content-Type|(?:limit|rank|lr)=\S+",
     r"（[a-z]+\.[a-z]+）",  # a permission, as the table of them has it
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
-    r"tone/polite",
-    r"refund/late|after-refund|dev\.toml|thumbwheel keys create|https?://\S+",  # examples to type, files, commands
+    r"tone/polite|thumbwheel dataset images",
+    r"refund/late|after-refund|(?:dev|thumbwheel)\.toml|thumbwheel keys create|https?://\S+",  # to type
 )
 MAY_STAND = re.compile("|".join(_MAY_STAND))
 SAID = ("aria-label", "title", "placeholder", "alt", "data-copied")
@@ -129,6 +129,7 @@ PAGES = {
     "datasets.detail": ("/datasets/{dataset_id}", "/datasets/{dataset_id}?built=1"),
     "runs.index": ("/runs", "/runs?project=nothing"),
     "runs.detail": tuple(f"/runs/run-{n}" for n in range(7)),
+    "training.show": ("/runs/settings", "/runs/settings?saved=1"),
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
@@ -155,6 +156,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "GET", "/nowhere", {}, 404),
     ("ada", "GET", "/interactions/nothing", {}, 404),
     ("ada", "GET", "/runs/nothing", {}, 404),
+    ("ada", "POST", "/runs/settings", {"rank": "64"}, 400),
+    ("ada", "POST", "/runs/settings", {"lr": "9δ"}, 400),
     ("ada", "GET", "/adapters/nothing", {}, 404),
     ("ada", "GET", "/datasets/nothing", {}, 404),
     ("ada", "GET", "/campaigns/nothing", {}, 404),

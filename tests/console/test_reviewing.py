@@ -89,6 +89,20 @@ def test_a_review_is_blind_until_it_is_decided(work: Bench) -> None:
     assert ask(work, "reviews/next?as=ada")["item"]["interaction_id"] == "i-2"
 
 
+def test_what_people_disagree_about_is_reviewed_first(bench: Bench) -> None:
+    tell(bench, stages=[{"k": 2}, {"kind": "review"}])
+    item = ask(bench, "reviews/next?as=ada")["item"]
+    assert (item["interaction_id"], item["answers"], item["agreement"]) == ("i-1", {"tone": ["a", "b"]}, 0.0)
+
+
+def test_only_the_answers_of_the_round_are_shown_again(bench: Bench) -> None:
+    tell(bench)
+    ask(bench, "reviews", place("i-0", verdict="reject", comment="No.", return_to="same"), 201)
+    bench.put(said("ann", "i-0", "b", at=70, round=1), said("bob", "i-0", "b", at=71, round=1))
+    item = ask(bench, "reviews/next?as=ada&task=tone&interaction=i-0")["item"]
+    assert (item["round"], item["answers"]) == (1, {"tone": ["b"]})
+
+
 def test_a_fix_changes_the_value_and_a_rejection_returns_the_item(work: Bench) -> None:
     ask(work, "reviews", place("i-0", verdict="fix", answers={"tone": "b"}), 201)
     assert (state(work, "i-0")["state"], state(work, "i-0")["values"]) == ("settled", {"tone": '"b"'})

@@ -63,10 +63,15 @@ def test_every_event_it_makes_is_one_the_collector_takes(connect: Connect, stub:
     client.choice("i-1", ["c-1", "c-2"], "none")
     client.pick("i-1", ["c-1", "c-2"], "chosen", "c-2", edited_text="x", sent=True, dwell_ms=1)
     client.edit("i-1", "c-1", "Better.")
+    client.annotate("i-1", {"tone/polite": True, "flaws": ("cold",)}, candidate_id="c-1", label_versions={"flaws": 2})
+    client.annotate(
+        "i-1", ranking=["c-1", ["c-2", "c-3"]], preference={"outcome": "chosen", "chosen": "c-1", "strength": 3},
+        spans=[{"path": "wrong", "candidate_id": "c-1", "start": 0, "end": 2, "text": "Hi"}], task_id="t-1", round=1,
+    )  # fmt: skip
     client.retract("i-1", thumbwheel.uuid7())
     assert client.flush()
     assert [decode_event(event).type for event in stub.events] == [
-        "interaction", "thumb", "choice", "pick", "edit", "retract",
+        "interaction", "thumb", "choice", "pick", "edit", "annotation", "annotation", "retract",
     ]  # fmt: skip
     assert stub.events[1]["occurred_at"] == "2026-01-31T12:00:00Z"
     assert stub.events[1]["labels"] == ["a", "b"]

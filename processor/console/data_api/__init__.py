@@ -24,6 +24,7 @@ from processor.console.data_api import (
     runs,
     support,
     tasks,
+    training,
     work,
 )
 from processor.console.permissions import needs
@@ -33,7 +34,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    labels, forgetting, partitions, tasks, work, guests, reviews, quality,
+    labels, forgetting, partitions, tasks, work, guests, training, reviews, quality,
 )), blueprint)  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from processor.console.curation.deciding import (
+    Case,
     decide_adjudication,
     decide_review,
     decider,
@@ -57,7 +58,7 @@ def _next(work: Work) -> Response:
     who, asked = decider(request.args.get("as")), request.args
     found = queue(who, work, asked.get("task"))
     if "interaction" in asked:
-        case = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
+        case: Case | None = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
     else:
         case = next_case(who, work, found)
     told = told_blind(case, work) if case else None

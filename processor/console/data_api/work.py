@@ -11,7 +11,7 @@ from flask import Blueprint, Response, request
 from msgspec import to_builtins
 
 from contract.errors import ThumbwheelError
-from processor.console import work
+from processor.console.curation import work
 from processor.console.data_api.answers import answer, json_body
 from processor.console.permissions import needs
 

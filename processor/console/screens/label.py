@@ -9,7 +9,7 @@ from typing import Any
 
 from flask import Blueprint, g, redirect, render_template, url_for
 
-from processor.console import label_words, work
+from processor.console.curation import label_words, work
 from processor.console.permissions import GUEST, needs
 from processor.console.services import project, reading
 

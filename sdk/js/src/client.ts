@@ -9,7 +9,7 @@ import { entries, leaveScope, scopeOf, takeOver } from "./scope.js";
 import { Slot } from "./slot.js";
 import { uuid7 } from "./uuid.js";
 import type {
-  Actor, Campaign, Choice, Delivery, Edit, EventType, FeedbackEvent, Fields, Interaction, Pick, Problem, Question, Retract,
+  Actor, Annotation, Campaign, Choice, Delivery, Edit, EventType, FeedbackEvent, Fields, Interaction, Pick, Problem, Question, Retract,
   Thumb,
 } from "./wire.js";
 
@@ -102,6 +102,11 @@ export class Client {
 
   edit(fields: Edit): string | null {
     return this.keep("edit", fields);
+  }
+
+  /** Answers to labels, by label path; each replaces the actor's earlier answer to that label alone. */
+  annotate(fields: Annotation): string | null {
+    return this.keep("annotation", fields);
   }
 
   /** Takes a vote back. The history stays, the vote no longer counts. */

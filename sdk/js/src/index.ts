@@ -6,7 +6,7 @@
  *     feedback.thumb({ interaction_id, candidate_id, value: "up" });
  */
 import { Client, type Options } from "./client.js";
-import type { Campaign, Choice, Edit, Interaction, Pick, Question, Retract, Thumb } from "./wire.js";
+import type { Annotation, Campaign, Choice, Edit, Interaction, Pick, Question, Retract, Thumb } from "./wire.js";
 
 export { Client, type Options } from "./client.js";
 export { uuid7 } from "./uuid.js";
@@ -40,6 +40,7 @@ export const thumb = (fields: Thumb): string | null => current?.thumb(fields) ??
 export const choice = (fields: Choice): string | null => current?.choice(fields) ?? null;
 export const pick = (fields: Pick): string | null => current?.pick(fields) ?? null;
 export const edit = (fields: Edit): string | null => current?.edit(fields) ?? null;
+export const annotate = (fields: Annotation): string | null => current?.annotate(fields) ?? null;
 export const retract = (fields: Retract): string | null => current?.retract(fields) ?? null;
 export const interaction = (fields: Interaction): string | null => current?.interaction(fields) ?? null;
 export const campaign = (question: Question): Promise<Campaign | null> => current?.campaign(question) ?? Promise.resolve(null);

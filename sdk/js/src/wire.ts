@@ -1,6 +1,6 @@
 /** The events as they travel. Field names are those of the wire contract (sdk/schema/events.v1.json). */
 
-export type ActorKind = "user" | "agent" | "expert" | "ai" | "system";
+export type ActorKind = "user" | "agent" | "expert" | "ai" | "system" | "crowd";
 
 export interface Actor {
   /** Pseudonymous: never a name, an address or a telephone number. */
@@ -106,6 +106,52 @@ export interface Edit extends Common {
   text: string;
 }
 
+/** Which reply is better, and how clearly: `strength` 1 a little, 2 clearly, 3 by far. */
+export interface Preference {
+  outcome: Outcome;
+  chosen?: string;
+  strength?: 1 | 2 | 3;
+}
+
+/** A marked stretch of a reply, in code points; `text` is what stands there. */
+export interface Span {
+  path: string;
+  candidate_id: string;
+  start: number;
+  end: number;
+  text: string;
+}
+
+/** Answers to labels, by label path, or to what is asked of any item; each replaces the actor's earlier one alone. */
+export interface Annotation extends Common {
+  answers?: Record<string, unknown>;
+  /** The version of each label that was answered. */
+  label_versions?: Record<string, number>;
+  /** The reply that is meant, for `unit` too; the whole interaction when both are absent. */
+  candidate_id?: string;
+  /** A candidate's id, or two joined by `|` in the order of their characters. */
+  unit?: string;
+  shown?: string[];
+  preference?: Preference;
+  /** Best first; equally good ones as a list. */
+  ranking?: (string | string[])[];
+  rating?: number;
+  spans?: Span[];
+  correction?: string;
+  /** Why nothing is answered. */
+  skipped?: string;
+  comment?: string;
+  active_ms?: number;
+  suggestion_id?: string;
+  suggestion_shown?: "none" | "after" | "before";
+  /** Answers of a task need a secret key, as do actors who are no user. */
+  task_id?: string;
+  task_version?: number;
+  stage?: number;
+  round?: number;
+  slot?: number;
+}
+
 export interface Retract extends Common {
   /** event_id of the feedback taken back. */
   target: string;
@@ -124,6 +170,7 @@ export interface Fields {
   choice: Choice;
   pick: Pick;
   edit: Edit;
+  annotation: Annotation;
   retract: Retract;
 }
 

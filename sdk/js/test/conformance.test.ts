@@ -9,7 +9,7 @@ import { type Answer, Stub } from "./stub.js";
 type Json = Record<string, unknown>;
 type Word = string | { status: number; headers?: Record<string, string>; body?: string; code?: string };
 interface Call {
-  call: "thumb" | "choice" | "pick" | "edit" | "retract" | "interaction";
+  call: "thumb" | "choice" | "pick" | "edit" | "annotate" | "retract" | "interaction";
   fields: Json;
 }
 

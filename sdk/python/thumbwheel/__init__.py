@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from thumbwheel.campaigns import Campaign
 
 __all__ = [
-    "AsyncClient", "Client", "Problem", "Result", "Sent", "Stats", "__version__", "campaign", "choice", "edit", "flush",
-    "init", "interaction", "opt_in", "opt_out", "pick", "retract", "shutdown", "sign", "thumb", "uuid7",
+    "AsyncClient", "Client", "Problem", "Result", "Sent", "Stats", "__version__", "annotate", "campaign", "choice",
+    "edit", "flush", "init", "interaction", "opt_in", "opt_out", "pick", "retract", "shutdown", "sign", "thumb",
+    "uuid7",
 ]  # fmt: skip
 
 _client: Optional[Client] = None
@@ -83,6 +84,11 @@ def pick(*args: Any, **fields: Any) -> Sent:
 def edit(*args: Any, **fields: Any) -> Sent:
     """Send a corrected reply; see `Client.edit`."""
     return _call("edit", args, fields)
+
+
+def annotate(*args: Any, **fields: Any) -> Sent:
+    """Send answers to labels; see `Client.annotate`."""
+    return _call("annotate", args, fields)
 
 
 def retract(*args: Any, **fields: Any) -> Sent:

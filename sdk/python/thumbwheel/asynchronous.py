@@ -47,6 +47,7 @@ class AsyncClient:
     choice = _awaited(Client.choice)
     pick = _awaited(Client.pick)
     edit = _awaited(Client.edit)
+    annotate = _awaited(Client.annotate)
     retract = _awaited(Client.retract)
     campaign = _awaited(Client.campaign, waits=True)
     flush = _awaited(Client.flush, waits=True)

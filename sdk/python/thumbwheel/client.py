@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from typing_extensions import Literal, Unpack
 
     from thumbwheel.campaigns import Campaign
-    from thumbwheel.fields import Common, Feedback
+    from thumbwheel.fields import Annotation, Common, Feedback
 
 log = logging.getLogger("thumbwheel")
 
@@ -197,6 +197,17 @@ class Client:
     def edit(self, interaction_id: str, candidate_id: str, text: str, **common: Unpack[Feedback]) -> Sent:
         """Send a corrected reply."""
         return self._keep("edit", interaction_id, {"candidate_id": candidate_id, "text": text}, common)
+
+    @_guarded
+    def annotate(
+        self, interaction_id: str, answers: Mapping[str, Any] | None = None, **said: Unpack[Annotation]
+    ) -> Sent:  # fmt: skip
+        """Send answers to labels, by label path; each replaces the actor's earlier answer to that label alone.
+
+        They are about the whole interaction, or the reply that `candidate_id` or `unit` names. `task_id`, and an actor
+        who is no user, need a secret key.
+        """
+        return self._keep("annotation", interaction_id, {"answers": answers}, said)
 
     @_guarded
     def retract(self, interaction_id: str, target: str, **common: Unpack[Feedback]) -> Sent:

@@ -12,7 +12,7 @@ from thumbwheel.results import Problem
 from thumbwheel.version import VERSION
 
 if TYPE_CHECKING:
-    from typing_extensions import TypedDict
+    from typing_extensions import Literal, TypedDict
 else:
     TypedDict = dict
 
@@ -41,6 +41,29 @@ if TYPE_CHECKING:
         messages: Sequence[Mapping[str, Any]]
         candidates: Sequence[Mapping[str, Any]]
         campaign: str
+
+    class Annotation(Feedback, total=False):
+        """What `annotate` may say: by label in `answers`, or one of what is asked of any item. At least one of them."""
+
+        label_versions: Mapping[str, int]
+        candidate_id: str
+        unit: str
+        shown: Sequence[str]
+        preference: Mapping[str, Any]
+        ranking: Sequence[str | Sequence[str]]
+        rating: float
+        spans: Sequence[Mapping[str, Any]]
+        correction: str
+        skipped: str
+        comment: str
+        task_id: str
+        task_version: int
+        stage: int
+        round: int
+        slot: int
+        suggestion_id: str
+        suggestion_shown: Literal["none", "after", "before"]
+        active_ms: int
 
 
 class NotKept(Exception):

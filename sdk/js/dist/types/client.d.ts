@@ -1,4 +1,4 @@
-import type { Actor, Campaign, Choice, Delivery, Edit, FeedbackEvent, Interaction, Pick, Problem, Question, Retract, Thumb } from "./wire.js";
+import type { Actor, Annotation, Campaign, Choice, Delivery, Edit, FeedbackEvent, Interaction, Pick, Problem, Question, Retract, Thumb } from "./wire.js";
 export interface Options {
     /** Address of the collector, such as `https://feedback.example.com`. */
     url: string;
@@ -53,6 +53,8 @@ export declare class Client {
     choice(fields: Choice): string | null;
     pick(fields: Pick): string | null;
     edit(fields: Edit): string | null;
+    /** Answers to labels, by label path; each replaces the actor's earlier answer to that label alone. */
+    annotate(fields: Annotation): string | null;
     /** Takes a vote back. The history stays, the vote no longer counts. */
     retract(fields: Retract): string | null;
     /** What was asked and shown. Needs a secret key: servers only. */

@@ -10,6 +10,8 @@ import { ThumbwheelThumbs } from "./elements/thumbs.js";
 import { ThumbwheelWorkbench } from "./elements/workbench.js";
 export * from "./index.js";
 export { diff, type Change } from "./elements/diff.js";
+/** What the element of the bundle `label` extends. */
+export { FeedbackElement } from "./elements/base.js";
 export type { FeedbackClient, Submitted } from "./elements/base.js";
 export type { FeedbackError, FeedbackMove, FeedbackSubmit, FeedbackUndo } from "./elements/details.js";
 export type { Completion, Showable, Shown } from "./elements/interaction.js";

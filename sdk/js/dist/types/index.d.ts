@@ -6,7 +6,7 @@
  *     feedback.thumb({ interaction_id, candidate_id, value: "up" });
  */
 import { Client, type Options } from "./client.js";
-import type { Campaign, Choice, Edit, Interaction, Pick, Question, Retract, Thumb } from "./wire.js";
+import type { Annotation, Campaign, Choice, Edit, Interaction, Pick, Question, Retract, Thumb } from "./wire.js";
 export { Client, type Options } from "./client.js";
 export { uuid7 } from "./uuid.js";
 export type * from "./wire.js";
@@ -28,6 +28,7 @@ export declare const thumb: (fields: Thumb) => string | null;
 export declare const choice: (fields: Choice) => string | null;
 export declare const pick: (fields: Pick) => string | null;
 export declare const edit: (fields: Edit) => string | null;
+export declare const annotate: (fields: Annotation) => string | null;
 export declare const retract: (fields: Retract) => string | null;
 export declare const interaction: (fields: Interaction) => string | null;
 export declare const campaign: (question: Question) => Promise<Campaign | null>;

@@ -1,8 +1,8 @@
-/** What the three elements share: client and interaction, language, keys, submitting, undo, and where errors stand. */
+/** What all elements share: client and interaction, language, keys, submitting, undo, and where errors stand. */
 import { getClient } from "../index.js";
 import { uuid7 } from "../uuid.js";
 import type { Fields, Problem, Retract } from "../wire.js";
-import { Deliveries, type FeedbackClient } from "./deliveries.js";
+import { Deliveries, type FeedbackClient, give } from "./deliveries.js";
 import { adopt, button, h } from "./dom.js";
 import { copyOf, fill, type Shown, readInteraction } from "./interaction.js";
 import { type KeyList, keysOn, keysPanel, listenToKeys, modifier } from "./keys.js";
@@ -12,7 +12,7 @@ import { BASE_CSS } from "./styles.js";
 
 export type { FeedbackClient } from "./deliveries.js";
 
-type Kind = "thumb" | "choice" | "pick";
+type Kind = "thumb" | "choice" | "pick" | "annotation";
 /** An event as an element hands it to the host: without actor and sdk, which the client adds. */
 export type Submitted = Fields[Kind] & { type: Kind; event_id: string; occurred_at: string };
 
@@ -49,7 +49,7 @@ export abstract class FeedbackElement extends Host {
     root.append(this.box);
     listenToKeys(root, {
       active: () => this.getAttribute("keys") !== "off" && keysOn(),
-      key: (key) => (key === "?" ? this.toggleHelp() : this.onKey(key)),
+      key: (key, held) => (key === "?" ? this.toggleHelp() : this.onKey(key, held)),
       submit: () => this.onSubmitKey(),
       undo: () => this.undo(),
       escape: () => (this.help.hidden ? this.onEscape() : this.toggleHelp()),
@@ -59,8 +59,8 @@ export abstract class FeedbackElement extends Host {
   protected abstract get keyList(): KeyList;
   /** Builds `body` for the interaction (or for none). */
   protected abstract render(): void;
-  /** Acts on an unmodified key; true when it meant something. */
-  protected onKey(_key: string): boolean {
+  /** Acts on an unmodified key, `held` when it repeats; true when it meant something. */
+  protected onKey(_key: string, _held: boolean): boolean {
     return false;
   }
   /** Ctrl or Cmd with Enter. */
@@ -134,8 +134,8 @@ export abstract class FeedbackElement extends Host {
   protected changed(_before: string): void {}
 
   connectedCallback(): void {
-    // A vote is about the interaction that was set with it.
-    for (const name of ["client", "reasons", "interaction", "vote"]) this.upgrade(name);
+    // A vote is about the interaction that was set with it, an answer about the label too.
+    for (const name of ["client", "reasons", "label", "interaction", "vote", "answer"]) this.upgrade(name);
     this.deliveries.listen(this.client);
     this.endLanguage = onLanguage(() => this.box.lang !== this.locale && this.relabel());
     this.relabel();
@@ -164,7 +164,7 @@ export abstract class FeedbackElement extends Host {
   protected readonly say = (label: Label, n?: number): string =>
     LABELS[this.locale][label].replace("{n}", String(n ?? ""));
 
-  private get locale(): keyof typeof LABELS {
+  protected get locale(): keyof typeof LABELS {
     return language(langAt(this));
   }
 
@@ -191,9 +191,9 @@ export abstract class FeedbackElement extends Host {
     this.fail(null);
     this.last = { event, shown, restore };
     if (this.tell("thumbwheel-submit", { event, text })) {
-      this.deliveries.send(this.client, event.event_id, event, (client) => client[type](event as never));
+      this.deliveries.send(this.client, event.event_id, event, (client) => give(client, event));
     }
-    this.showUndo(type === "thumb" ? "thanks" : "submitted");
+    this.showUndo(event);
   }
 
   /** Feedback on what is shown, made now. */
@@ -223,7 +223,7 @@ export abstract class FeedbackElement extends Host {
     const retract: Retract = { interaction_id, conversation_id, target, event_id: uuid7(), occurred_at: new Date().toISOString() };
     if (!this.tell("thumbwheel-undo", { event, retract, interaction: copyOf(shown) })) return;
     this.deliveries.send(this.client, retract.event_id!, event, (client) => {
-      if (!sent) client[event.type](event as never);
+      if (!sent) give(client, event);
       return client.retract(retract);
     });
   }
@@ -259,8 +259,9 @@ export abstract class FeedbackElement extends Host {
     return true;
   }
 
-  private showUndo(label: Label): void {
+  private showUndo({ type }: Submitted): void {
     clearTimeout(this.undoTimer);
+    const label = type === "thumb" || type === "annotation" ? "thanks" : "submitted";
     this.report(this.say(label), button(this.say("undo"), "", "quiet undo", () => this.undo()));
     const seconds = Number(this.getAttribute("undo-seconds"));
     if (seconds > 0) this.undoTimer = setTimeout(() => this.forgetUndo(), seconds * 1000);
@@ -280,7 +281,7 @@ export abstract class FeedbackElement extends Host {
   private relabel(): void {
     this.box.lang = this.locale;
     this.paint();
-    if (this.last) this.showUndo(this.last.event.type === "thumb" ? "thanks" : "submitted");
+    if (this.last) this.showUndo(this.last.event);
   }
 
   /** A property set before the element was defined shadows the accessor: set it again. */

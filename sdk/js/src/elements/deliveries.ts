@@ -9,7 +9,12 @@ import type { Label } from "./labels.js";
 
 /** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
 export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> &
-  Partial<Pick<Client, "subscribe" | "allowed" | "scope">>;
+  Partial<Pick<Client, "annotate" | "subscribe" | "allowed" | "scope">>;
+
+/** Hands feedback to the call of the client that is for it. */
+export function give(client: FeedbackClient, event: Submitted): unknown {
+  return event.type === "annotation" ? client.annotate!(event as never) : client[event.type](event as never);
+}
 
 export class Deliveries {
   private readonly awaited = new Map<string, Submitted>();

@@ -41,6 +41,12 @@ export function copyOf(shown: Shown): Shown {
   return { ...shown, candidates: shown.candidates.map((one) => ({ ...one })) };
 }
 
+/** The reply that is `named`; the first where that is none of those shown. */
+export function candidateOf({ candidates }: Shown, named: string | null): string {
+  const known = !candidates.length || candidates.some((one) => one.candidate_id === named);
+  return (known ? named : candidates[0]?.candidate_id) ?? "";
+}
+
 /** The text of a content; images count for nothing. */
 export function plainText(content: Content | undefined): string {
   if (typeof content === "string") return content;

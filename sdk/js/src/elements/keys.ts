@@ -42,7 +42,7 @@ function setKeys(on: boolean): void {
 export interface KeyActions {
   /** Whether single keys act. */
   active(): boolean;
-  key(key: string): boolean;
+  key(key: string, held: boolean): boolean;
   submit(): boolean;
   undo(): boolean;
   escape(): boolean;
@@ -77,7 +77,9 @@ function handle(event: KeyboardEvent, inText: boolean, act: KeyActions): boolean
     return !event.shiftKey && key.toLowerCase() === "z" && !inText && (event.repeat || act.undo());
   }
   if (key === "Escape") return act.escape();
-  return !event.altKey && !inText && act.active() && act.key(key.length === 1 ? key.toLowerCase() : key);
+  // A button under a held key would be pressed again and again.
+  if (key === "Enter" && event.repeat) return !inText;
+  return !event.altKey && !inText && act.active() && act.key(key.length === 1 ? key.toLowerCase() : key, event.repeat);
 }
 
 export type KeyList = [keys: string[], meaning: Label][];

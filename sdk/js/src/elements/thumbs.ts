@@ -1,7 +1,7 @@
 /** <thumbwheel-thumbs>: up or down for one reply, then reasons and a comment for whoever wants to say more. */
 import { button, h } from "./dom.js";
 import { FeedbackElement, type Submitted } from "./base.js";
-import type { Shown } from "./interaction.js";
+import { candidateOf, type Shown } from "./interaction.js";
 import type { KeyList } from "./keys.js";
 import { modifier } from "./keys.js";
 import { type Label, LABELS } from "./labels.js";
@@ -171,11 +171,8 @@ export class ThumbwheelThumbs extends FeedbackElement {
     return label in LABELS.en ? this.say(label as Label) : value;
   }
 
-  /** The reply named by the attribute; the first where it names none of those shown. */
-  private candidateIn({ candidates }: Shown): string {
-    const named = this.getAttribute("candidate-id");
-    const known = !candidates.length || candidates.some((one) => one.candidate_id === named);
-    return (known ? named : candidates[0]?.candidate_id) ?? "";
+  private candidateIn(shown: Shown): string {
+    return candidateOf(shown, this.getAttribute("candidate-id"));
   }
 
   /** The same thumb again takes it back, also one of an earlier visit; the other one replaces it. */

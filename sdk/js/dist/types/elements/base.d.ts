@@ -2,9 +2,9 @@ import type { Fields, Problem } from "../wire.js";
 import { type FeedbackClient } from "./deliveries.js";
 import { type Shown } from "./interaction.js";
 import { type KeyList } from "./keys.js";
-import { type Label } from "./labels.js";
+import { type Label, LABELS } from "./labels.js";
 export type { FeedbackClient } from "./deliveries.js";
-type Kind = "thumb" | "choice" | "pick";
+type Kind = "thumb" | "choice" | "pick" | "annotation";
 /** An event as an element hands it to the host: without actor and sdk, which the client adds. */
 export type Submitted = Fields[Kind] & {
     type: Kind;
@@ -36,8 +36,8 @@ export declare abstract class FeedbackElement extends Host {
     protected abstract get keyList(): KeyList;
     /** Builds `body` for the interaction (or for none). */
     protected abstract render(): void;
-    /** Acts on an unmodified key; true when it meant something. */
-    protected onKey(_key: string): boolean;
+    /** Acts on an unmodified key, `held` when it repeats; true when it meant something. */
+    protected onKey(_key: string, _held: boolean): boolean;
     /** Ctrl or Cmd with Enter. */
     protected onSubmitKey(): boolean;
     protected onEscape(): boolean;
@@ -65,7 +65,7 @@ export declare abstract class FeedbackElement extends Host {
     focus(options?: FocusOptions): void;
     protected get hasFocus(): boolean;
     protected readonly say: (label: Label, n?: number) => string;
-    private get locale();
+    protected get locale(): keyof typeof LABELS;
     /** `data-key` of what has focus inside, to be given back after a render. */
     protected heldFocus(): string | null;
     /** Gives focus back after a render; to the box where its place is gone, so that keys go on acting. */

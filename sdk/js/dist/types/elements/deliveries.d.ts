@@ -7,7 +7,9 @@ import type { Problem } from "../wire.js";
 import type { Submitted } from "./base.js";
 import type { Label } from "./labels.js";
 /** The part of `Client` an element uses; a host may pass its own, whose calls may return promises. */
-export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "subscribe" | "allowed" | "scope">>;
+export type FeedbackClient = Pick<Client, "thumb" | "choice" | "pick" | "retract"> & Partial<Pick<Client, "annotate" | "subscribe" | "allowed" | "scope">>;
+/** Hands feedback to the call of the client that is for it. */
+export declare function give(client: FeedbackClient, event: Submitted): unknown;
 export declare class Deliveries {
     private readonly say;
     private readonly lose;

@@ -25,6 +25,8 @@ export type Showable = Completion | (Omit<Shown, "candidates"> & {
 export declare function readInteraction(value: unknown): Shown | null;
 /** A copy: what stands on the screen does not change when the host changes its own object. */
 export declare function copyOf(shown: Shown): Shown;
+/** The reply that is `named`; the first where that is none of those shown. */
+export declare function candidateOf({ candidates }: Shown, named: string | null): string;
 /** The text of a content; images count for nothing. */
 export declare function plainText(content: Content | undefined): string;
 /** Brings a place in line with its content. A text that only grew keeps its node, and with it what a person selected. */

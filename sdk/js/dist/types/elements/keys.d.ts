@@ -9,7 +9,7 @@ export declare function keysOn(): boolean;
 export interface KeyActions {
     /** Whether single keys act. */
     active(): boolean;
-    key(key: string): boolean;
+    key(key: string, held: boolean): boolean;
     submit(): boolean;
     undo(): boolean;
     escape(): boolean;

@@ -32,6 +32,7 @@ declare const en: {
     keysOn: string;
     keysOff: string;
     keyPick: string;
+    keyAnswer: string;
     keyTie: string;
     keyNone: string;
     keyEdit: string;

@@ -1,5 +1,5 @@
 import { FeedbackElement, type Submitted } from "./base.js";
-import type { Shown } from "./interaction.js";
+import { type Shown } from "./interaction.js";
 import type { KeyList } from "./keys.js";
 export interface Reason {
     /** What is stored. */
@@ -31,7 +31,6 @@ export declare class ThumbwheelThumbs extends FeedbackElement {
     private thumb;
     private panel;
     private reasonLabel;
-    /** The reply named by the attribute; the first where it names none of those shown. */
     private candidateIn;
     /** The same thumb again takes it back, also one of an earlier visit; the other one replaces it. */
     private give;
