@@ -267,6 +267,14 @@ def test_the_host_may_keep_an_answer_and_hears_of_a_refused_one(page: Any, stub:
     assert len(stub.events("annotation")) == 1
 
 
+def test_a_client_of_the_hosts_own_without_annotate_is_said(page: Any, stub: Stub, ask: Ask) -> None:
+    element = ask(POLITE)
+    element.evaluate("node => { node.client = {thumb() {}, retract() {}} }")
+    element.get_by_role("button", name="Yes").click()
+    element.get_by_role("alert").filter(has_text="Not saved.").wait_for()
+    assert heard(page, "error")[0]["event"]["answers"] == {"tone/polite": True}
+
+
 def test_words_of_a_label_are_shown_and_not_executed(page: Any, ask: Ask) -> None:
     hostile = '<img src=x onerror="window.hacked=1">'
     element = ask(TONE | {"title": hostile, "description": hostile, "choices": [{"key": hostile}]})
