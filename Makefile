@@ -1,4 +1,4 @@
-# make run | test | lint | bench | faults | soak | clean. Needs Python 3.11, 3.12 or 3.13 and make; everything else is set up in .venv.
+# make run | test | lint | bench | mutants | faults | soak | clean. Needs Python 3.11, 3.12 or 3.13 and make; everything else is set up in .venv.
 # THUMBWHEEL_PYTHON names a Python, THUMBWHEEL_TORCH_INDEX where torch's CPU build comes from.
 
 SHELL := /bin/sh
@@ -13,7 +13,7 @@ FIND_PYTHON = for name in "$$THUMBWHEEL_PYTHON" python3.11 python3.12 python3.13
 	&& { python="$$name"; break; }; done; \
 	[ -n "$$python" ] || { echo "error: Python 3.11, 3.12 or 3.13 was not found.  hint: install one, or name it: THUMBWHEEL_PYTHON=/path/to/python3.11 make $@" >&2; exit 1; }
 
-.PHONY: run setup setup-test test test-all-marked faults soak lint check-js bench lock reference clean
+.PHONY: run setup setup-test test test-all-marked faults soak mutants lint check-js bench lock reference clean
 
 run: setup
 	@exec $(BIN)/thumbwheel up
@@ -38,6 +38,12 @@ faults: setup-test
 # An hour of mixed load with random faults. SOAK_ARGS="--minutes 5 --kafka" for another one.
 soak: setup-test
 	@$(BIN)/python -m tests.faults.soak $(SOAK_ARGS)
+
+# Changes the code a little, many times, and lists the changes that no test notices: an hour. MUTANTS_ARGS="--share 1" takes
+# every change that mutmut can think of, which takes hours; "--share 0" those by hand alone. Installs mutmut the first time.
+mutants: setup-test
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check mutmut==3.8.1
+	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 lint: setup-test
 	@$(BIN)/ruff check .

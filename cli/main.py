@@ -11,6 +11,7 @@ from types import TracebackType
 import click
 
 from cli.commands import (
+    annotate,
     backups,
     data,
     demo,
@@ -38,7 +39,22 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, users, data, labels, tasks, training, trials, maintenance, rejected, forget, backups):
+for module in (
+    run,
+    demo,
+    keys,
+    users,
+    data,
+    labels,
+    tasks,
+    annotate,
+    training,
+    trials,
+    maintenance,
+    rejected,
+    forget,
+    backups,
+):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -17,19 +17,37 @@ AWAY_SECONDS = 120.0
 
 
 def follow_run(api: Api, request_id: str, progress: Callable[[int, int, dict[str, Any]], None]) -> dict[str, Any]:
-    """Wait for the run that answers a wish to end, and return it; progress(step, total, metrics).
+    """Wait for the run that answers a wish to end, and return it; progress(step, total, run).
 
     Raises ThumbwheelError when no run begins, or the console is away for two minutes.
     """
     run = wait_for_run(api, request_id)
     seen = time.monotonic()
     while run["state"] not in ("finished", "failed"):
-        progress(run.get("step") or 0, run.get("total_steps") or 0, run.get("metrics") or {})
+        progress(run.get("step") or 0, run.get("total_steps") or 0, run)
         time.sleep(POLL_S)
         found = _of_wish(_runs(api, seen), request_id)
         if found is not None:
             run, seen = found, time.monotonic()
     return run
+
+
+def stage_lines(run: dict[str, Any]) -> list[str]:
+    """Return a line per stage of a run that ended: rows used, steps, loss, and the rows left out by reason."""
+    lines = []
+    for stage in (run.get("metrics") or {}).get("stages") or []:
+        name, dropped = str(stage["objective"]).upper(), stage.get("dropped") or {}
+        text = f"{name}: {stage['rows']} rows, {stage['steps']} steps"
+        if "loss_first" in stage:
+            text += f", loss {stage['loss_first']:.3g} to {stage['loss_last']:.3g}"
+        if stage.get("shortened"):
+            text += f", {stage['shortened']} prompts shortened"
+        if dropped:
+            text += ", left out: " + ", ".join(f"{n} {reason.replace('_', ' ')}" for reason, n in dropped.items())
+        if "prompt_too_long" in dropped:
+            text += f" (the setting max_length is {stage['config'].get('max_length')})"
+        lines.append(text if "skipped" not in stage else f"{name}: did not train. {stage['skipped']}")
+    return lines
 
 
 def made_by(api: Api, run: dict[str, Any]) -> dict[str, Any] | None:

@@ -23,11 +23,11 @@ from control_store.key_store import CreatedKey, KeyChange, SealsChanged, digest
 from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 from control_store.migrating import load, migrate
 from control_store.origins import check_origin, check_project
-from control_store.people import ROLES, Session, User
+from control_store.people import ROLES, TIERS, Session, User
 from control_store.sealing import ControlKey, Seals, claim, forget, in_force
 from runtime.settings import Settings
 
-__all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "Session", "User"]
+__all__ = ["KINDS", "ROLES", "TIERS", "Control", "CreatedKey", "Key", "KeyChange", "Session", "User"]
 
 log = logging.getLogger(__name__)
 
@@ -315,6 +315,14 @@ class Control:
     def enable_user(self, name: str) -> None:
         """Let a user in again; raises ThumbwheelError for an unknown name."""
         people.set_disabled(self._engine, name, False)
+
+    def set_tier(self, name: str, tier: str) -> None:
+        """Say whose answers a user's are in tasks; raises ThumbwheelError for an unknown tier or name."""
+        people.set_tier(self._engine, name, tier)
+
+    def find_user(self, name: str) -> User | None:
+        """Return the user of a name."""
+        return people.find(self._engine, name)
 
     def remove_user(self, name: str) -> None:
         """Remove a user and end their sessions; raises ThumbwheelError for an unknown name."""

@@ -19,6 +19,8 @@ from control_store import key_store
 from control_store.key_store import digest
 
 ROLES = ("viewer", "annotator", "reviewer", "manager", "admin")
+# Whose answers a person's are in a task; being logged in makes nobody an expert.
+TIERS = ("crowd", "agent", "expert")
 # What a session is called where people see it: enough of its hash to tell sessions apart.
 SESSION_ID_LENGTH = 12
 # That a session is used is written down at most so often: not with every request of a page.
@@ -33,6 +35,7 @@ _users = sa.Table(
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("created_at", sa.DateTime, nullable=False),
     sa.Column("disabled_at", sa.DateTime),
+    sa.Column("tier", sa.String(16)),
 )  # fmt: skip
 _sessions = sa.Table(
     "sessions", metadata,
@@ -47,11 +50,12 @@ _sessions = sa.Table(
 
 @dataclass(frozen=True)
 class User:
-    """A console user; role is one of ROLES. Who is disabled cannot log in."""
+    """A console user; role is one of ROLES, tier of TIERS. Who is disabled cannot log in."""
 
     name: str
     role: str
     disabled: bool = False
+    tier: str = "agent"
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,21 @@ def set_disabled(engine: sa.Engine, name: str, disabled: bool) -> None:
         _found(connection.execute(_users.update().where(_users.c.name == name).values(**values)).rowcount, name)
         if disabled:
             connection.execute(_sessions.delete().where(_sessions.c.user == name))
+
+
+def set_tier(engine: sa.Engine, name: str, tier: str) -> None:
+    """Say whose answers a user's are in tasks; raises ThumbwheelError for an unknown tier or name."""
+    if tier not in TIERS:
+        raise ThumbwheelError("user_tier", f"Unknown tier {tier!r}.", f"Use one of {', '.join(TIERS)}.")
+    with engine.begin() as connection:
+        _found(connection.execute(_users.update().where(_users.c.name == name).values(tier=tier)).rowcount, name)
+
+
+def find(engine: sa.Engine, name: str) -> User | None:
+    """Return the user of a name."""
+    with engine.connect() as connection:
+        row = connection.execute(sa.select(_users).where(_users.c.name == name)).first()
+    return None if row is None else _user(row)
 
 
 def remove(engine: sa.Engine, name: str) -> None:
@@ -202,4 +221,4 @@ def _found(rows: int, name: str) -> None:
 
 
 def _user(row: sa.Row[tuple[object, ...]]) -> User:
-    return User(row.name, row.role, row.disabled_at is not None)
+    return User(row.name, row.role, row.disabled_at is not None, row.tier or "agent")

@@ -1,15 +1,17 @@
-"""Write the reference pages that are made from code: events, settings and errors, in English and Chinese.
+"""Write the reference pages that are made from code: events, settings, training and errors, in English and Chinese.
 
-    python deploy/reference_pages.py            # write docs/reference/{events,settings,errors}[.zh-CN].md
+    python deploy/reference_pages.py            # write docs/reference/{events,settings,training,errors}[.zh-CN].md
     python deploy/reference_pages.py --check    # exit 1 and name the pages that are stale
 
-Events come from the Structs in `contract.events`, settings from `runtime.settings`, errors from every place in the
-source that raises one. What stands outside the marked part of a page is written by hand.
+Events come from the Structs in `contract.events`, settings from `runtime.settings`, training from
+`contract.run_settings` and the objectives, errors from every place in the source that raises one. What stands outside
+the marked part of a page is written by hand.
 """
 
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Iterator
 from dataclasses import astuple, dataclass, fields
@@ -21,9 +23,11 @@ sys.path.insert(0, str(ROOT))
 
 from contract.events import STRUCTS  # noqa: E402
 from contract.meanings import meaning  # noqa: E402
+from contract.run_settings import SETTINGS, Setting  # noqa: E402
 from contract.schema import schema  # noqa: E402
 from runtime.setting_meanings import ABOUT  # noqa: E402
 from runtime.settings import PREFIX, Settings  # noqa: E402
+from trainer.methods import OBJECTIVES  # noqa: E402
 
 FOLDER = ROOT / "docs" / "reference"
 BEGIN, END = "<!-- made by deploy/reference_pages.py -->", "<!-- end -->"
@@ -39,6 +43,8 @@ WORDS = {
     "setting": {"en": "setting", "zh": "设置"}, "default": {"en": "default", "zh": "默认值"},
     "for": {"en": "what it is for", "zh": "用途"}, "code": {"en": "code", "zh": "代码"},
     "message": {"en": "message", "zh": "消息"}, "hint": {"en": "what to do", "zh": "处理方法"},
+    "large": {"en": "from 1 billion parameters", "zh": "十亿参数起"},
+    "project": {"en": "per project", "zh": "可按项目设置"},
     "list of": {"en": "list of", "zh": "列表："},
     "id": {"en": "id (1..128 visible ASCII)", "zh": "id（1..128 个 ASCII 字符）"},
 }  # fmt: skip
@@ -148,6 +154,53 @@ def _plain(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def training(language: str) -> str:
+    """Return the training part: every setting of a run with its form, its defaults and its meaning."""
+    small = {objective.name: _defaults(objective.name) for objective in OBJECTIVES}
+    large = {objective.name: small[objective.name] | dict(objective.large) for objective in OBJECTIVES}
+    rows = [
+        [
+            f"`{name}`", _run_form(about), _by_objective(name, small, about), _by_objective(name, large, about),
+            WORDS["yes"][language] if about.periodic else "", getattr(about, language),
+        ]
+        for name, about in SETTINGS.items()
+    ]  # fmt: skip
+    return table([WORDS[word][language] for word in ("setting", "form", "default", "large", "project", "for")], rows)
+
+
+def _run_form(about: Setting) -> str:
+    if about.choices:
+        return " / ".join(f"`{one}`" for one in about.choices)
+    if about.form in ("number", "whole"):
+        return f"{about.low:g}..{about.high:g}"
+    return f"`{about.example}`"
+
+
+def _defaults(objective: str) -> dict[str, Any]:
+    """Return the defaults of an objective's settings, read from its source: importing it would load torch."""
+    tree = ast.parse((ROOT / "trainer" / "objectives" / f"{objective}.py").read_text("utf-8"))
+    kind = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name.endswith("Config"))
+    return {
+        node.target.id: ast.literal_eval(node.value)
+        for node in kind.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.value is not None
+    }
+
+
+def _by_objective(name: str, defaults: dict[str, dict[str, Any]], about: Setting) -> str:
+    """Return a default once where all objectives that have the setting agree, else by objective."""
+    found = {objective: values[name] for objective, values in defaults.items() if name in values}
+    if not found:
+        return "" if name in ("trial_labels", "filters", "lr_scale") else f"`{about.example}`"
+    if len({str(value) for value in found.values()}) == 1:
+        return f"`{_json(next(iter(found.values())))}`"
+    return ", ".join(f"{objective.upper()} `{_json(value)}`" for objective, value in found.items())
+
+
+def _json(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else json.dumps(value)
+
+
 def errors(language: str) -> str:
     """Return the errors part: by service, then by code."""
     parts = []
@@ -171,7 +224,7 @@ def _makes_error(node: ast.Call) -> bool:
     name = getattr(node.func, "id", getattr(node.func, "attr", ""))
     return name in {
         "ThumbwheelError", "EventError", "SettingsError", "StoreError", "Refused", "LogUnavailable", "BodyEnded",
-        "ControlUnavailable", "StoreDamaged", "StoreFatal", "StoreMemory", "Held",
+        "ControlUnavailable", "StoreDamaged", "StoreFatal", "StoreMemory", "Held", "NothingLeft",
     }  # fmt: skip
 
 
@@ -197,7 +250,7 @@ def _text(node: ast.AST | None) -> str:
 def pages() -> Iterator[tuple[Path, str]]:
     """Yield each page and what it should say."""
     for language, suffix in LANGUAGES.items():
-        for name, part in (("events", events), ("settings", settings), ("errors", errors)):
+        for name, part in (("events", events), ("settings", settings), ("training", training), ("errors", errors)):
             path = FOLDER / f"{name}{suffix}.md"
             before, _, rest = path.read_text("utf-8").partition(BEGIN)
             after = rest.partition(END)[2]

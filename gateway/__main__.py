@@ -20,9 +20,11 @@ from flask import Flask
 
 from contract.errors import ThumbwheelError
 from control_store.control import Control
+from control_store.training import TrainingSettings
 from eventlog.awaited import open_awaited
 from gateway.aliases import Models
 from gateway.app import create_app
+from gateway.thinking import Thinking
 from gateway.upstream import Upstream
 from inference.replies import Generator
 from runtime.logs import configure_logging
@@ -78,7 +80,8 @@ def make_app() -> Flask:
         os._exit(2)
     at_worker_exit(generator.close, priority=30)
     at_worker_exit(log.close, priority=20)
-    return create_app(models, log, control, generator)
+    thinking = Thinking(settings, TrainingSettings(control.engine))
+    return create_app(models, log, control, generator, thinking)
 
 
 def main() -> int:

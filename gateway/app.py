@@ -22,6 +22,7 @@ from eventlog.log import Log
 from gateway import blind, chat
 from gateway.aliases import Models
 from gateway.interactions import Interactions, candidate, interaction_event
+from gateway.thinking import Thinking
 from gateway.wire import MAX_BODY_BYTES, CandidatesRequest, ChatRequest, openai_error, parse
 from inference.replies import Generator
 
@@ -34,10 +35,12 @@ REQUESTS = Counter("thumbwheel_gateway_requests_total", "Requests by route and s
 log_lines = logging.getLogger(__name__)
 
 
-def create_app(home_models: Models, log: Log, control: Control, generator: Generator) -> Flask:
-    """Return the gateway's WSGI app."""
+def create_app(
+    home_models: Models, log: Log, control: Control, generator: Generator, thinking: Thinking | None = None
+) -> Flask:
+    """Return the gateway's WSGI app; without `thinking` every project leaves that to the template."""
     app = Flask("thumbwheel-gateway")
-    gateway = Gateway(home_models, log, control, generator=generator)
+    gateway = Gateway(home_models, log, control, generator=generator, thinking=thinking)
     app.add_url_rule("/v1/models", view_func=gateway.list_models)
     app.add_url_rule("/v1/models/<name>", view_func=gateway.one_model)
     app.add_url_rule("/v1/chat/completions", view_func=gateway.complete, methods=["POST"])
@@ -57,12 +60,15 @@ def create_app(home_models: Models, log: Log, control: Control, generator: Gener
 class Gateway:
     """The routes and what they share."""
 
-    def __init__(self, models: Models, log: Log, control: Control, *, generator: Generator) -> None:
+    def __init__(
+        self, models: Models, log: Log, control: Control, *, generator: Generator, thinking: Thinking | None = None
+    ) -> None:
         self._models = models
         self._log = log
         self._control = control
         self._generator = generator
         self._interactions = Interactions(log)
+        self._thinking = thinking
 
     def _caller(self) -> tuple[Key, str]:
         """Return the key and project of this request; raises 401 or 403."""
@@ -103,6 +109,7 @@ class Gateway:
         completion = chat.Completion(
             asked, self._models.resolve(project, asked.model), interaction_id,
             self._sign(key, project, interaction_id, asked, asked.n or 1), project, key.key_id,
+            self._thinks(project),
         )  # fmt: skip
         headers = {INTERACTION_HEADER: interaction_id}
         if asked.stream:
@@ -122,22 +129,23 @@ class Gateway:
         unrecorded = not asked.stored() and asked.thumbwheel.compare is None
         if unrecorded or not self._log_there():
             chosen = blind.champion_only(self._models, project)
-        drawn = blind.draw_candidates(self._generator, asked, chosen)
+        thinking = self._thinks(project)
+        drawn = blind.draw_candidates(self._generator, asked, chosen, thinking)
         ids = self._sign(key, project, interaction_id, asked, len(drawn))
-        if not self._record(asked, interaction_id, chosen, drawn, ids, project, key) and chosen.challenger:
+        if not self._record(asked, interaction_id, chosen, drawn, ids, project, key, thinking) and chosen.challenger:
             # The event may be in the log all the same: other ids, so that no vote can count for texts nobody saw.
-            drawn = blind.draw_candidates(self._generator, asked, blind.champion_only(self._models, project))
+            drawn = blind.draw_candidates(self._generator, asked, blind.champion_only(self._models, project), thinking)
             ids = self._sign(key, project, interaction_id, asked, len(drawn))
         shown = [{"candidate_id": i, "content": one.reply.text} for i, one in zip(ids, drawn, strict=True)]
         return _json({"interaction_id": interaction_id, "candidates": shown}, {INTERACTION_HEADER: interaction_id})
 
     def _record(
         self, asked: CandidatesRequest, interaction_id: str, chosen: blind.Sides, drawn: list[blind.Drawn],
-        ids: list[str], project: str, key: Key,
+        ids: list[str], project: str, key: Key, thinking: bool | None,
     ) -> bool:  # fmt: skip
         if not asked.stored():
             return True
-        recorded = asked.sampling().recorded()
+        recorded = asked.sampling(thinking).recorded()
         shown = [candidate(i, d.reply, d.model, recorded) for i, d in zip(ids, drawn, strict=True)]
         trial = None
         if chosen.challenger:
@@ -145,6 +153,9 @@ class Gateway:
             trial = Trial(chosen.challenger, chosen.baseline, chosen.counted, recorded, doubled)
         event = interaction_event(asked, interaction_id, "workbench", shown, trial)
         return self._interactions.record(event, project, key.key_id)
+
+    def _thinks(self, project: str) -> bool | None:
+        return None if self._thinking is None else self._thinking.of(project)
 
     def _sign(
         self, key: Key, project: str, interaction_id: str, asked: ChatRequest | CandidatesRequest, count: int

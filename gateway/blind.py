@@ -61,13 +61,15 @@ def normalised(text: str) -> str:
     return _SPACES.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
 
 
-def draw_candidates(generator: Generator, request: CandidatesRequest, chosen: Sides) -> list[Drawn]:
+def draw_candidates(
+    generator: Generator, request: CandidatesRequest, chosen: Sides, thinking: bool | None = None
+) -> list[Drawn]:
     """Return k replies in random order.
 
     A text equal to an earlier one is drawn again by its own model, at most three times, then kept and marked.
     Raises ThumbwheelError for temperature 0: k replies would be one.
     """
-    sampling = request.sampling()
+    sampling = request.sampling(thinking)
     if sampling.temperature == 0:
         raise ThumbwheelError(
             "invalid_request",

@@ -31,6 +31,7 @@ class Completion:
     candidate_ids: list[str]
     project: str
     key_id: str
+    thinking: bool | None = None
     created: int = field(default_factory=lambda: int(time.time()))
 
     def head(self, kind: str) -> dict[str, Any]:
@@ -40,12 +41,12 @@ class Completion:
     def generation(self) -> Generation:
         """Return what to ask of the engine."""
         models = [self.model] * len(self.candidate_ids)
-        return Generation(for_template(self.request.messages), models, self.request.sampling())
+        return Generation(for_template(self.request.messages), models, self.request.sampling(self.thinking))
 
     def store(self, interactions: Interactions, replies: list[Reply]) -> None:
         """Log the interaction unless told not to; a log that is away is counted and fails nothing."""
         if self.request.stored():
-            recorded = self.request.sampling().recorded()
+            recorded = self.request.sampling(self.thinking).recorded()
             shown = [
                 candidate(i, reply, self.model, recorded) for i, reply in zip(self.candidate_ids, replies, strict=True)
             ]

@@ -27,6 +27,7 @@ from inference.chat_template import ChatTemplate
 from inference.hardware import find_hardware
 from inference.replies import Generation, Reply, Sampling
 from inference.sampling import RowRandom
+from inference.thoughts import template_kwargs
 
 # Rows that may wait; past it a request is refused with Retry-After instead of growing a queue without end.
 MAX_WAITING_ROWS = 256
@@ -42,7 +43,10 @@ class Engine:
 
     def __init__(self, base: Path, adapter_folder: Callable[[str], Path], dtype: str = "auto") -> None:
         self.tokenizer = load_tokenizer(base)
-        self._template = ChatTemplate(self.tokenizer)
+        # What a project chose about thinking has a template of its own: forms are remembered by it.
+        self._templates = {
+            choice: ChatTemplate(self.tokenizer, template_kwargs(choice)) for choice in (None, True, False)
+        }
         hardware = find_hardware(dtype)
         base_model = load_model(base, hardware.dtype).to(hardware.device)
         self._device = torch.device(hardware.device)
@@ -74,7 +78,7 @@ class Engine:
         return job.future.result()
 
     def _job(self, request: Generation) -> Job:
-        prompt = self._template.prompt(request.messages)
+        prompt = self._templates[request.sampling.thinking].prompt(request.messages)
         if len(prompt) + 1 >= self._limit:
             raise ThumbwheelError(
                 "context_length_exceeded", f"The messages take {len(prompt)} tokens, the model reads {self._limit}.",

@@ -18,6 +18,7 @@ from contract.control_text import broken
 from contract.errors import ThumbwheelError
 from contract.finish_reasons import CANCELLED, INCOMPLETE, is_cut
 from inference.replies import HALF, Generation, Reply
+from inference.thoughts import spoken, template_kwargs
 
 CONNECT_SECONDS = 10
 READ_SECONDS = 300
@@ -54,6 +55,8 @@ class Upstream:
         }  # fmt: skip
         if sampling.stop:
             body["stop"] = list(sampling.stop)
+        if kwargs := template_kwargs(sampling.thinking):
+            body["chat_template_kwargs"] = kwargs
         if sampling.seed is not None:
             body["seed"] = sampling.seed + index
         return body
@@ -63,7 +66,7 @@ class Upstream:
             answer = json.loads(response.read())
             choice, usage = answer["choices"][0], answer.get("usage") or {}
             reason = str(choice.get("finish_reason") or INCOMPLETE)
-            text = choice["message"]["content"] or ""
+            text = spoken(choice["message"]["content"] or "")
             return Reply(
                 text.rstrip(HALF) if is_cut(reason) else text, reason,
                 int(usage.get("prompt_tokens", 0)), int(usage.get("completion_tokens", 0)),
@@ -82,12 +85,13 @@ class Upstream:
                     reason = str(choice.get("finish_reason") or reason)
                     text += (choice.get("delta") or {}).get("content") or ""
                     # Half a character waits for its other half, which may never come.
-                    ready = text.rstrip(HALF) if is_cut(reason or INCOMPLETE) else text
+                    said = spoken(text, streamed=True, ended=bool(reason))
+                    ready = said.rstrip(HALF) if is_cut(reason or INCOMPLETE) else said
                     if len(ready) > sent and request.on_text:
                         request.on_text(index, ready[sent:])
                         sent = len(ready)
         return Reply(
-            text[:sent], reason or INCOMPLETE, int(usage.get("prompt_tokens", 0)),
+            spoken(text, streamed=True)[:sent], reason or INCOMPLETE, int(usage.get("prompt_tokens", 0)),
             int(usage.get("completion_tokens", 0)),
         )  # fmt: skip
 
@@ -129,7 +133,15 @@ class Upstream:
 
 def _broken(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return messages whose control tokens the server takes for text: it reads template and contents as one."""
-    return [{**message, "content": broken(str(message["content"]))} for message in messages]
+    return [{**message, "content": broken(str(message["content"])), **_broken_calls(message)} for message in messages]
+
+
+def _broken_calls(message: dict[str, Any]) -> dict[str, Any]:
+    calls = [
+        {**call, "function": {name: broken(text) for name, text in call["function"].items()}}
+        for call in message.get("tool_calls", ())
+    ]
+    return {"tool_calls": calls} if calls else {}
 
 
 def _chunks(response: http.client.HTTPResponse) -> Iterator[dict[str, Any]]:

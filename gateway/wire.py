@@ -78,12 +78,12 @@ class Draw(Struct, frozen=True, kw_only=True):
     store: bool | None = None
     thumbwheel: ThumbwheelPart = ThumbwheelPart()
 
-    def sampling(self) -> Sampling:
-        """Return the settings, defaults filled in (contract: temperature 0.8, top_p 0.95)."""
+    def sampling(self, thinking: bool | None = None) -> Sampling:
+        """Return the settings, defaults filled in (temperature 0.8, top_p 0.95); `thinking` is the project's."""
         stop = (self.stop,) if isinstance(self.stop, str) else tuple(self.stop or ())
         tokens = self.max_completion_tokens or self.max_tokens or DEFAULT_NEW_TOKENS
         temperature = 0.8 if self.temperature is None else self.temperature
-        return Sampling(temperature, 0.95 if self.top_p is None else self.top_p, tokens, stop, self.seed)
+        return Sampling(temperature, 0.95 if self.top_p is None else self.top_p, tokens, stop, self.seed, thinking)
 
     def stored(self) -> bool:
         """Say whether the interaction is logged."""
@@ -147,4 +147,4 @@ def openai_error(error: ThumbwheelError) -> dict[str, Any]:
 
 def for_template(messages: list[WireMessage]) -> Messages:
     """Return messages as a chat template takes them; raises ThumbwheelError where one holds more than text."""
-    return plain([{"role": message.role, "content": message.content} for message in messages])
+    return plain([msgspec.structs.asdict(message) for message in messages])

@@ -17,6 +17,7 @@ from transformers import DynamicCache
 from inference.mixing import Mixing
 from inference.replies import HALF, Sampling
 from inference.sampling import RowRandom, draw
+from inference.thoughts import decoded, hidden_marks, opens_thought, spoken
 
 BASE = "__base__"
 
@@ -34,6 +35,8 @@ class Row:
     sent: int = 0
     finish_reason: str | None = None
     text: str = ""
+    # Whether the prompt ends within a thought.
+    opened: bool = False
 
 
 @dataclass
@@ -45,6 +48,14 @@ class Model:
     end_tokens: frozenset[int]
     mixing: Mixing
     device: torch.device
+
+    def __post_init__(self) -> None:
+        self._marks = hidden_marks(self.tokenizer)
+
+    def spoken(self, row: Row, *, ended: bool) -> str:
+        """Return a row's text without thoughts; `ended` false: more of it may come."""
+        text = decoded(self.tokenizer, row.tokens, self._marks)
+        return spoken(text, opened=row.opened, streamed=row.on_text is not None, ended=ended)
 
     def forward(self, adapters: Sequence[str], **inputs: Any) -> Any:
         """Run the model over rows, each with its own adapter (BASE for none)."""
@@ -67,6 +78,8 @@ class Batch:
 
         Rows with the same prompt and adapter (the replies of one request) are read once.
         """
+        for row in rows:
+            row.opened = opens_thought(self.model.tokenizer, row.prompt)
         unique = list(dict.fromkeys((row.adapter, tuple(row.prompt)) for row in rows))
         longest = max(len(prompt) for _, prompt in unique)
         pad = self.model.tokenizer.pad_token_id or 0
@@ -129,7 +142,7 @@ class Batch:
 
     def _read_out(self, row: Row) -> None:
         """Turn the row's tokens into text, cut at a stop text, and hand over what is new and final."""
-        text = self.model.tokenizer.decode(row.tokens, skip_special_tokens=True)
+        text = self.model.spoken(row, ended=False)
         cuts = [place for stop in row.sampling.stop if (place := text.find(stop)) >= 0]
         if cuts:
             text, row.finish_reason = text[: min(cuts)], "stop"
@@ -147,7 +160,7 @@ class Batch:
 
     def _finish(self, row: Row, reason: str) -> None:
         row.finish_reason = reason
-        row.text = self.model.tokenizer.decode(row.tokens, skip_special_tokens=True).rstrip(HALF)
+        row.text = self.model.spoken(row, ended=True).rstrip(HALF)
         if row.on_text and len(row.text) > row.sent:
             row.on_text(row.text[row.sent :])
             row.sent = len(row.text)

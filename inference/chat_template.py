@@ -10,20 +10,30 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
 from inference.control_tokens import ControlTokens
-from inference.messages import Messages, TemplateRefusal, forms, plain
+from inference.messages import Messages, TemplateRefusal, forms, plain, with_parsed_calls
 
 # Sequences of roles whose form is remembered; one takes some milliseconds to find.
 _REMEMBERED = 4096
 
 
+class Shape(NamedTuple):
+    """What of a message decides the form its template takes: its role, how many tools it calls, whether it has text."""
+
+    role: str
+    calls: int = 0
+    has_text: bool = True
+
+
 class ChatTemplate:
     """The chat template of a tokenizer."""
 
-    def __init__(self, tokenizer: Any) -> None:
+    def __init__(self, tokenizer: Any, kwargs: Mapping[str, Any] | None = None) -> None:
+        """Use a tokenizer's template; `kwargs` are its `chat_template_kwargs`."""
         self._tokenizer = tokenizer
+        self.kwargs = dict(kwargs or {})
         self._control = ControlTokens(tokenizer)
         self._form = lru_cache(_REMEMBERED)(self._find_form)
 
@@ -40,13 +50,17 @@ class ChatTemplate:
         return self._encode([*prompt, *said], opened=False)
 
     def _formed(self, messages: Sequence[Mapping[str, Any]]) -> Messages:
-        ready = plain(messages)
-        place = self._form(tuple(message["role"] for message in ready))
+        ready = with_parsed_calls(plain(messages))
+        place = self._form(tuple(_shape(message) for message in ready))
         return next(islice(forms(ready), place, None))
 
-    def _find_form(self, roles: tuple[str, ...]) -> int:
-        words = [f"word{place}x" for place in range(len(roles))]
-        probe: Messages = [{"role": role, "content": word} for role, word in zip(roles, words, strict=True)]
+    def _find_form(self, shapes: tuple[Shape, ...]) -> int:
+        probe: Messages = []
+        words: list[tuple[str, str]] = []
+        for place, shape in enumerate(shapes):
+            message, told = _probe(place, shape)
+            probe.append(message)
+            words += [(shape.role, word) for word in told]
         refusals = []
         for place, form in enumerate(forms(probe)):
             try:
@@ -54,7 +68,7 @@ class ChatTemplate:
             except TemplateRefusal as refusal:
                 refusals.append(refusal)
                 continue
-            lost = [role for role, word in zip(roles, words, strict=True) if word not in text]
+            lost = [role for role, word in words if word not in text]
             if not lost:
                 return place
             refusals.append(TemplateRefusal(f"it leaves out what the {lost[0]} says."))
@@ -65,6 +79,33 @@ class ChatTemplate:
 
     def _render(self, messages: Messages, opened: bool) -> str:
         try:
-            return str(self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=opened))
+            return str(
+                self._tokenizer.apply_chat_template(
+                    messages, tokenize=False, add_generation_prompt=opened, **self.kwargs
+                )
+            )
         except Exception as error:
             raise TemplateRefusal(str(error)) from error
+
+
+def _shape(message: Mapping[str, Any]) -> Shape:
+    calls = len(message.get("tool_calls", ()))
+    return Shape(message["role"], calls, not calls or bool(message["content"].strip()))
+
+
+def _probe(place: int, shape: Shape) -> tuple[dict[str, Any], list[str]]:
+    """Return a message of that shape in words of ours, and the words that a template must write."""
+    text = f"word{place}x" if shape.has_text else ""
+    message: dict[str, Any] = {"role": shape.role, "content": text}
+    words = [text] if text else []
+    if shape.role == "tool":
+        # Mistral's templates take ids of nine letters and digits only.
+        message |= {"tool_call_id": "call00000", "name": "tool"}
+    if shape.calls:
+        names = [f"call{place}x{number}x" for number in range(shape.calls)]
+        message["tool_calls"] = [
+            {"type": "function", "id": "call00000", "function": {"name": name, "arguments": {"of": f"{name}y"}}}
+            for name in names
+        ]  # fmt: skip
+        words += [f"{name}y" for name in names] + names
+    return message, words

@@ -49,7 +49,7 @@ class ControlTokens:
     def encode(self, messages: Messages, render: Callable[[Messages], str]) -> list[int]:
         """Return the ids of what `render` makes of the messages, no control token of them from a content."""
         masked: list[str] = []
-        safe = [{**message, "content": self._masked(message, masked)} for message in messages]
+        safe = [self._safe(message, masked) for message in messages]
         text = render(safe if masked else messages)
         if not masked:
             ids = self._plain_ids(text)
@@ -63,18 +63,33 @@ class ControlTokens:
     def _plain_ids(self, text: str) -> list[int]:
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    def _masked(self, message: dict[str, Any], masked: list[str]) -> Any:
-        """Return the content with masks for its control tokens, which are appended to `masked`."""
+    def _safe(self, message: dict[str, Any], masked: list[str]) -> dict[str, Any]:
+        """Return the message with masks for its control tokens, which are appended to `masked`.
+
+        What calls and answers of tools say beside a content is content too; keys of a message are the template's.
+        """
         wanted = self._special if message["role"] == "assistant" else self._every
 
         def mask(found: re.Match[str]) -> str:
             masked.append(found[0])
             return self._mask(len(masked) - 1)
 
+        def within(value: Any) -> Any:
+            if isinstance(value, str):
+                return wanted.sub(mask, value)
+            if isinstance(value, list):
+                return [within(one) for one in value]
+            return {within(name): within(one) for name, one in value.items()} if isinstance(value, dict) else value
+
         content = message["content"]
         if isinstance(content, list):
-            return [{**part, "text": wanted.sub(mask, part["text"])} for part in content]
-        return wanted.sub(mask, content)
+            content = [{**part, "text": within(part["text"])} for part in content]
+        else:
+            content = within(content)
+        told: dict[str, Any] = {
+            name: within(message[name]) for name in ("tool_calls", "name", "tool_call_id") if name in message
+        }
+        return {**message, "content": content, **told}
 
     def _mask(self, place: int) -> str:
         return _MASK.format(f"{self._secret}x{place}")

@@ -2,11 +2,13 @@
 
 `plain` gives every message one role a template may know and one text. What a family's template refuses all the same
 (Gemma a system message, Mistral two user turns in a row) is put into another form that keeps every word: `forms` lists
-them, the least change first. Needs no torch.
+them, the least change first. Calls of tools stay as OpenAI writes them, until a template is given them
+(`with_parsed_calls`). Needs no torch.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Any
@@ -47,8 +49,47 @@ def plain(messages: Sequence[Mapping[str, Any]]) -> Messages:
                 "unsupported_content", "This model reads text only.", "Send text parts.", f"messages[{index}].content"
             )
         role = str(message["role"])
-        made.append({"role": _ROLES.get(role, role), "content": text})
+        made.append({"role": _ROLES.get(role, role), "content": text, **_of_tools(message)})
     return made
+
+
+def _of_tools(message: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what a message says of tools beside its content: its calls, or which call it answers."""
+    found: dict[str, Any] = {}
+    if calls := message.get("tool_calls"):
+        found["tool_calls"] = [_call(call) for call in calls]
+    if message["role"] in ("tool", "function"):
+        found |= {name: message[name] for name in ("name", "tool_call_id") if message.get(name)}
+    return found
+
+
+def _call(call: Any) -> dict[str, Any]:
+    """Return a call as OpenAI writes it, its arguments a text; raises TemplateRefusal for what is none."""
+    function = call.get("function") if isinstance(call, Mapping) else None
+    if not isinstance(function, Mapping) or not isinstance(function.get("name"), str):
+        raise TemplateRefusal("a call of a tool names no function.")
+    arguments = function.get("arguments")
+    if not isinstance(arguments, str):
+        arguments = json.dumps({} if arguments is None else arguments, ensure_ascii=False)
+    made = {"type": "function", "function": {"name": function["name"], "arguments": arguments}}
+    return made | ({"id": str(call["id"])} if call.get("id") else {})
+
+
+def with_parsed_calls(messages: Messages) -> Messages:
+    """Return the messages with arguments as objects, which templates write as JSON themselves."""
+    return [
+        {**message, "tool_calls": [_parsed(call) for call in message["tool_calls"]]}
+        if "tool_calls" in message else message
+        for message in messages
+    ]  # fmt: skip
+
+
+def _parsed(call: dict[str, Any]) -> dict[str, Any]:
+    try:
+        arguments = json.loads(call["function"]["arguments"] or "{}")
+    except ValueError:
+        return call
+    return {**call, "function": {**call["function"], "arguments": arguments}} if isinstance(arguments, dict) else call
 
 
 def forms(messages: Messages) -> Iterator[Messages]:
@@ -65,11 +106,11 @@ def forms(messages: Messages) -> Iterator[Messages]:
 
 
 def joined(messages: Messages) -> Messages:
-    """Return the messages with neighbours of one role made one turn, but for a tool's answers."""
+    """Return the messages with neighbours of one role made one turn, but for a tool's answers and turns that call."""
     made: Messages = []
     for role, turns in groupby(messages, lambda message: message["role"]):
         group = list(turns)
-        if role != "tool" and len(group) > 1:
+        if role != "tool" and len(group) > 1 and not any("tool_calls" in turn for turn in group):
             group = [{"role": role, "content": _together([turn["content"] for turn in group])}]
         made.extend(group)
     return made

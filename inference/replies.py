@@ -13,18 +13,20 @@ HALF = "\ufffd"
 
 @dataclass(frozen=True)
 class Sampling:
-    """How a reply is drawn; temperature 0 takes the likeliest token."""
+    """How a reply is drawn; temperature 0 takes the likeliest token; `thinking` None is as the template has it."""
 
     temperature: float = 0.8
     top_p: float = 0.95
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     seed: int | None = None
+    thinking: bool | None = None
 
     def recorded(self) -> dict[str, Any]:
         """Return the settings that both sides of a blind test must share, as logged; a seed draws, it sets nothing."""
-        recorded = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
-        return recorded | ({"stop": list(self.stop)} if self.stop else {})
+        recorded: dict[str, Any] = {"temperature": self.temperature, "top_p": self.top_p, "max_tokens": self.max_tokens}
+        recorded |= {"stop": list(self.stop)} if self.stop else {}
+        return recorded | ({} if self.thinking is None else {"thinking": self.thinking})
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ not learn to stop in the middle of a sentence.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -53,10 +54,11 @@ class Encoder:
         return [*body, self.stop_id if last is None else reply[last]]
 
 
-def make_encoder(tokenizer: Any, model: Any) -> Encoder:
+def make_encoder(tokenizer: Any, model: Any, kwargs: Mapping[str, Any] | None = None) -> Encoder:
     """Return the encoder of a model, whose tokenizer then pads with a token that ends nothing.
 
-    TRL mirrors that pad token onto the model. Raises ThumbwheelError `no_stop_token` when nothing would end a reply.
+    `kwargs` are the template's `chat_template_kwargs`. TRL mirrors that pad token onto the model. Raises
+    ThumbwheelError `no_stop_token` when nothing would end a reply.
     """
     stops: list[int] = []
     for source in (
@@ -70,7 +72,7 @@ def make_encoder(tokenizer: Any, model: Any) -> Encoder:
     known = frozenset(stops)
     pad_id = _pad_id(tokenizer, known)
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_id)
-    template = ChatTemplate(tokenizer)
+    template = ChatTemplate(tokenizer, kwargs)
     first = _template_stop(template, known)
     return Encoder(tokenizer, template, known, stops[0] if first is None else first, pad_id)
 

@@ -142,6 +142,13 @@ ABOUT: dict[str, About] = {
         "导入的数据行是否算作新增：`false` 时，它们不会触发训练，但会在其他反馈或手动请求触发的训练中使用",
         "`true`", "`true`",
     ),
+    "training": About(
+        "settings of training runs as JSON, those of single projects under `projects`; in the file a table "
+        "`[training]` ([training](training.md)). What a project sets in the console wins",
+        "训练设置（JSON），单个项目的设置写在 `projects` 下；在文件中写成 `[training]` 表"
+        "（见[训练](training.zh-CN.md)）。项目在控制台中的设置优先",
+        "none", "无",
+    ),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
     "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),
     "trial_days": About(

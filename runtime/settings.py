@@ -5,6 +5,7 @@ Read once, at the edge, and passed in. An unknown or malformed setting raises Se
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tomllib
@@ -13,10 +14,13 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from contract.errors import SettingsError
+from contract.errors import SettingsError, ThumbwheelError
+from contract.run_settings import check_project
 
 PREFIX = "THUMBWHEEL_"
 FILE_NAME = "thumbwheel.toml"
+# The table of settings for training runs, and within it those of single projects.
+TRAINING, PROJECTS = "training", "projects"
 _BYTES = re.compile(r"(\d+(?:\.\d+)?)\s*(?:([KMGT])(i?)B?|B)?", re.I)
 _SWITCH = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 # Below this a batch of the largest events does not go through.
@@ -82,10 +86,17 @@ class Settings:
     train_min_pairs: int = 300
     train_every_days: float = 7.0
     train_on_import: bool = True
+    training: str = ""
     promote_min_rate: float = 0.55
     promote_min_picks: int = 40
     trial_days: float = 14.0
     rater_wait_days: float = 3.0
+
+    def training_of(self, project: str) -> dict[str, Any]:
+        """Return what `training` says of a project's runs: what it says of the project, else of all."""
+        body: dict[str, Any] = json.loads(self.training) if self.training else {}
+        projects = body.pop(PROJECTS, {})
+        return {**body, **projects.get(project, {})}
 
     @property
     def log_url(self) -> str:
@@ -142,6 +153,9 @@ def _from_file(path: Path) -> dict[str, tuple[str, str]]:
         raise SettingsError("settings_file", f"{path} cannot be read: {error}", "Mend or remove the file.") from error
     values = {}
     for name, value in body.items():
+        if name.lower() == TRAINING and isinstance(value, dict):
+            values[TRAINING] = (json.dumps(value), f"[{name}] in {path.name}")
+            continue
         if isinstance(value, dict | list):
             raise SettingsError("settings_file", f"{path}: {name} is a table or list.", "Write name = value.", name)
         values[name.lower()] = (str(value), f"{name} in {path.name}")
@@ -199,8 +213,30 @@ def without_secrets(address: str) -> str:
     return f"{scheme}{found}{rest.rpartition('@')[2]}"
 
 
+def _check_training(text: str) -> None:
+    """Raise SettingsError where `training` is no object of settings, or names a wrong one."""
+    place = "THUMBWHEEL_TRAINING"
+    try:
+        body = json.loads(text)
+        projects = body.pop(PROJECTS, {})
+        for name, values in [("", body), *projects.items()]:
+            place = f"training.{PROJECTS}.{name}" if name else TRAINING
+            check_project(values)
+    except ThumbwheelError as error:
+        raise SettingsError(
+            "malformed_setting", f"{place}: {error.message}", error.hint, error.field
+        ) from error  # fmt: skip
+    except (ValueError, TypeError, AttributeError) as error:
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_TRAINING={text!r:.200} is malformed.",
+            'It looks like {"rank": 8, "projects": {"shop": {"lr": 0.0001}}}.', "THUMBWHEEL_TRAINING",
+        ) from error  # fmt: skip
+
+
 def _check(settings: Settings) -> None:
     _check_processors(settings)
+    if settings.training:
+        _check_training(settings.training)
     if settings.log and not settings.log.startswith(("sqlite:///", "kafka://")):
         raise SettingsError(
             "malformed_setting", f"THUMBWHEEL_LOG={without_secrets(settings.log)!r} is malformed.",

@@ -26,14 +26,15 @@ AUTO = "auto"
 class Parts(NamedTuple):
     """What an objective is made of.
 
-    `read(dataset, split)` returns rows of the type `row`; `enough(dataset)` says whether `auto` may choose it;
-    `config` is the dataclass of its settings; `train(rows, prepared, encoder, config, hardware, metrics, work)`
-    returns TRL's trainer after training and the dropped rows by reason.
+    `read(dataset, split)` returns rows of the type `row`; `amount(rows)` how many of them count for `auto`, 0 where
+    they cannot train; `config` is the dataclass of its settings;
+    `train(rows, prepared, encoder, config, hardware, metrics, work)`
+    returns TRL's trainer after training and the dropped rows by reason, with those that only lost turns.
     """
 
     row: type
     read: Callable[[DatasetFolder, str], Sequence[Any]]
-    enough: Callable[[DatasetFolder], bool]
+    amount: Callable[[Sequence[Any]], int]
     config: type[Any]
     train: Callable[..., tuple[Any, Mapping[str, int]]]
 
@@ -52,33 +53,30 @@ def _dpo() -> Parts:
     from trainer.objectives import dpo
     from trainer.rows import DatasetFolder, Pair
 
-    return Parts(Pair, DatasetFolder.pairs, lambda data: data.count("preference") > 0, dpo.PreferenceConfig, dpo.train)
+    return Parts(Pair, DatasetFolder.pairs, len, dpo.PreferenceConfig, dpo.train)
 
 
 def _kto() -> Parts:
     from trainer.objectives import kto
     from trainer.rows import DatasetFolder, Rated
 
-    return Parts(Rated, DatasetFolder.rated, DatasetFolder.has_both_thumbs, kto.ThumbConfig, kto.train)
+    return Parts(Rated, DatasetFolder.rated, kto.amount, kto.ThumbConfig, kto.train)
 
 
 def _sft() -> Parts:
     from trainer.objectives import sft
     from trainer.rows import DatasetFolder, Demonstration
 
-    return Parts(
-        Demonstration, DatasetFolder.demonstrations, lambda data: data.count("demonstration") > 0,
-        sft.DemonstrationConfig, sft.train,
-    )  # fmt: skip
+    return Parts(Demonstration, DatasetFolder.demonstrations, len, sft.DemonstrationConfig, sft.train)
 
 
-# In the order in which `auto` takes them: picks say most; few demonstrations teach a style by heart, so they come last.
+# In the order in which a run trains them: what a good reply is, which of two is better, what was waved through or off.
 OBJECTIVES = (
-    Objective("dpo", "preference", {"lr": 5e-6, "batch": 16, "micro_batch": 4, "max_length": 1024}, _dpo),
-    Objective("kto", "unpaired", {"lr": 5e-6, "batch": 16, "micro_batch": 8, "max_length": 1024}, _kto),
     Objective(
         "sft", "demonstration", {"lr": 2e-4, "batch": 16, "micro_batch": 4, "max_length": 1024, "packing": True}, _sft
     ),
+    Objective("dpo", "preference", {"lr": 5e-6, "batch": 16, "micro_batch": 4, "max_length": 1024}, _dpo),
+    Objective("kto", "unpaired", {"lr": 5e-6, "batch": 16, "micro_batch": 8, "max_length": 1024}, _kto),
 )
 NAMES = tuple(objective.name for objective in OBJECTIVES)
 # What may be asked for.

@@ -11,42 +11,29 @@ from dataclasses import fields, replace
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trainer.methods import AUTO, OBJECTIVES, find_objective
-from trainer.rows import DatasetFolder
+from contract.run_settings import SETTINGS, checked
+from trainer.methods import NAMES, OBJECTIVES, find_objective
 
 SMALL_MODEL = 1_000_000_000
-# What a wish may carry beside the trainer's own settings; read by the service loop.
-LOOP_PARAMS = frozenset({"filters", "challenge", "trial_labels", "dtype", "start", "lr_scale"})
-
-
-def choose_method(method: str, dataset: DatasetFolder) -> str:
-    """Return the objective; `auto` takes the first of the table that the dataset has rows for.
-
-    Raises ThumbwheelError `no_rows` when the data set holds nothing to train on.
-    """
-    if method != AUTO:
-        return method
-    for objective in OBJECTIVES:
-        if objective.parts().enough(dataset):
-            return objective.name
-    raise ThumbwheelError(
-        "no_rows",
-        f"The dataset {dataset.dataset_id} holds nothing to train on.",
-        "Collect picks, thumbs up and down, or edits.",
-    )
+# What a wish may carry beside the settings of an objective: read by the service loop, or true for the whole run.
+RUN_PARAMS = frozenset({
+    "method", "filters", "challenge", "trial_labels", "dtype", "start", "lr_scale", "replay_share", "balance",
+    "thinking",
+})  # fmt: skip
 
 
 def make_config(method: str, params: Mapping[str, Any], parameters: int) -> Any:
-    """Return the settings of a run: the recipe for a model of that many parameters, then `params`.
+    """Return the settings of one objective: the recipe for a model of that many parameters, `params`, then its own.
 
-    Raises ThumbwheelError `bad_setting` that names an unknown or malformed one.
+    Its own stand under its name: {"lr": 5e-4, "sft": {"lr": 1e-4}}. Raises ThumbwheelError `bad_setting` that names an
+    unknown or malformed one.
     """
     objective = find_objective(method)
     kind = objective.parts().config
     known = {field.name: field for field in fields(kind)}
     values: dict[str, Any] = {} if parameters < SMALL_MODEL else dict(objective.large)
-    for name, value in params.items():
-        if name in LOOP_PARAMS:
+    for name, value in {**params, **_own(method, params)}.items():
+        if name in RUN_PARAMS or name in NAMES:
             continue
         if name not in known:
             if any(name in {f.name for f in fields(other.parts().config)} for other in OBJECTIVES):
@@ -59,19 +46,20 @@ def make_config(method: str, params: Mapping[str, Any], parameters: int) -> Any:
     return replace(config, lr=config.lr * float(params.get("lr_scale", 1.0)))
 
 
+def _own(method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+    own = params.get(method, {})
+    if not isinstance(own, Mapping):
+        raise ThumbwheelError("bad_setting", f"{method}={own!r} is malformed.", 'It looks like {"lr": 0.0005}.', method)
+    return own
+
+
 def _convert(name: str, value: Any, default: Any) -> Any:
-    try:
-        if isinstance(default, tuple):
-            return tuple(
-                type(default[0])(part) for part in ([value] if isinstance(value, str | float | int) else value)
-            )
-        if isinstance(default, bool):
-            return bool(value)
-        number = type(default)(value)
-    except (TypeError, ValueError) as error:
-        raise ThumbwheelError(
-            "bad_setting", f"{name}={value!r} is malformed.", f"It looks like {default!r}.", name
-        ) from error
-    if number < 0 or (number == 0 and name not in ("seed", "micro_batch")):
-        raise ThumbwheelError("bad_setting", f"{name}={value!r} must be positive.", f"It looks like {default!r}.", name)
-    return number
+    found = checked(name, value)
+    if isinstance(default, tuple):
+        try:
+            return tuple(type(default[0])(part) for part in found)
+        except (TypeError, ValueError) as error:
+            raise ThumbwheelError(
+                "bad_setting", f"{name}={value!r} is malformed.", f"It looks like {SETTINGS[name].example}.", name
+            ) from error
+    return type(default)(found)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
@@ -22,6 +22,8 @@ from inference.messages import Messages
 
 # Why a row is dropped whose messages the base's chat template takes in no form.
 REFUSED = "refused_by_template"
+# Why a row is left out by the draw that stands in for a weight.
+LIGHTER = "drawn_by_weight"
 T = TypeVar("T")
 
 
@@ -47,6 +49,7 @@ class Pair:
     weight: float = 1.0
     chosen_cut: bool = False
     rejected_cut: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,7 @@ class Rated:
     label: bool
     weight: float = 1.0
     cut: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class Demonstration:
     completion: Messages
     weight: float = 1.0
     cut: bool = False
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -86,14 +91,6 @@ class DatasetFolder:
     def dataset_id(self) -> str:
         """Return the dataset's id."""
         return str(self.manifest.get("dataset_id") or self.path.name)
-
-    def count(self, config: str) -> int:
-        """Return how many rows of a config there are to train on."""
-        return self.counts.get(config, {}).get("train", 0)
-
-    def has_both_thumbs(self) -> bool:
-        """Say whether there are thumbs up and thumbs down to train on."""
-        return self.count("unpaired") > 0 and len({row.label for row in self.rated("train")}) == 2
 
     def table(self, config: str, split: str) -> list[dict[str, Any]]:
         """Return the raw rows of one split as dictionaries, [] where there are none."""
@@ -111,7 +108,7 @@ class DatasetFolder:
         return [
             Rated(
                 str(row["id"]), _group(row), _messages(row["prompt"]), _messages(row["completion"]),
-                bool(row["label"]), _weight(row), bool(row.get("truncated") or False),
+                bool(row["label"]), _weight(row), bool(row.get("truncated") or False), _source(row),
             )
             for row in self.table("unpaired", split)
         ]  # fmt: skip
@@ -121,7 +118,7 @@ class DatasetFolder:
         return [
             Demonstration(
                 str(row["id"]), _group(row), _messages(row["prompt"]), _messages(row["completion"]),
-                _weight(row), bool(row.get("truncated") or False),
+                _weight(row), bool(row.get("truncated") or False), _source(row),
             )
             for row in self.table("demonstration", split)
         ]  # fmt: skip
@@ -207,6 +204,19 @@ def sample_by_weight(rows: Sequence[W], rng: random.Random) -> list[W]:
     return [row for row in rows if row.weight > 0 and rng.random() * largest < row.weight]
 
 
+class NothingLeft(ThumbwheelError):
+    """No row is left to train on once they are tokenised; `dropped` counts why."""
+
+    def __init__(self, code: str, message: str, hint: str, *, dropped: Mapping[str, int]) -> None:
+        super().__init__(code, message, hint)
+        self.dropped = dropped
+
+
+def counted(dropped: Mapping[str, int]) -> dict[str, int]:
+    """Return the reasons for which any row was dropped, with the number of rows."""
+    return {reason: n for reason, n in dropped.items() if n}
+
+
 def prompt_key(prompt: Messages) -> str:
     """Return what makes two prompts one prompt: their messages as JSON."""
     return json.dumps(prompt, sort_keys=True, ensure_ascii=False)
@@ -216,11 +226,16 @@ def _pair(row: dict[str, Any]) -> Pair:
     return Pair(
         str(row["id"]), _group(row), _messages(row["prompt"]), _messages(row["chosen"]), _messages(row["rejected"]),
         _weight(row), bool(row.get("truncated_chosen") or False), bool(row.get("truncated_rejected") or False),
+        _source(row),
     )  # fmt: skip
 
 
 def _group(row: dict[str, Any]) -> str:
     return prompt_key(_messages(row["prompt"]))
+
+
+def _source(row: dict[str, Any]) -> str:
+    return str(row.get("source") or "")
 
 
 def _weight(row: dict[str, Any]) -> float:
@@ -229,4 +244,10 @@ def _weight(row: dict[str, Any]) -> float:
 
 
 def _messages(value: Any) -> Messages:
-    return [{name: part for name, part in message.items() if part is not None} for message in value or []]
+    return [_without_nulls(message) for message in value or []]
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value

@@ -29,17 +29,21 @@ from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from contract.errors import ThumbwheelError
+from contract.run_settings import checked, thinking_of
 from inference.base_model import ensure_base_model, load_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.messages import TemplateRefusal
+from inference.thoughts import template_kwargs
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
 from trainer.guarding import evaluate, guards
 from trainer.guarding.chance import Accuracy
-from trainer.methods import AUTO, CHOICES, Objective, find_objective
+from trainer.methods import AUTO, CHOICES
+from trainer.plan import BALANCE, Plan, make_plan, read_rows
 from trainer.progress import MetricsFile
-from trainer.recipes import choose_method, make_config
-from trainer.rows import DatasetFolder, open_dataset
+from trainer.recipes import make_config
+from trainer.rows import DatasetFolder, Rated, open_dataset
+from trainer.stages import Trained, train_stages
 from trainer.tuning.shape import Prepared
 from trainer.tuning.table import DEFAULT, TUNINGS, find_tuning
 
@@ -81,41 +85,65 @@ def run(job: Job) -> dict[str, Any]:
     clock = Clock()
     dataset = open_dataset(job.dataset)
     tuning = find_tuning(job.tuning)
-    objective = find_objective(choose_method(job.method, dataset))
-    rows = _training_rows(dataset, objective)
+    rows = read_rows(job.method, dataset)
     hardware = find_hardware(str(job.params.get("dtype", "auto")))
     model = load_model(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
-    encoder = make_encoder(load_tokenizer(job.base), model)
-    config = make_config(objective.name, job.params, sum(p.numel() for p in model.parameters()))
-    prepared = tuning.prepare(model, job.start, config.rank, config.alpha)
-    before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder))
+    kwargs = template_kwargs(thinking_of(job.params))
+    encoder = make_encoder(load_tokenizer(job.base), model, kwargs)
+    configs = _configs(rows, job.params, model)
+    plan = _plan(job, rows, configs)
+    first = configs[plan.stages[0].objective.name]
+    prepared = tuning.prepare(model, job.start, first.rank, first.alpha)
+    before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder, plan))
     clock.lap("load")
     metrics = _fresh_metrics(job.out)
     work = job.out / "work"
-    trainer, dropped = objective.parts().train(rows, prepared, encoder, config, hardware, metrics, work)
+    done = train_stages(plan, prepared, encoder, configs, hardware, metrics, work)
     shutil.rmtree(work, ignore_errors=True)
-    trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    changed = tuning.changed(prepared, trained)
+    changed = tuning.changed(prepared, done.model)
     if not changed:
         raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
-    sha = tuning.save(trained, job.out / "adapter")
+    sha = tuning.save(done.model, job.out / "adapter")
     clock.lap("train")
-    report = _judge(job, trained, encoder, hardware, before, changed)
+    report = _judge(job, done.model, encoder, hardware, before, changed)
     _write(job.out / "guards.json", report)
     clock.lap("guards")
+    ran = {
+        "tuning": tuning.name, "base": job.base.name, "start": job.start.name if job.start else "base",
+        "dtype": str(hardware.dtype), "device": hardware.device, "chat_template_kwargs": kwargs,
+    }  # fmt: skip
     result = {
-        "project": job.project, "method": objective.name, "tuning": tuning.name, "dataset_id": dataset.dataset_id,
-        "dataset_digest": dataset.manifest.get("digest"), "base": job.base.name,
-        "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
-        "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
-        "dropped": dict(dropped), "steps": trainer.state.global_step, "passed": report["passed"],
-        "reasons": report["reasons"], "metrics": _summary(metrics, report, dropped), "seconds": clock.seconds,
+        "project": job.project, **ran, **_of_dataset(dataset), "reference": prepared.reference, "weights_sha256": sha,
+        **_of_stages(done), "plan": list(plan.words), "passed": report["passed"], "reasons": report["reasons"],
+        "metrics": _summary(metrics, report, done, plan, ran), "seconds": clock.seconds,
     }  # fmt: skip
     _write(job.out / "result.json", result)
     (job.out / "DONE").write_text(sha + "\n", "utf-8")
     return result
+
+
+def _of_dataset(dataset: DatasetFolder) -> dict[str, Any]:
+    return {"dataset_id": dataset.dataset_id, "dataset_digest": dataset.manifest.get("digest")}
+
+
+def _of_stages(done: Trained) -> dict[str, Any]:
+    return {
+        "method": done.name, "config": done.config, "rows": sum(stage["rows"] for stage in done.stages),
+        "dropped": done.dropped, "steps": done.steps, "stages": done.stages,
+    }  # fmt: skip
+
+
+def _configs(rows: Mapping[str, Sequence[Any]], params: Mapping[str, Any], model: Any) -> dict[str, Any]:
+    size = sum(parameter.numel() for parameter in model.parameters())
+    return {name: make_config(name, params, size) for name in rows}
+
+
+def _plan(job: Job, rows: Mapping[str, Sequence[Any]], configs: Mapping[str, Any]) -> Plan:
+    balance = checked("balance", job.params.get("balance", BALANCE))
+    seed = next(iter(configs.values())).seed
+    return make_plan(job.method, rows, {name: config.batch for name, config in configs.items()}, balance, seed)
 
 
 @dataclass(frozen=True)
@@ -132,19 +160,9 @@ class _Before:
         return cls(evaluate.probe_logits(prepared.model, encoder), held_out, found)
 
 
-def _training_rows(dataset: DatasetFolder, objective: Objective) -> Sequence[Any]:
-    rows = objective.parts().read(dataset, "train")
-    if not rows:
-        raise ThumbwheelError(
-            "no_rows", f"The dataset {dataset.dataset_id} has no {objective.reads} rows to train {objective.name} on.",
-            "Use --method auto, or build a dataset with other kinds.",
-        )  # fmt: skip
-    return rows
-
-
 @dataclass(frozen=True)
 class _HeldOut:
-    """Validation rows that the base's chat template takes, pairs where there are any, with their ids."""
+    """Validation rows that the base's chat template takes, with their ids: pairs, unless thumbs alone are trained."""
 
     pairs: bool
     rows: Sequence[Any]
@@ -152,9 +170,11 @@ class _HeldOut:
     refused: int
 
     @classmethod
-    def read(cls, dataset: DatasetFolder, encoder: Encoder) -> _HeldOut:
-        pairs = dataset.pairs("validation")
-        given: Sequence[Any] = (pairs or dataset.rated("validation"))[:MAX_HELD_OUT]
+    def read(cls, dataset: DatasetFolder, encoder: Encoder, plan: Plan) -> _HeldOut:
+        pairs, rated = dataset.pairs("validation"), dataset.rated("validation")
+        if rated and all(stage.objective.parts().row is Rated for stage in plan.stages):
+            pairs = []
+        given: Sequence[Any] = (pairs or rated)[:MAX_HELD_OUT]
         rows, tokens = [], []
         for row in given:
             try:
@@ -203,7 +223,9 @@ def _judge(
 GUARD_FIELDS = ("name", "passed", "value", "base", "limit")
 
 
-def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[str, int]) -> dict[str, Any]:
+def _summary(
+    metrics: MetricsFile, report: Mapping[str, Any], done: Trained, plan: Plan, ran: Mapping[str, Any]
+) -> dict[str, Any]:
     first, last = metrics.lines[0], metrics.lines[-1]
     values = {guard["name"]: guard["value"] for guard in report["guards"]}
     bases = {guard["name"]: guard["base"] for guard in report["guards"]}
@@ -211,7 +233,8 @@ def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[s
         "loss_first": first.get("loss"), "loss_last": last.get("loss"),
         "train_accuracy_last": last.get("rewards/accuracies"), "held_out": report["held_out"],
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
-        "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": dict(dropped),
+        "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": done.dropped,
+        "plan": list(plan.words), "stages": done.stages, "ran": dict(ran),
         "guards": [{name: guard[name] for name in GUARD_FIELDS} for guard in report["guards"]],
     }  # fmt: skip
 
@@ -298,7 +321,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         print(f"Training failed: {type(error).__name__}: {first}  hint: the whole trace is in {trace}", file=sys.stderr)
         return 1
-    print(json.dumps({name: result[name] for name in ("method", "rows", "steps", "passed", "reasons", "seconds")}))
+    print(
+        json.dumps({name: result[name] for name in ("method", "rows", "steps", "plan", "passed", "reasons", "seconds")})
+    )
     return 0
 
 

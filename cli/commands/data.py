@@ -133,6 +133,29 @@ def dataset() -> None:
     """Datasets: immutable folders of Parquet, with lineage."""
 
 
+@dataset.command("images")
+@click.option("--out", type=click.Path(path_type=Path), default=Path("image-pairs.jsonl"), show_default=True)
+@shared_options
+@pass_context
+def images(context: Context, out: Path) -> None:
+    """Write the pairs whose prompts show images, for trainers of vision models: ours reads text only."""
+    from collections import Counter
+
+    from cli.vision import image_rows
+    from runtime.files import write_whole
+
+    left_out: Counter[str] = Counter()
+    lines = [
+        json.dumps(row, ensure_ascii=False) for row in image_rows(data_api(context.settings, context.project), left_out)
+    ]
+    write_whole(out, "".join(f"{line}\n" for line in lines).encode())
+    told = "".join(f"\n{count} pairs left out: {reason}" for reason, count in sorted(left_out.items()))
+    context.result(
+        {"written": len(lines), "left_out": dict(left_out), "file": str(out)},
+        f"{len(lines)} pairs written to {out}.{told}",
+    )  # fmt: skip
+
+
 @dataset.command("build")
 @click.option("--filters", default="{}", help='JSON, such as {"include_labels": ["refund"]}.')
 @click.option("--max-rows", type=int, default=None)

@@ -3,32 +3,41 @@
 from __future__ import annotations
 
 import json
-from typing import get_args
+from typing import Any, get_args
 
 import click
 from rich.progress import Progress
 
 from cli.api import data_api
 from cli.context import HELD_STATUS, Context, Held, pass_context, shared_options
-from cli.runs import follow_run, made_by
+from cli.runs import follow_run, made_by, stage_lines
 from contract.errors import ThumbwheelError
 from contract.facts import TrainMethod
+from runtime.data_api import Api
 
 
 @click.command()
 @click.option("--method", type=click.Choice(get_args(TrainMethod)), default="auto", show_default=True)
 @click.option("--dataset", "dataset_id", default=None, help="A dataset's id (default: build one from what is new).")
 @click.option(
-    "--from", "start", type=click.Choice(("champion", "base")), default="champion", help="What the run starts from."
+    "--from",
+    "start",
+    type=click.Choice(("champion", "base")),
+    default=None,
+    help="What the run starts from (default: as the project's settings say, else the champion).",
 )
 @click.option("--trial-label", "trial_labels", multiple=True, help="Its blind test counts picks of this label only.")
-@click.option("--params", default="{}", help='JSON, such as {"lr": 2e-4, "challenge": false}.')
+@click.option(
+    "--params",
+    default="{}",
+    help='JSON, such as {"lr": 2e-4, "challenge": false}; docs/reference/training.md lists all.',
+)
 @click.option("--wait/--no-wait", default=True, help="Follow the run to its end.")
 @shared_options
 @pass_context
 def train(
-    context: Context, method: str, dataset_id: str | None, start: str, trial_labels: tuple[str, ...], params: str,
-    wait: bool,
+    context: Context, method: str, dataset_id: str | None, start: str | None, trial_labels: tuple[str, ...],
+    params: str, wait: bool,
 ) -> None:  # fmt: skip
     """Ask the running trainer for a run, and follow it. Ends with 1 when it failed, with 3 when its adapter is held."""
     api = data_api(context.settings, context.project)
@@ -36,7 +45,7 @@ def train(
         wanted = json.loads(params)
     except ValueError as error:
         raise ThumbwheelError("bad_params", f"--params is not JSON: {error}", "Write a JSON object.") from error
-    if start == "base" and isinstance(wanted, dict):
+    if start and isinstance(wanted, dict):
         wanted["start"] = start
     if trial_labels and isinstance(wanted, dict):
         wanted["trial_labels"] = list(trial_labels)
@@ -45,9 +54,9 @@ def train(
     if not wait:
         context.result({"request_id": request_id}, f"Asked for a run: {request_id}")
         return
-    with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
-        task = bar.add_task("Training", total=None)
-        run = follow_run(api, request_id, lambda done, total, _: bar.update(task, completed=done, total=total or None))
+    run = _follow(context, api, request_id)
+    for line in stage_lines(run):
+        context.say(line)
     adapter = made_by(api, run)
     text = f"{run['run_id']}: {run['state']}" + (f", adapter {run['adapter_id']}" if run.get("adapter_id") else "")
     text += f", {adapter['state']}" if adapter else ""
@@ -58,6 +67,31 @@ def train(
         raise ThumbwheelError("run_failed", f"The run failed: {run.get('reason')}", "See the trainer's log.")
     if adapter and adapter["state"] == "held":
         _end_held(context, str(run["adapter_id"]), adapter["reason"] or "its history says no reason.")
+
+
+def _follow(context: Context, api: Api, request_id: str) -> dict[str, Any]:
+    """Return the run once it has ended; print what it is going to do as soon as that is known."""
+    said = False
+    with Progress(console=context.console, transient=True, disable=context.as_json) as bar:
+        task = bar.add_task("Training", total=None)
+
+        def show(done: int, total: int, run: dict[str, Any]) -> None:
+            nonlocal said
+            if run.get("plan") and not said:
+                said = True
+                _say_plan(context, run)
+            name = f"Training {str(run['stage']).upper()}" if run.get("stage") else "Training"
+            bar.update(task, completed=done, total=total or None, description=name)
+
+        run = follow_run(api, request_id, show)
+    if not said:
+        _say_plan(context, run)
+    return run
+
+
+def _say_plan(context: Context, run: dict[str, Any]) -> None:
+    for sentence in run.get("plan") or (run.get("metrics") or {}).get("plan") or []:
+        context.say(sentence)
 
 
 def _end_held(context: Context, adapter_id: str, reason: str) -> None:

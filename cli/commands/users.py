@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 
 from cli.context import Context, pass_context, shared_options
-from control_store.control import ROLES, Control
+from control_store.control import ROLES, TIERS, Control
 from control_store.key_store import written
 
 
@@ -33,10 +33,21 @@ def create_user(context: Context, name: str, role: str | None, password: str) ->
 def list_users(context: Context) -> None:
     """List console users."""
     rows = [
-        {"name": user.name, "role": user.role, "state": "disabled" if user.disabled else "enabled"}
+        {"name": user.name, "role": user.role, "tier": user.tier, "state": "disabled" if user.disabled else "enabled"}
         for user in _control(context).list_users()
     ]
-    context.table(rows, ("name", "role", "state"), "No users yet. Create one: thumbwheel users create NAME")
+    context.table(rows, ("name", "role", "tier", "state"), "No users yet. Create one: thumbwheel users create NAME")
+
+
+@users.command("tier")
+@click.argument("name")
+@click.argument("tier", type=click.Choice(TIERS))
+@shared_options
+@pass_context
+def set_tier(context: Context, name: str, tier: str) -> None:
+    """Say whose answers a user's are in labelling tasks: the crowd's, an agent's (staff) or an expert's."""
+    _control(context).set_tier(name, tier)
+    context.result({"name": name, "tier": tier}, f"{name} answers as {tier}.")
 
 
 @users.command("disable")

@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions and campaigns to the control
-store, and dataset folders.
+It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions, campaigns and settings of
+training runs to the control store, and dataset folders.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
+    guests,
     interactions,
+    label,
     labels,
     overview,
     pairs,
     rejected,
     runs,
     tasks,
+    training,
     trials,
     why,
 )
@@ -47,7 +50,10 @@ from runtime.settings import Settings
 log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected, why)
+_SCREENS = (
+    overview, interactions, pairs, datasets, training, runs, adapters, trials, tasks, labels, campaigns, rejected, why,
+    label, guests,
+)  # fmt: skip
 
 
 class _Json(DefaultJSONProvider):

@@ -13,13 +13,16 @@ from flask import Flask, current_app, g, redirect, request, url_for
 from contract.errors import ThumbwheelError
 from contract.ids import is_wire_id, key128
 from control_store.control import Key
+from control_store.guests import Guest
 from processor.console.login import COOKIE
-from processor.console.permissions import allows, permission_of, roles_with
-from processor.console.services import services
+from processor.console.permissions import GUEST, allows, permission_of, roles_with
+from processor.console.services import guests, services
 from processor.queries.overview import stored_projects
 
+# A guest comes through a link, without a user.
+GUEST_COOKIE = "thumbwheel_guest"
 NEEDS_NOBODY = frozenset({"static", "health.healthz", "health.readyz", "health.metrics"})
-OPEN_ENDPOINTS = NEEDS_NOBODY | {"access.login"}
+OPEN_ENDPOINTS = NEEDS_NOBODY | {"access.login", "guests.enter"}
 
 
 class Denied(ThumbwheelError):
@@ -30,11 +33,16 @@ class Denied(ThumbwheelError):
 
 @dataclass(frozen=True)
 class Caller:
-    """A person (role from the control store) or a program with a key (role admin within its project)."""
+    """A person (role from the control store) or a program with a key (role admin within its project).
+
+    `tier` is whose answers a person's are in tasks; a guest's `task` is the one that their link opens.
+    """
 
     name: str
     role: str
     key: Key | None = None
+    tier: str = "agent"
+    task: str | None = None
 
     @property
     def key_id(self) -> str:
@@ -44,8 +52,7 @@ class Caller:
     @property
     def actor(self) -> dict[str, str]:
         """Return the actor of events this caller makes; a name that cannot be an id is hashed."""
-        kind = "system" if self.key else "expert"
-        return {"id": self.name if is_wire_id(self.name) else f"user-{key128(self.name).hex[:16]}", "kind": kind}
+        return {"id": actor_id(self.name), "kind": "system" if self.key else "expert"}
 
     @property
     def is_service(self) -> bool:
@@ -55,6 +62,11 @@ class Caller:
     def may(self, permission: str | None) -> bool:
         """Say whether the caller's role has a permission; an address without one is closed."""
         return allows(permission, self.role)
+
+
+def actor_id(name: str) -> str:
+    """Return what a person of this name is called in events; a name that cannot be an id is hashed."""
+    return name if is_wire_id(name) else f"user-{key128(name).hex[:16]}"
 
 
 def install(app: Flask) -> None:
@@ -81,17 +93,29 @@ def _identify() -> Any:
     if request.method not in ("GET", "HEAD", "OPTIONS"):
         _check_origin()
     if user is not None:
-        g.user = Caller(user.name, user.role)
-        g.csrf = csrf_token(token)
-        g.project = _chosen_project()
-        if request.method not in ("GET", "HEAD", "OPTIONS"):
-            _check_token()
+        _enter(Caller(user.name, user.role, tier=user.tier), token, _chosen_project())
+    elif request.endpoint != "access.login" and (guest := _guest()) is not None:
+        _enter(
+            Caller(guest.person, GUEST, tier="crowd", task=guest.task_id), request.cookies[GUEST_COOKIE], guest.project
+        )
     elif request.endpoint not in OPEN_ENDPOINTS:
         if is_api:
             hint = "Send Authorization: Bearer KEY."
             raise Denied("not_logged_in", "A session or a key is needed.", hint, status=401)
         return redirect(url_for("access.login", next=request.full_path.rstrip("?")))
     return None
+
+
+def _enter(caller: Caller, secret: str, project: str) -> None:
+    """Let somebody in whose cookie is right; what changes something needs the form's token, too."""
+    g.user, g.csrf, g.project = caller, csrf_token(secret), project
+    if request.method not in ("GET", "HEAD", "OPTIONS"):
+        _check_token()
+
+
+def _guest() -> Guest | None:
+    token = request.cookies.get(GUEST_COOKIE, "")
+    return guests().enter(token) if token else None
 
 
 def _check_permission() -> None:

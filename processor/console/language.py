@@ -17,6 +17,7 @@ THEMES = ("system", "light", "dark")
 # The navigation, in order.
 SCREENS = (
     ("overview.show", lazy_gettext("Overview")),
+    ("label.index", lazy_gettext("Labelling")),
     ("interactions.index", lazy_gettext("Interactions")),
     ("pairs.index", lazy_gettext("Pairs")),
     ("datasets.index", lazy_gettext("Datasets")),

@@ -17,6 +17,8 @@ from control_store.control import ROLES
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+# Whoever came through a guest link; nobody is given this role.
+GUEST = "guest"
 _EVERYBODY = frozenset(ROLES)
 # An annotator judges what others judged too, so sees nobody's answers and no model's figures.
 _READERS = _EVERYBODY - {"annotator"}
@@ -38,6 +40,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "task.edit": frozenset({"manager", "admin"}),
     "campaign.read": _READERS,
     "campaign.edit": frozenset({"manager", "admin"}),
+    "label.work": frozenset({"annotator", "reviewer", "manager", "admin", GUEST}),
+    "guest.edit": frozenset({"manager", "admin"}),
     "label.read": _READERS,
     "label.edit": frozenset({"manager", "admin"}),
     "key.audit": frozenset({"admin"}),

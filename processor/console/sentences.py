@@ -94,6 +94,20 @@ _CONFLICTS = (
 
 # What the console itself refuses, or cannot do, with what to do about it.
 _CONSOLE = (
+    _("See the list of tasks."),
+    _("The task asks people of another tier than %(word_tier)s."),
+    _("Ask a manager."),
+    _("The task asks nobody of the crowd."),
+    _("Give it a stage whose tier is crowd."),
+    _("This link is for another task."),
+    _("Open the link again."),
+    _("This link is not open any more."),
+    _("Ask whoever gave it to you for another."),
+    _("A link cannot last so long."),
+    _("Use 1 to %(most)s days."),
+    _("So many links cannot be made."),
+    _("Send whole numbers: days, and count from 1 to %(most)s."),
+    _("%(given)s is no whole number."),
     _("No interaction %(id)s in project %(project)s."),
     _("No adapter %(id)s."),
     _("No adapter %(id)s in project %(project)s."),
@@ -187,6 +201,17 @@ _CONSOLE = (
 
 # What the trainer writes beside its decisions, and why a run failed.
 _TRAINER = (
+    _("Stage %(place)s: %(objective)s on %(rows)s rows of the kind %(word_kind)s."),
+    _("Each stage continues the adapter of the one before, which is also what it is compared with."),
+    _("No kind of feedback has enough rows for a stage of its own, so the largest trains alone."),
+    _("No %(objective)s: %(rows)s rows of the kind %(word_kind)s, and it takes %(least)s."),
+    _(
+        "No %(objective)s: thumbs up and down are so unequal that %(counted)s of %(rows)s rows count, and it takes "
+        "%(least)s."
+    ),
+    _("%(rows)s rows of the kind %(word_kind)s are left out: %(times)s times those of the others are enough."),
+    _("%(rows)s rows of the source %(source)s are left out: %(times)s times those of the others are enough."),
+    _("%(rows)s rows of no named source are left out: %(times)s times those of the others are enough."),
     _("Won its blind test: %(wins)s of %(n)s decisive picks for it."),
     _("Lost its blind test: %(wins)s of %(n)s decisive picks for it."),
     _("Undecided after %(n)s decisive picks: %(wins)s for it."),
@@ -247,6 +272,9 @@ _TRAINER = (
     _("The model in %(folder)s has no chat template."),
     _("The base model has no end token."),
     _("Unknown setting %(name)s."),
+    _("%(given)s is no object of settings."),
+    _("%(name)s=%(given)s is none of the choices."),
+    _("%(name)s=%(given)s is outside %(low)s..%(high)s."),
     _("Unknown method %(name)s."),
     _("Unknown tuning %(name)s."),
     _("epochs=%(given)s is outside 0..3."),
@@ -262,6 +290,7 @@ _TRAINER = (
     _("Train again."),
     _("Collect more feedback before the next run."),
     _("Collect more edits."),
+    _("Raise the setting max_length, which is %(now)s."),
     _("Collect more picks."),
     _("Collect both kinds."),
     _("Collect picks, thumbs up and down, or edits."),

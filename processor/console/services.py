@@ -11,6 +11,10 @@ from flask import current_app, g
 
 from control_store.campaigns import Campaigns
 from control_store.control import Control
+from control_store.drafts import Drafts
+from control_store.guests import Guests
+from control_store.leases import Leases
+from control_store.training import TrainingSettings
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
 from processor.queries.curation.book import Books
@@ -55,6 +59,34 @@ def project() -> str:
     return name
 
 
+def training() -> TrainingSettings:
+    """Return the settings of training runs in the control store."""
+    return TrainingSettings(services().control.engine)
+
+
 def campaigns() -> Campaigns:
     """Return the campaigns of the control store."""
     return Campaigns(services().control.engine)
+
+
+def books() -> Books:
+    """Return the books of tasks, kept from one request to the next."""
+    return services().books
+
+
+def leases() -> Leases:
+    """Return the leases of the control store."""
+    found: Leases = current_app.extensions.setdefault("thumbwheel_leases", Leases(services().control.engine))
+    return found
+
+
+def drafts() -> Drafts:
+    """Return the drafts of the control store."""
+    found: Drafts = current_app.extensions.setdefault("thumbwheel_drafts", Drafts(services().control.engine))
+    return found
+
+
+def guests() -> Guests:
+    """Return the guest links of the control store."""
+    found: Guests = current_app.extensions.setdefault("thumbwheel_guests", Guests(services().control.engine))
+    return found

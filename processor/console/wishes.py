@@ -13,6 +13,7 @@ from typing import Any
 from contract.errors import ThumbwheelError
 from contract.events import decode_event, stamp
 from contract.ids import uuid7
+from contract.run_settings import check_params
 from eventlog.log import append_all
 from processor.console.access import Caller
 from processor.console.services import reading, services
@@ -33,6 +34,8 @@ def append_wish(caller: Caller, project: str, wish: Mapping[str, Any]) -> str:
     kind = wish.get("type")
     if kind not in TYPES:
         raise ThumbwheelError("unknown_wish", f"Unknown wish {kind!r}.", f"Use one of: {', '.join(TYPES)}.", "type")
+    if kind == "train" and wish.get("params") is not None:
+        check_params(wish["params"])
     event = decode_event({
         **{name: value for name, value in wish.items() if value is not None},
         "type": TYPES[kind], "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(),

@@ -29,16 +29,9 @@ WORDS: dict[str, LazyString | str] = {
     "scope_candidate": _("each reply"), "scope_pair": _("two replies"), "scope_span": _("a passage"),
     "language_zh": _("Chinese"), "language_other": _("other languages"), "rows_pairs": _("pairs that train"),
     "rows_demonstrations": _("demonstrations that train"), "rows_unpaired": _("thumbs that train"),
-    "@preference": _("which reply is better"), "@ranking": _("order of the replies"), "@rating": _("rating"),
-    "@spans": _("marked passages"), "@correction": _("a better reply"), "@skipped": _("skipped"),
-    "@thumb": _("thumb"),
     "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
     "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
     "verdict_reject": _("sent back"),
-    # what is answered beside labels
-    "@preference": _("which is better"), "@ranking": _("order from best to worst"), "@rating": _("rating"),
-    "@spans": _("marked passages"), "@correction": _("a better reply"), "@skipped": _("skipped"),
-    "@thumb": _("thumb"),
     # tasks and their items
     "task_open": _("open"), "task_paused": _("paused"), "task_closed": _("closed"),
     "item_open": _("open"), "item_returned": _("returned"), "item_disputed": _("people disagree"),
@@ -73,6 +66,11 @@ WORDS: dict[str, LazyString | str] = {
     # why a run leaves a row out
     "refused_by_template": _("refused by the model’s chat template"), "prompt_too_long": _("prompt too long"),
     "same_reply": _("both replies are the same"), "no_weight": _("weighs nothing"),
+    "over_other_kinds": _("more than the other kinds together bear"),
+    "over_other_sources": _("more than the other sources together bear"),
+    "drawn_by_weight": _("left out by the draw that stands for its weight"),
+    "prompt_shortened": _("prompt without its oldest turns"),
+    "alone_in_its_batch": _("alone in its batch"),
     # bands and decisions of a blind test
     "not_enough_data": _("not enough data"), "no_progress": _("no progress"), "harmful": _("harmful"),
     "weak": _("weak"), "success": _("success"), "large_gain": _("large gain"), "running": _("running"),
@@ -99,7 +97,10 @@ WORDS: dict[str, LazyString | str] = {
     "demonstration": _("demonstrations"), "train": _("train"), "validation": _("validation"), "test": _("test"),
     "description": _("another description"), "event": _("another content"),
     # what a run trains with; DPO, KTO and SFT are names
+    "on": _("on"), "off": _("off"),
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
+    # guest links
+    "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
     "manager": _("manager"), "annotator": _("annotator"),
@@ -133,6 +134,16 @@ NAMES: dict[str, LazyString | str] = {
     "heldout_accuracy": _("held-out comparisons ordered as people did"), "length_ratio": _("length against the base"),
     "perplexity_ratio": _("perplexity against the base"), "guards": _("guards"), "support": _("blind test"),
     "guards_failed": _("guards that failed"), "right": _("right"), "total": _("in all"), "rate": _("share"),
+    # what a run ran with
+    "ran": _("ran with"), "tuning": _("tuning"), "base": _("base model"), "start": _("started from"),
+    "dtype": _("form of the weights"), "device": _("device"),
+    # settings of a run
+    "method": _("method"), "lr": _("highest learning rate"), "batch": _("batch"), "epochs": _("epochs"),
+    "beta": _("beta"), "rank": _("rank"),
+    "thinking": _("thinking before a reply"), "enable_thinking": _("thinking before a reply"),
+    "chat_template_kwargs": _("told to the chat template"),
+    "alpha": _("alpha"), "max_length": _("most tokens of a row"),
+    "micro_batch": _("rows in memory at a time"), "balance": _("balance of kinds and sources"),
     # guards
     "reply_nll": _("surprise of the base at its replies"), "perplexity": _("perplexity on other text"),
     "repeats": _("repetition"), "ends": _("replies that end by themselves"), "topic": _("stays on topic"),
@@ -152,7 +163,8 @@ NAMES: dict[str, LazyString | str] = {
     "starts_at": _("first day"), "ends_at": _("last day"),
     "task_id": _("task"), "query": _("query"), "until": _("before day"), "order": _("order"), "stages": _("stages"),
     "items": _("items"), "labels": _("labels"), "unit": _("part that is asked about"),
-    "k": _("answers an item"), "path": _("path"), "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
+    "k": _("answers an item"), "path": _("path"),
+    "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
     "max": _("highest rating"), "step": _("step"), "to": _("new path"), "moved_to": _("new path"),
     "version": _("version"), "kind": _("kind of answer"), "event_id": _("definition"),
     "frequency_penalty": _("frequency penalty"), "presence_penalty": _("presence penalty"), "stop": _("stops at"),

@@ -1,4 +1,4 @@
-"""How many preference rows a dataset takes: losers of a pick go before picks, replay stays a small share."""
+"""How many rows of a kind a dataset takes: losers of a pick go before picks, replay stays a small share."""
 
 from __future__ import annotations
 
@@ -6,28 +6,35 @@ import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 
+from contract.dataset_folder import CONFIGS
 from processor.datasets.filters import Filters
 from processor.datasets.rows import DataRow
 
 
 def cap(rows: Sequence[DataRow], filters: Filters, dropped: Counter[str]) -> list[DataRow]:
-    """Return the rows within `max_rows` and `replay_share`, in order; preference rows only are cut.
+    """Return the rows within `max_rows`, which cuts preference rows only, and `replay_share`, in order.
 
     What is cut is counted under "over_max_rows" and "over_replay_share". A pick's remaining pairs share its vote.
     """
-    preference = [row for row in rows if row.config == "preference"]
-    fresh = [row for row in preference if not row.replay]
-    replay = [row for row in preference if row.replay]
-    limit = filters.max_rows if filters.max_rows is not None else len(preference)
-    reserved = min(len(replay), int(limit * filters.replay_share))
-    kept_fresh = thin(fresh, max(0, limit - reserved), filters.salt)
+    kept: list[DataRow] = []
+    for config in CONFIGS:
+        found = [row for row in rows if row.config == config]
+        limit = filters.max_rows if config == "preference" and filters.max_rows is not None else len(found)
+        kept.extend(_of_kind(found, limit, filters, dropped))
+    return sorted(kept, key=lambda row: row.order)
+
+
+def _of_kind(rows: Sequence[DataRow], limit: int, filters: Filters, dropped: Counter[str]) -> list[DataRow]:
+    fresh = [row for row in rows if not row.replay]
+    replay = [row for row in rows if row.replay]
     share = filters.replay_share
+    reserved = min(len(replay), int(limit * share))
+    kept_fresh = thin(fresh, max(0, limit - reserved), filters.salt)
     allowed = min(limit - len(kept_fresh), int(len(kept_fresh) * share / (1 - share) + 1e-9))
     kept_replay = thin(replay, allowed, filters.salt)
     dropped["over_max_rows"] += len(fresh) - len(kept_fresh)
     dropped["over_replay_share"] += len(replay) - len(kept_replay)
-    kept = [row for row in rows if row.config != "preference"] + kept_fresh + kept_replay
-    return sorted(kept, key=lambda row: row.order)
+    return kept_fresh + kept_replay
 
 
 def thin(rows: Sequence[DataRow], budget: int, salt: str) -> list[DataRow]:

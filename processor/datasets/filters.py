@@ -14,6 +14,7 @@ from contract.errors import ThumbwheelError
 Kind = Literal[
     "preference", "unpaired", "demonstration", "pick", "choice", "edit", "own", "thumb", "annotation", "import"
 ]
+Config = Literal["preference", "unpaired", "demonstration"]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 # Interactions with this label (or one below it) measure adapters: their prompts never train, in any dataset.
 EVALUATION_LABEL = "evaluation"
@@ -22,14 +23,16 @@ EVALUATION_LABEL = "evaluation"
 class Filters(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Filters of `build_dataset`; every field has a default.
 
-    `kinds`: configurations or kinds of feedback to take. `since`: rows received from then on. `policy`: the
-    adapter (or "base") a run starts from: pairs whose rejected reply another model wrote, or older than `since`,
-    are replay, at most `replay_share` of the rows. `max_rows`: of preference rows, over all splits; losers of a
-    pick go before picks. `split`: shares of train, validation, test.
+    `kinds`: configurations or kinds of feedback to take. `since`: rows received from then on; `since_of` says so of
+    single configurations, null being no limit. `policy`: the adapter (or "base") a run starts from: pairs whose
+    rejected reply another model wrote, and rows older than `since`, are replay, at most `replay_share` of each kind.
+    `max_rows`: of preference rows, over all splits; losers of a pick go before picks. `split`: shares of train,
+    validation, test.
     """
 
     kinds: list[Kind] = []
     since: datetime | None = None
+    since_of: dict[Config, datetime | None] = {}
     include_labels: list[str] = []
     exclude_labels: list[str] = []
     policy: str | None = None
@@ -62,10 +65,14 @@ def parse_filters(given: Mapping[str, Any] | Filters) -> Filters:
             "invalid_filters", f"split {filters.split} is not three shares of 1 with a train part.",
             "Use for example [0.85, 0.15, 0.0].", "split",
         )  # fmt: skip
-    if filters.since is not None:
-        since = filters.since if filters.since.tzinfo else filters.since.replace(tzinfo=UTC)
-        filters = msgspec.structs.replace(filters, since=since.astimezone(UTC))
-    return filters
+    since_of = {config: _in_utc(since) for config, since in filters.since_of.items()}
+    return msgspec.structs.replace(filters, since=_in_utc(filters.since), since_of=since_of)
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    if moment is None:
+        return None
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def has_label(labels: list[str] | None, wanted: list[str]) -> bool:

@@ -15,7 +15,21 @@ from contract.dataset_folder import CONFIGS, LINEAGE, SPLITS, shard_name
 from processor.datasets.rows import DataRow
 
 _CHAT = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())]))
-_SOURCE = [("event_id", pa.string()), ("interaction_id", pa.string()), ("conversation_id", pa.string())]
+# Messages that call tools, or answer a call: only where a config has any, so that others read as plain chats.
+_TOOL_CHAT = pa.list_(pa.struct([
+    ("role", pa.string()), ("content", pa.string()),
+    ("tool_calls", pa.list_(pa.struct([
+        ("id", pa.string()), ("type", pa.string()),
+        ("function", pa.struct([("name", pa.string()), ("arguments", pa.string())])),
+    ]))),
+    ("name", pa.string()), ("tool_call_id", pa.string()),
+]))  # fmt: skip
+_SOURCE = [
+    ("event_id", pa.string()),
+    ("interaction_id", pa.string()),
+    ("conversation_id", pa.string()),
+    ("source", pa.string()),
+]
 SCHEMAS = {
     "preference": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("chosen", _CHAT), ("rejected", _CHAT), ("weight", pa.float64()),
@@ -26,10 +40,11 @@ SCHEMAS = {
     "unpaired": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("label", pa.bool_()),
         ("weight", pa.float64()), ("label_share", pa.float64()), ("model", pa.string()), *_SOURCE,
-        ("truncated", pa.bool_()),
+        ("truncated", pa.bool_()), ("replay", pa.bool_()),
     ]),
     "demonstration": pa.schema([
         ("id", pa.string()), ("prompt", _CHAT), ("completion", _CHAT), ("weight", pa.float64()), *_SOURCE,
+        ("replay", pa.bool_()),
     ]),
 }  # fmt: skip
 _LINEAGE_SCHEMA = pa.schema([
@@ -45,11 +60,13 @@ def write_files(rows: Iterable[DataRow], folder: Path) -> list[dict[str, Any]]:
     for row in every:
         parts[row.config, row.split].append(row)
     files = []
+    with_tools = {row.config for row in every if row.uses_tools()}
     for config in CONFIGS:
+        schema = _with_tools(SCHEMAS[config]) if config in with_tools else SCHEMAS[config]
         for split in SPLITS:
             if found := parts.get((config, split)):
                 values = [_VALUES[config](row) for row in found]
-                files.append(_write(folder, shard_name(config, split), pa.Table.from_pylist(values, SCHEMAS[config])))
+                files.append(_write(folder, shard_name(config, split), pa.Table.from_pylist(values, schema)))
     lineage = [
         {
             "id": row.id, "event_id": row.event_id, "interaction_id": row.interaction_id, "config": row.config,
@@ -59,6 +76,10 @@ def write_files(rows: Iterable[DataRow], folder: Path) -> list[dict[str, Any]]:
     ]  # fmt: skip
     files.append(_write(folder, LINEAGE, pa.Table.from_pylist(lineage, _LINEAGE_SCHEMA)))
     return files
+
+
+def _with_tools(schema: pa.Schema) -> pa.Schema:
+    return schema.set(schema.get_field_index("prompt"), pa.field("prompt", _TOOL_CHAT))
 
 
 def _write(folder: Path, name: str, table: pa.Table) -> dict[str, Any]:
@@ -74,7 +95,10 @@ def _said(text: str) -> list[dict[str, str]]:
 
 
 def _source(row: DataRow) -> dict[str, Any]:
-    return {"event_id": row.event_id, "interaction_id": row.interaction_id, "conversation_id": row.conversation_id}
+    return {
+        "event_id": row.event_id, "interaction_id": row.interaction_id, "conversation_id": row.conversation_id,
+        "source": row.source,
+    }  # fmt: skip
 
 
 def _preference(row: DataRow) -> dict[str, Any]:
@@ -90,14 +114,14 @@ def _unpaired(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "completion": _said(row.chosen), "label": row.label,
         "weight": row.weight_num / row.weight_den, "label_share": row.share, "model": row.chosen_model, **_source(row),
-        "truncated": row.truncated_chosen,
+        "truncated": row.truncated_chosen, "replay": row.replay,
     }  # fmt: skip
 
 
 def _demonstration(row: DataRow) -> dict[str, Any]:
     return {
         "id": row.id, "prompt": row.prompt(), "completion": _said(row.chosen),
-        "weight": row.weight_num / row.weight_den, **_source(row),
+        "weight": row.weight_num / row.weight_den, **_source(row), "replay": row.replay,
     }  # fmt: skip
 
 

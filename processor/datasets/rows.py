@@ -17,7 +17,7 @@ from processor.datasets.filters import EVALUATION_LABEL, Filters, has_label
 
 _SHARED = """
 r.interaction_id, r.event_id, lower(replace(CAST(r.prompt_hash AS VARCHAR), '-', '')), r.received_at,
-i.conversation_id, i.labels, i.messages, i.trial, i.received_at,
+i.conversation_id, i.source, i.labels, i.messages, i.trial, i.received_at,
 """
 # Of those who judged the same, the row that trains is one; `steps.consensus` says so of the others.
 _PAIRS = f"""
@@ -84,6 +84,7 @@ class DataRow:
     prompt_hash: str
     received_at: datetime
     conversation_id: str | None
+    source: str | None
     labels: list[str] | None
     messages: str
     trial: str | None
@@ -109,13 +110,44 @@ class DataRow:
         """Order rows the same way whatever order the tables have them in."""
         return self.received_at, self.event_id, self.id
 
-    def prompt(self) -> list[dict[str, str]]:
-        """Return the prompt as messages of plain text."""
-        return [{"role": m["role"], "content": text_of(m.get("content")) or ""} for m in json.loads(self.messages)]
+    def prompt(self) -> list[dict[str, Any]]:
+        """Return the prompt as messages of plain text, with calls of tools and what they answer."""
+        return [
+            {"role": m["role"], "content": text_of(m.get("content")) or "", **of_tools(m)}
+            for m in json.loads(self.messages)
+        ]  # fmt: skip
+
+    def uses_tools(self) -> bool:
+        """Say whether its prompt calls tools."""
+        return any(of_tools(message) for message in json.loads(self.messages))
 
     def holds_control_text(self) -> bool:
         """Say whether its messages or replies hold what is a control token of some family of models."""
         return any(holds_control_text(text) for text in (self.messages, self.chosen, self.rejected))
+
+
+def of_tools(message: dict[str, Any]) -> dict[str, Any]:
+    """Return what a stored message says of tools: its calls, each with its arguments as text, or what it answers."""
+    found: dict[str, Any] = {}
+    if calls := message.get("tool_calls"):
+        found["tool_calls"] = [_call(call) for call in calls]
+    if message["role"] in ("tool", "function"):
+        found |= {name: message.get(name) for name in ("name", "tool_call_id")}
+    return found
+
+
+def _call(call: Any) -> dict[str, Any]:
+    """Return a call in OpenAI's form; a function without a name is kept, and refused by whoever trains on it."""
+    function = call.get("function") if isinstance(call, dict) else None
+    function = function if isinstance(function, dict) else {}
+    name, arguments = function.get("name"), function.get("arguments")
+    if arguments is not None and not isinstance(arguments, str):
+        arguments = json.dumps(arguments, ensure_ascii=False, sort_keys=True)
+    told = call.get("id") if isinstance(call, dict) else None
+    return {
+        "id": told if isinstance(told, str) else None, "type": "function",
+        "function": {"name": name if isinstance(name, str) else None, "arguments": arguments},
+    }  # fmt: skip
 
 
 @dataclass
@@ -176,13 +208,19 @@ def _why_not(row: DataRow, filters: Filters, decided: dict[str, datetime]) -> st
         return "label_excluded"
     if _test_runs(row, decided):
         return "test_running"
-    old = filters.since is not None and row.received_at.replace(tzinfo=UTC) < filters.since
-    if row.config == "preference" and filters.policy is not None:
-        # A reply of unknown origin (an import) is nobody's replay.
-        other = row.rejected_model is not None and row.rejected_model != filters.policy
-        row.replay = other or old
-        return None
-    return "before_since" if old else None
+    old = _is_old(row, filters)
+    if filters.policy is None:
+        return "before_since" if old else None
+    # A reply of unknown origin (an import) is nobody's replay.
+    other = row.config == "preference" and row.rejected_model is not None and row.rejected_model != filters.policy
+    row.replay = other or old
+    return None
+
+
+def _is_old(row: DataRow, filters: Filters) -> bool:
+    """Say whether the row came before what the filters call new; of a kind they name apart, before that kind's day."""
+    since = filters.since_of.get(row.config, filters.since)  # type: ignore[call-overload]
+    return since is not None and row.received_at.replace(tzinfo=UTC) < since
 
 
 def _test_runs(row: DataRow, decided: dict[str, datetime]) -> bool:

@@ -16,37 +16,49 @@ Write = Callable[[dict[str, Any]], dict[str, Any]]
 _FROM = {"user": "human", "assistant": "gpt", "system": "system", "developer": "system"}
 
 
+def _messages(row: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the prompt without the nulls that Parquet puts where a message says nothing of tools."""
+    found: list[dict[str, Any]] = _without_nulls(row["prompt"])
+    return found
+
+
+def _without_nulls(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _without_nulls(part) for name, part in value.items() if part is not None}
+    return [_without_nulls(one) for one in value] if isinstance(value, list) else value
+
+
 def _trl_preference(row: dict[str, Any]) -> dict[str, Any]:
-    return {"prompt": row["prompt"], "chosen": row["chosen"], "rejected": row["rejected"]}
+    return {"prompt": _messages(row), "chosen": row["chosen"], "rejected": row["rejected"]}
 
 
 def _trl_unpaired(row: dict[str, Any]) -> dict[str, Any]:
-    return {"prompt": row["prompt"], "completion": row["completion"], "label": row["label"]}
+    return {"prompt": _messages(row), "completion": row["completion"], "label": row["label"]}
 
 
 def _trl_demonstration(row: dict[str, Any]) -> dict[str, Any]:
-    return {"prompt": row["prompt"], "completion": row["completion"]}
+    return {"prompt": _messages(row), "completion": row["completion"]}
 
 
 def _sharegpt_preference(row: dict[str, Any]) -> dict[str, Any]:
     return {
-        "conversations": _turns(row["prompt"]), "chosen": _turns(row["chosen"])[0],
+        "conversations": _turns(_messages(row)), "chosen": _turns(row["chosen"])[0],
         "rejected": _turns(row["rejected"])[0],
     }  # fmt: skip
 
 
 def _sharegpt_unpaired(row: dict[str, Any]) -> dict[str, Any]:
-    return {"conversations": _turns(row["prompt"] + row["completion"]), "kto_tag": row["label"]}
+    return {"conversations": _turns(_messages(row) + row["completion"]), "kto_tag": row["label"]}
 
 
 def _sharegpt_demonstration(row: dict[str, Any]) -> dict[str, Any]:
-    return {"conversations": _turns(row["prompt"] + row["completion"])}
+    return {"conversations": _turns(_messages(row) + row["completion"])}
 
 
 def _openai_preference(row: dict[str, Any]) -> dict[str, Any]:
-    _known_roles(row["prompt"])
+    _known_roles(_messages(row))
     return {
-        "input": {"messages": row["prompt"]}, "preferred_output": row["chosen"],
+        "input": {"messages": _messages(row)}, "preferred_output": row["chosen"],
         "non_preferred_output": row["rejected"],
     }  # fmt: skip
 
@@ -56,8 +68,8 @@ def _openai_unpaired(row: dict[str, Any]) -> dict[str, Any]:
 
 
 def _openai_demonstration(row: dict[str, Any]) -> dict[str, Any]:
-    _known_roles(row["prompt"])
-    return {"messages": row["prompt"] + row["completion"]}
+    _known_roles(_messages(row))
+    return {"messages": _messages(row) + row["completion"]}
 
 
 WRITERS: dict[str, dict[str, Write]] = {
@@ -99,3 +111,5 @@ def _known_roles(messages: list[dict[str, str]]) -> None:
     for message in messages:
         if message["role"] not in _FROM:
             raise Refused(f"role {message['role']} has no place in this format")
+        if "tool_calls" in message:
+            raise Refused("calls of tools have no place in this format")

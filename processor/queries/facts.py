@@ -34,7 +34,9 @@ ORDER BY "partition", "offset"
 """
 _LAST_PROGRESS = """
 SELECT subject AS run_id, max(CAST(body->>'$.step' AS BIGINT)) AS step,
-    max(CAST(body->>'$.total_steps' AS BIGINT)) AS total_steps, max(received_at) AS last_at
+    arg_max(CAST(body->>'$.total_steps' AS BIGINT), CAST(body->>'$.step' AS BIGINT)) AS total_steps,
+    max(received_at) AS last_at, any_value(body->'$.metrics.plan') AS plan,
+    arg_max(body->>'$.metrics.stage', CAST(body->>'$.step' AS BIGINT)) AS stage
 FROM facts WHERE project = $project AND type = 'run.progress' GROUP BY subject
 """
 MODEL_TYPES = ("registered", "challenger", "held", "rejected", "promoted", "rolled_back")
@@ -82,7 +84,7 @@ def list_runs(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Row]:
         _apply_fact(found, fact)
     for progress in rows(cursor, _LAST_PROGRESS, {"project": project}):
         if run := found.get(progress.pop("run_id")):
-            run.update(progress)
+            run.update(progress, plan=parse_json(progress["plan"] or "[]"))
     return sorted(found.values(), key=lambda run: (run["started_at"] or run["finished_at"], run["run_id"]))[::-1]
 
 
@@ -93,10 +95,13 @@ def find_run(cursor: duckdb.DuckDBPyConnection, project: str, run_id: str) -> Ro
     for fact in rows(cursor, _RUN_FACTS, {"project": project, "run": run_id, "progress": True}):
         if fact["type"] == "run.progress":
             body = parse_json(fact["body"])
-            series[int(body["step"])] = {"step": int(body["step"]), "at": fact["occurred_at"], **_numbers(body)}
-            found.setdefault(run_id, _blank(run_id)).update(
-                step=int(body["step"]), total_steps=int(body["total_steps"]), last_at=fact["received_at"]
-            )
+            run = found.setdefault(run_id, _blank(run_id))
+            run.update(step=int(body["step"]), total_steps=int(body["total_steps"]), last_at=fact["received_at"])
+            metrics = body.get("metrics") or {}
+            run.update(plan=metrics.get("plan", run["plan"]), stage=metrics.get("stage", run["stage"]))
+            # The first line of a run says what it is going to do, and measures nothing.
+            if int(body["step"]):
+                series[int(body["step"])] = {"step": int(body["step"]), "at": fact["occurred_at"], **_numbers(body)}
         else:
             _apply_fact(found, fact)
     if run_id not in found:
@@ -113,7 +118,7 @@ def _blank(run_id: str) -> Row:
     return {
         "run_id": run_id, "state": "running", "method": None, "dataset_id": None, "parent": None, "config": {},
         "adapter_id": None, "metrics": {}, "reason": None, "request_id": None, "started_at": None,
-        "finished_at": None, "step": None, "total_steps": None, "last_at": None,
+        "finished_at": None, "step": None, "total_steps": None, "last_at": None, "plan": [], "stage": None,
     }  # fmt: skip
 
 

@@ -135,9 +135,7 @@ def list_items(
 ) -> Page:  # fmt: skip
     """Return a page of items as `TaskItem`s' dicts, in the order they entered; `state` keeps those that stand there."""
     if state and state not in STANDINGS:
-        raise ThumbwheelError(
-            "bad_state", f"No item is {state!r}.", f"Use one of: {', '.join(f'`{one}`' for one in STANDINGS)}.", "state"
-        )
+        raise ThumbwheelError("bad_state", f"No item is {state!r}.", f"Use one of: {', '.join(STANDINGS)}.", "state")
     book = _book(cursor, project, task, books)
     start = _place(after)
     found: list[Row] = []

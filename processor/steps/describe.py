@@ -49,9 +49,8 @@ class Description:
         if self.truncated:
             return "truncated_prompt"
         for message in self.messages:
-            if message.tool_calls or message.role in ("tool", "function"):
-                return "tools"
-            if text_of(message.content) is None:
+            # A turn that calls tools may say nothing else; what the tools answered is text like any other.
+            if text_of(message.content) is None and not (message.content is None and message.tool_calls):
                 return "not_text"
         return "no_prompt" if self.prompt_text is None or blank(self.prompt_text) else None
 

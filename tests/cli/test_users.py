@@ -36,14 +36,19 @@ def test_a_user_s_life(run: Any, home: Path) -> None:
     assert sum(control.find_session(token) is not None for token in tokens) == 2
     assert run("disable", "ada").exit_code == 0
     assert not any(control.find_session(token) for token in tokens)
-    assert json.loads(run("list", "--json").output) == [{"name": "ada", "role": "manager", "state": "disabled"}]
+    assert json.loads(run("list", "--json").output) == [
+        {"name": "ada", "role": "manager", "tier": "agent", "state": "disabled"}
+    ]
     assert "users enable ada" in run("create", "ada", "--password", "another horse").output
     assert run("enable", "ada").exit_code == 0
+    assert run("tier", "ada", "expert").exit_code == 0 and run("tier", "ada", "boss").exit_code == 2
+    assert json.loads(run("list", "--json").output)[0]["tier"] == "expert"
+    assert run("tier", "ada", "agent").exit_code == 0
     assert control.check_user("ada", "another horse") == user, "a new password without --role keeps the role"
     assert run("remove", "ada").exit_code == 0
     assert "No users yet" in run("list").output and "Nobody is logged in" in run("sessions").output
-    for command in ("disable", "enable", "remove", "logout"):
-        said = run(command, "ada")
+    for command in (("disable",), ("enable",), ("remove",), ("logout",), ("tier",)):
+        said = run(*command, "ada", *(("expert",) if command == ("tier",) else ()))
         assert said.exit_code == 1 and "hint: thumbwheel users list" in said.output
 
 

@@ -13,7 +13,9 @@ from typing import Any
 from contract.events import Event, decode_event, stamp
 from contract.ids import derived_id
 from control_store.campaigns import Campaigns, Rule
+from control_store.guests import Guests
 from processor.datasets import build_dataset
+from tests.console import labelling
 from tests.console.bench import Bench
 from tests.console.story import append_rejected, event, fact, moment, picked
 
@@ -104,12 +106,30 @@ def tell(bench: Bench) -> dict[str, str]:
     )
     dataset_id = str(manifest["dataset_id"])
     bench.put(*_labels())
-    bench.put(*_tasks())
+    bench.put(*_tasks(), *_labelling())
     bench.put(*_facts(dataset_id), *_trials(rng))
+    Guests(bench.control.engine).create("default", "run-task", "ada", timedelta(days=7))
     with bench.store.read() as cursor:
         pairs = cursor.execute(_PAIRS).fetchall()
     named = dict(zip(("pair_id", "tied_id"), (str(pair) for (pair,) in pairs), strict=True))
     return {"dataset_id": dataset_id, "campaign_id": _campaigns(bench), **named}
+
+
+def _labelling() -> list[Event]:
+    words = {"en": "Τόνος", "zh": "Τόνος"}
+    choices = [{"key": "α", "title": {"en": "Καλός"}}, {"key": "β", "title": {"zh": "Κακός"}}]
+    tasks = [
+        {"type": "definition.task", "task_id": task_id, "title": words, "description": words,
+         "labels": ["τόνος", "ποιο"], "stages": [{"tier": tier}]}
+        for task_id, tier in (("run-task", "crowd"), ("run-done", "agent"))
+    ]  # fmt: skip
+    items = [{"interaction_id": f"pick-{n}"} for n in range(3)]
+    return [
+        labelling.label("τόνος", "choice", 87, title=words, choices=choices),
+        labelling.label("ποιο", "pairwise", 87, title=words),
+        *[labelling.fact(task["task_id"], 88, task) for task in tasks],
+        labelling.fact("items", 89, {"type": "task.items", "task_id": "run-task", "items": items}),
+    ]
 
 
 def _chats() -> list[Event]:

@@ -30,17 +30,18 @@ _MAY_STAND = (
     r"Thumbwheel|English|Kafka",  # names: the products', and that of the other language in its own language
     r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|beforeSend",  # terms
     r"manifest\.json|data/\S+|lineage\.parquet|README(?:\.zh-CN)?\.md",  # files of a dataset
-    r"(?:ad|ds|ca|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
+    r"(?:ad|ds|ca|crowd|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
-    r"application/json|Content-Type|limit=\S+",
+    r"^(?:Ctrl|Alt|Shift|Esc|Enter|Cmd)[ /].*$|^(?:Esc|Enter)$|^[A-Z] / [A-Z]$|^0 / T$",  # keys
+    r"application/json|Content-Type|(?:limit|rank|lr)=\S+",
     r"（[a-z]+\.[a-z]+）",  # a permission, as the table of them has it
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
-    r"tone/polite",
-    r"refund/late|after-refund|dev\.toml|thumbwheel keys create|https?://\S+",  # examples to type, files, commands
+    r"tone/polite|thumbwheel dataset images",
+    r"refund/late|after-refund|(?:dev|thumbwheel)\.toml|thumbwheel keys create|https?://\S+",  # to type
 )
 MAY_STAND = re.compile("|".join(_MAY_STAND))
 SAID = ("aria-label", "title", "placeholder", "alt", "data-copied")
@@ -128,6 +129,7 @@ PAGES = {
     "datasets.detail": ("/datasets/{dataset_id}", "/datasets/{dataset_id}?built=1"),
     "runs.index": ("/runs", "/runs?project=nothing"),
     "runs.detail": tuple(f"/runs/run-{n}" for n in range(7)),
+    "training.show": ("/runs/settings", "/runs/settings?saved=1"),
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
@@ -141,7 +143,9 @@ PAGES = {
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
-    "access.login": (),
+    "access.login": (), "guests.enter": (),
+    "label.index": ("/label", "/label?project=nothing"), "label.work_on": ("/label/run-task",),
+    "guests.index": ("/tasks/run-task/guests",),
     "trials.index": ("/trials", "/trials?project=nothing"), "trials.detail": (f"/trials/{greek.CHALLENGER}",),
 }  # fmt: skip
 # (who, method, address, form, status); the form gets its token.
@@ -149,6 +153,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "GET", "/nowhere", {}, 404),
     ("ada", "GET", "/interactions/nothing", {}, 404),
     ("ada", "GET", "/runs/nothing", {}, 404),
+    ("ada", "POST", "/runs/settings", {"rank": "64"}, 400),
+    ("ada", "POST", "/runs/settings", {"lr": "9δ"}, 400),
     ("ada", "GET", "/adapters/nothing", {}, 404),
     ("ada", "GET", "/datasets/nothing", {}, 404),
     ("ada", "GET", "/campaigns/nothing", {}, 404),
@@ -164,6 +170,12 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/datasets", {"max_rows": "0"}, 400),
     ("ada", "POST", "/datasets", {"kinds": "demonstration", "since": "2999-01-01"}, 409),
     ("ada", "POST", "/datasets", {"kinds": "preference", "include_labels": "ουδέν"}, 409),
+    ("ada", "GET", "/label/nothing", {}, 404),
+    ("ada", "GET", "/guest/nothing", {}, 410),
+    ("ada", "POST", "/tasks/run-task/guests", {"days": "9x"}, 400),
+    ("ada", "POST", "/tasks/run-task/guests", {"days": "999"}, 400),
+    ("ada", "POST", "/tasks/run-task/guests", {"count": "0"}, 400),
+    ("ada", "POST", "/tasks/run-done/guests", {}, 409),
     ("ada", "GET", "/labels/nothing", {}, 404),
     ("ada", "GET", "/why/nothing", {}, 404),
     ("vic", "POST", "/labels", {"path": "α"}, 403),
@@ -226,7 +238,7 @@ def test_no_page_holds_a_word_of_the_other_language(told: Told, order: tuple[str
 def test_no_refusal_holds_a_word_of_the_other_language(told: Told, order: tuple[str, str]) -> None:
     found = []
     for locale in order:
-        clients = {user: told.client(locale, user) for user in ("ada", "vic")}
+        clients = {user: told.client(locale, user) for user in ("ada", "vic", "rei")}
         tokens = {user: _token(client) for user, client in clients.items()}
         for user, method, address, form, status in REFUSALS:
             body = {"csrf": tokens[user], **form} if method != "GET" else None

@@ -33,7 +33,9 @@ def test_every_address_names_a_permission_or_is_open_to_all(bench: Bench) -> Non
         if permission_of(bench.app.view_functions[rule.endpoint]) is None:
             open_to_all.add(rule.endpoint)
     assert open_to_all == set(OPEN_ENDPOINTS)
-    assert open_to_all == {"static", "access.login", "health.healthz", "health.readyz", "health.metrics"}
+    assert open_to_all == {
+        "static", "access.login", "guests.enter", "health.healthz", "health.readyz", "health.metrics",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize("role", [*ROLES, None])
@@ -100,12 +102,12 @@ def test_roles_are_no_ladder() -> None:
     assert roles_with("key.audit") == roles_with("person.forget") == roles_with("model.command") == ["admin"]
 
 
-def test_an_annotator_sees_that_a_queue_will_be_here_and_no_link_that_is_refused(
+def test_an_annotator_sees_where_the_queue_is_and_no_link_that_is_refused(
     bench: Bench, login: Callable[..., FlaskClient]
 ) -> None:
     bench.control.create_user("ann", PASSWORD, "annotator")
     page = login("ann").get("/").text
-    assert "You are an annotator" in page
+    assert "You are an annotator" in page and 'href="/label"' in page
     assert "/pairs" not in page and "/adapters" not in page and "/interactions" not in page
 
 

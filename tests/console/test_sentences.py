@@ -39,15 +39,16 @@ def chinese(bench: Bench) -> Iterator[None]:
         yield
 
 
-def documented(*packages: str) -> list[str]:
-    """Return the messages and hints of a package's errors, their blanks filled with a number."""
+def documented(*packages: str, code: str | None = None) -> list[str]:
+    """Return the messages and hints of a package's errors, or of those of a code, their blanks filled with a number."""
     text = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8")
     found = []
     for package in packages:
         section = text.split(f"\n## {package}\n")[1].split("\n## ")[0]
         for line in section.splitlines():
             row = _ROW.match(line)
-            if row and row[1] not in NOT_ON_PAGES and not any(part in line for part in ALSO_NOT):
+            shown = row and row[1] not in NOT_ON_PAGES and not any(part in line for part in ALSO_NOT)
+            if row and shown and code in (None, row[1]):
                 found += [part.replace("…", "7").replace("\\|", "|") for part in row.groups()[1:]]
     return [one for one in found if one not in ("7", "7.", "")]
 
@@ -64,14 +65,15 @@ def untold(sentences: list[str]) -> list[str]:
 
 
 def test_every_reason_for_which_a_run_fails_is_said_in_chinese(chinese: None) -> None:
-    sentences = documented("trainer", "inference")
+    sentences = documented("trainer", "inference") + documented("contract", code="bad_setting")
     assert len(sentences) > 40
     assert untold(sentences) == []
 
 
 def test_every_message_about_a_rejected_event_is_said_in_chinese(chinese: None) -> None:
     text = (ROOT / "docs" / "reference" / "errors.md").read_text("utf-8").split("\n## contract\n")[1].split("\n## ")[0]
-    rows = [row for line in text.splitlines() if (row := _ROW.match(line)) and row[1] != "bad_dataset"]
+    others = ("bad_dataset", "bad_setting")
+    rows = [row for line in text.splitlines() if (row := _ROW.match(line)) and row[1] not in others]
     messages = [row[2].replace("…", "'x'") for row in rows if row[2] != "…"]
     assert len(messages) > 15
     unsaid = [one for one in messages if said(one) == one]

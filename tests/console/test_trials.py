@@ -62,6 +62,19 @@ def _unverified(event: Event) -> Event:
     return msgspec.structs.replace(event, verified=False)
 
 
+def test_an_ais_picks_count_for_nobody_and_make_no_rater(bench: Bench) -> None:
+    """Verified, on issued candidates, and unasked: what a judge or an agent that is a program says is no person's."""
+    register(bench)
+    bench.put(*trial("by-person", 1, True, "q1", named=True))
+    for n, won in enumerate((True, False, None)):
+        question, pick = trial(f"by-ai-{n}", 2 + n, won, f"q of an AI {n}", rater="judge-1", named=True)
+        actor = msgspec.structs.replace(pick.actor, kind="ai")
+        bench.put(question, msgspec.structs.replace(pick, actor=actor))
+    item = only(bench)
+    assert (item["wins"], item["losses"], item["ties"], item["counted"]) == (1, 0, 0, 1)
+    assert item["raters"] == 1
+
+
 def test_picks_from_before_the_registration_do_not_count(bench: Bench) -> None:
     bench.put(*trial("early", 1, True, "q1"))
     register(bench, at=5)

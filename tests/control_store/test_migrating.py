@@ -9,7 +9,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from alembic.script import ScriptDirectory
 
-from control_store import campaigns, key_store, migrating, people, sealing
+from control_store import campaigns, drafts, guests, key_store, leases, migrating, people, sealing
 from control_store.engine import open_engine
 from control_store.migrating import HEAD, migrate
 
@@ -23,6 +23,9 @@ TABLES = [
     *people.metadata.tables.values(),
     *sealing.metadata.tables.values(),
     *campaigns._metadata.tables.values(),
+    *leases.metadata.tables.values(),
+    *drafts.metadata.tables.values(),
+    *guests.metadata.tables.values(),
 ]
 
 

@@ -224,3 +224,17 @@ def test_control_tokens_in_a_message_reach_the_server_as_text(behind: Gateway, s
     assert not holds_control_text(asked[0]["content"])
     assert "<b>bold</b> a|b" in asked[0]["content"]
     assert behind.logged()[0].messages[0].content == said
+
+
+def test_no_letter_of_a_thought_is_shown_or_logged(behind: Gateway, server: ModelServer) -> None:
+    with client(behind) as ours:
+        server.says("<thi", "nk>sec", "ret</th", "ink>\n\nIt is", " late <", reason="stop")
+        chunks = list(ours.chat.completions.create(model="base", messages=ASK, stream=True))  # type: ignore[call-overload]
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks) == "It is late <"
+        for said in ("secret</think>It is late <", "<think>secret</think>\nIt is late <"):
+            server.says(said, reason="stop", whole=True)
+            answer = ours.chat.completions.create(model="base", messages=ASK)  # type: ignore[call-overload]
+            assert answer.choices[0].message.content == "It is late <"
+        server.says("<think>secret", reason="length", whole=True)
+        assert ours.chat.completions.create(model="base", messages=ASK).choices[0].message.content == ""  # type: ignore[call-overload]
+    assert [event.candidates[0].content for event in behind.logged()] == ["It is late <"] * 3 + [""]

@@ -159,3 +159,33 @@ def test_bytes_may_have_a_unit(text: str, size: int) -> None:
 def test_memory_that_is_malformed_is_answered_with_what_to_write(tmp_path: Path) -> None:
     assert "4GiB" in refusal(tmp_path, PROCESSOR_MEMORY="4 gigs").hint
     assert load_settings({"THUMBWHEEL_PROCESSOR_MEMORY": "4GiB"}, tmp_path).processor_memory == "4GiB"
+
+
+def test_the_file_has_a_table_of_settings_for_training_runs(tmp_path: Path) -> None:
+    (tmp_path / "thumbwheel.toml").write_text(
+        "train_min_pairs = 50\n[training]\nrank = 8\nlr = 1e-4\n[training.sft]\nepochs = 1\n"
+        '[training.projects.shop]\nlr = 2e-4\nmethod = "dpo"\n'
+    )
+    settings = load_settings({}, tmp_path)
+    assert settings.train_min_pairs == 50
+    assert settings.training_of("default") == {"rank": 8, "lr": 1e-4, "sft": {"epochs": 1}}
+    assert settings.training_of("shop") == {"rank": 8, "lr": 2e-4, "sft": {"epochs": 1}, "method": "dpo"}
+    assert load_settings({"THUMBWHEEL_TRAINING": '{"rank": 4}'}, tmp_path).training_of("shop") == {"rank": 4}
+    assert load_settings({}, tmp_path / "nowhere").training_of("shop") == {}
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("[training]\nrank = 99\n", "rank"), ("[training]\nspeed = 1\n", "speed"),
+        ("[training.projects.shop]\nlr = 'fast'\n", "lr"), ("training = '['\n", "THUMBWHEEL_TRAINING"),
+        ("[training]\nprojects = 3\n", "THUMBWHEEL_TRAINING"), ("training = '[1]'\n", "THUMBWHEEL_TRAINING"),
+        ("[training.projects]\nshop = 3\n", None), ("training = '3'\n", "THUMBWHEEL_TRAINING"),
+    ],
+)  # fmt: skip
+def test_a_wrong_setting_of_training_runs_ends_the_start_with_its_name(
+    tmp_path: Path, content: str, names: str | None
+) -> None:
+    (tmp_path / "thumbwheel.toml").write_text(content)
+    refused = refusal(tmp_path)
+    assert (refused.code, refused.field) == ("malformed_setting", names)

@@ -37,6 +37,7 @@ class Console:
         self.built: list[dict[str, Any]] = []
         self.projects: list[str] = []
         self.away = False
+        self.training: dict[str, Any] = {}
 
     def wish(self, kind: str, **fields: Any) -> str:
         """Append a wish as the console does; return its id."""
@@ -77,6 +78,8 @@ class Console:
             return 200, {"items": [decided(item) for item in self.support], "next": None}
         if path == "readiness":
             return 200, self.readiness
+        if path == "training":
+            return 200, {"settings": self.training}
         if path == "datasets" and method == "POST":
             self.built.append(body)
             if not self.datasets:

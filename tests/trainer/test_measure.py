@@ -26,6 +26,8 @@ def test_every_guard_of_a_registered_adapter_is_measured(
     assert found["passed"] == (not found["reasons"])
     moved = next(guard for guard in found["guards"] if guard["name"] == "not_a_no_op")
     assert moved["passed"] and moved["value"] > 0
+    read = next(guard for guard in found["guards"] if guard["name"] == "reply_nll")
+    assert read["value"] != read["base"], "the adapter's replies are read, not the base's twice"
 
 
 def test_an_unknown_adapter_is_named(tmp_path: Path) -> None:

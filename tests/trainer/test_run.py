@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from contract.errors import ThumbwheelError
 from inference.generation import Sampling
 from tests.trainer import tiny
 from trainer import run
 from trainer.guarding import guards
-from trainer.recipes import choose_method, make_config
-from trainer.rows import open_dataset
+from trainer.recipes import make_config
 
 SETTINGS = json.dumps({"batch": 4, "lr": 5e-3, "rank": 4, "dtype": "float32"})
 
@@ -79,18 +76,6 @@ def test_errors_are_one_line_with_a_hint(
     assert "hint:" in error
     assert "\n" not in error
     assert not (tmp_path / "run" / "DONE").exists()
-
-
-def test_auto_takes_what_the_dataset_holds(tmp_path: Path) -> None:
-    kinds = {"dpo": (1, 1, 1), "kto": (0, 2, 1), "sft": (0, 0, 1)}
-    for method, (pairs, thumbs, demonstrations) in kinds.items():
-        folder = tiny.mixed_dataset(tmp_path / method, pairs, thumbs, demonstrations)
-        assert choose_method("auto", open_dataset(folder)) == method
-    one_label = tiny.write_dataset(
-        tmp_path / "one", {"unpaired": {"train": [tiny.unpaired_row(1, random.Random(1), True)]}}
-    )
-    with pytest.raises(ThumbwheelError, match="holds nothing to train on"):
-        choose_method("auto", open_dataset(one_label))
 
 
 def test_the_recipe_follows_the_size_of_the_model_and_a_held_run_halves_the_rate() -> None:

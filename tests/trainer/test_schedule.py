@@ -311,6 +311,36 @@ def test_it_trains_when_enough_is_new(
     assert len(commands) == 1  # A test is running: no second run before it is decided.
 
 
+def test_a_projects_settings_reach_every_run_and_its_dataset(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    console.training = {"method": "kto", "rank": 8, "lr": 1e-4, "replay_share": 0.5}
+    console.readiness = {"new_pairs": settings.train_min_pairs, "new_unpaired": 0}
+    turn_until(scheduler, lambda: console.types("run.")[-1:] == ["run.finished"])
+    assert (commands[0]["method"], commands[0]["config"]["rank"]) == ("kto", 8)
+    assert console.built[0]["replay_share"] == 0.5
+    started = next(event for event in console.events("run.started"))
+    assert started["config"] == {"rank": 8, "lr": 1e-4, "replay_share": 0.5}
+    console.readiness = {"new_pairs": 0, "new_unpaired": 0}
+    train(scheduler, console, settings, lr=2e-4)
+    assert (commands[1]["method"], commands[1]["config"]["lr"], commands[1]["config"]["rank"]) == ("dpo", 2e-4, 8)
+
+
+def test_a_project_whose_runs_start_from_the_base_never_continues_its_champion(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    first = train(scheduler, console, settings, seed=1)
+    console.wish("promote", adapter_id=first)
+    turn_until(scheduler, lambda: aliases(settings).champion == first)
+    console.training = {"start": "base"}
+    train(scheduler, console, settings, seed=2)
+    assert commands[-1]["start"] is None and console.built[-1]["policy"] == "base"
+    train(scheduler, console, settings, seed=3, start="champion")
+    assert commands[-1]["start"] is not None and console.built[-1]["policy"] == first
+
+
 @pytest.mark.parametrize("table", ["pairs", "unpaired"])
 def test_imported_rows_start_a_run_unless_told_otherwise(
     settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]], table: str

@@ -14,11 +14,14 @@ import torch.nn.functional as F
 
 from inference.generation import adapter_off
 from inference.tokens import Encoder
+from trainer.fitting import fit
 from trainer.guarding.chance import Accuracy, of_pairs, of_thumbs
 from trainer.rows import Pair, Rated
 
 # Positions in one forward pass: the logits of 1024 take 0.5 GB with a vocabulary of 49152, 1.5 GB with one of 150000.
 POSITIONS = 1024
+# Tokens of a prompt with its reply that are looked at; a longer prompt loses its oldest turns, as in training.
+MAX_LENGTH = 1024
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Likelihood:
 
 def likelihoods(
     model: Any, encoder: Encoder, rows: Sequence[tuple[Sequence[int], Sequence[int]]], base: bool = False,
-    max_length: int = 1024,
+    max_length: int = MAX_LENGTH,
 ) -> list[Likelihood]:  # fmt: skip
     """Return the likelihood of each (prompt ids, reply ids), in order; `base` turns the adapter off.
 
@@ -120,11 +123,12 @@ def closeness(prompts: torch.Tensor, replies: torch.Tensor) -> float:
 
 def side_tokens(row: Pair | Rated, encoder: Encoder) -> list[tuple[list[int], list[int]]]:
     """Return (prompt, reply) ids of a pair's chosen and rejected side, or of a rated reply; raises TemplateRefusal."""
-    if isinstance(row, Rated):
-        return [encoder.pair(row.prompt, row.completion, row.cut)]
-    return [
-        encoder.pair(row.prompt, row.chosen, row.chosen_cut), encoder.pair(row.prompt, row.rejected, row.rejected_cut),
-    ]  # fmt: skip
+    replies = (
+        [(row.completion, row.cut)] if isinstance(row, Rated)
+        else [(row.chosen, row.chosen_cut), (row.rejected, row.rejected_cut)]
+    )  # fmt: skip
+    fitted = fit(encoder, row.prompt, replies, MAX_LENGTH)
+    return [(fitted.prompt, reply) for reply in fitted.replies]
 
 
 def preference_accuracy(pairs: Sequence[Pair], after: Sequence[Likelihood], before: Sequence[Likelihood]) -> Accuracy:

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache
 from importlib.resources import files
@@ -175,7 +175,7 @@ def base_side(model: Any, encoder: Encoder, base_folder: Path, cache_folder: Pat
     """Return the base's side, from the cache where this base was measured before."""
     if cache_folder is None:
         return measure(model, encoder, frozen_prompts(), sampling, base=True)
-    file = cache_folder / f"{base_key(base_folder, sampling)}.json"
+    file = cache_folder / f"{base_key(base_folder, sampling, encoder.template.kwargs)}.json"
     if file.exists():
         body = json.loads(file.read_text("utf-8"))
         return Side(**{**body, "text_nll": tuple(body["text_nll"]), "replies": tuple(body["replies"])})
@@ -185,9 +185,11 @@ def base_side(model: Any, encoder: Encoder, base_folder: Path, cache_folder: Pat
     return side
 
 
-def base_key(folder: Path, sampling: Sampling) -> str:
+def base_key(folder: Path, sampling: Sampling, kwargs: Mapping[str, Any] | None = None) -> str:
     """Return what names a base side: the model's files by name, size and time, the prompts, and what is measured."""
-    hashed = hashlib.sha256(f"{VERSION}|{sampling}|{frozen_prompts()}|{frozen_text()}|{folder.resolve()}".encode())
+    told = f"|{sorted(kwargs.items())}" if kwargs else ""
+    measured = f"{VERSION}|{sampling}|{frozen_prompts()}|{frozen_text()}|{folder.resolve()}{told}"
+    hashed = hashlib.sha256(measured.encode())
     for file in sorted(folder.glob("*.safetensors")) + sorted(folder.glob("*.json")):
         stat = file.stat()
         hashed.update(f"{file.name}:{stat.st_size}:{stat.st_mtime_ns}".encode())

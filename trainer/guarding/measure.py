@@ -7,6 +7,7 @@ The same measures a run takes after training, from the files the gateway serves.
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -41,11 +42,20 @@ def evaluate_adapter(settings: Settings, project: str, adapter_id: str) -> dict[
     return measure_folder(folder, base, settings.home / "models" / "guards") | {"adapter_id": adapter_id}
 
 
+def recorded_kwargs(adapter: Path) -> dict[str, Any]:
+    """Return the `chat_template_kwargs` an adapter was trained under, as its card says; {} where it has none."""
+    try:
+        card = json.loads((adapter / "card.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return dict(card.get("chat_template_kwargs") or {})
+
+
 def measure_folder(adapter: Path, base: Path, cache: Path | None) -> dict[str, Any]:
     """Return the verdicts on an adapter folder; the base's side is kept under `cache`."""
     hardware = find_hardware()
     model = PeftModel.from_pretrained(load_model(base, hardware.dtype), str(adapter)).to(hardware.device).eval()
-    encoder = make_encoder(load_tokenizer(base), model)
+    encoder = make_encoder(load_tokenizer(base), model, recorded_kwargs(adapter))
     moved = evaluate.probe_logits(model, encoder) - evaluate.probe_logits(model, encoder, base=True)
     change = float(moved.abs().max())
     training = guards.Training(float(change > 0), change, 0.0, Accuracy(0, 0))

@@ -24,6 +24,7 @@ An adapter for `{base}`, trained with {method} ({tuning}) on {rows} rows of peop
 | continues | {parent} |
 | reference policy | {reference} |
 | settings | {settings} |
+| chat template | {template} |
 | held-out accuracy | {held_out} |
 
 ## Guards, against the base
@@ -40,6 +41,8 @@ def render_card(adapter_id: str, card: Mapping[str, Any]) -> str:
         adapter_id=adapter_id, tuning=card.get("tuning") or "lora", parent=card.get("parent") or "the base",
         settings=", ".join(f"{name} {value}" for name, value in (card.get("config") or {}).items()),
         held_out=f"{held['right']:g} of {held['total']}" if held.get("total") else "no held-out rows",
+        template=", ".join(f"{name} {value}" for name, value in (card.get("chat_template_kwargs") or {}).items())
+        or "as it is",
         guards=_guards(card), **known,
     )  # fmt: skip
 

@@ -24,9 +24,9 @@ from contract.errors import LogUnavailable, ThumbwheelError
 from eventlog.log import Log
 from runtime.data_api import Api, ApiAway
 from runtime.settings import Settings
-from trainer import methods
 from trainer.backends.run_folder import Backend, Look, Work
-from trainer.loop import jobs, registry, taking_in, trigger, wishes
+from trainer.loop import building, jobs, registry, taking_in, trigger, wishes
+from trainer.loop.asking import run_settings
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
@@ -34,8 +34,6 @@ from trainer.loop.verdict import read_verdict
 from trials.process import consequence
 
 log = logging.getLogger("trainer")
-# A demo run of one epoch over more pairs takes longer than its turn may.
-DEMO_MAX_ROWS = 288
 # What a decision keeps of the counts it was made on.
 SUPPORT = (
     "wins", "losses", "ties", "none", "rate", "unweighted_rate", "interval", "e_value", "e_plus", "e_minus", "k",
@@ -170,8 +168,14 @@ class Scheduler:
             self._change(project, registry.hold(
                 aliases, aliases.challenger, reason="The next run was asked for before its test was decided."
             ))  # fmt: skip
-        params = dict(body.get("params") or {})
-        self._train(project, body.get("method") or methods.AUTO, params, body.get("dataset_id"), wish["event_id"])
+        settings = self._settings_of(project)
+        method, params = run_settings(settings, body.get("method"), body.get("params") or {})
+        self._train(project, method, params, body.get("dataset_id"), wish["event_id"])
+
+    def _settings_of(self, project: str) -> Mapping[str, Any]:
+        """Return what the project's runs are told, by the console and by thumbwheel.toml."""
+        found: Mapping[str, Any] = self._api.of(project).get("/api/v1/training")["settings"]
+        return found
 
     def _move_as_wished(self, project: str, wish: Mapping[str, Any]) -> None:
         body, request_id = wish["body"], wish["event_id"]
@@ -228,7 +232,7 @@ class Scheduler:
         why = trigger.due(ready, records, self._first_seen(project), self._settings, datetime.now(UTC))
         if why:
             log.info("project %s: training, because %s", project, why)
-            self._train(project, methods.AUTO, {}, None, None)
+            self._train(project, *run_settings(self._settings_of(project), None, {}), None, None)
 
     def _first_seen(self, project: str) -> datetime:
         file = self._runs(project) / "first-seen"
@@ -243,7 +247,8 @@ class Scheduler:
         aliases = self._registry(project).load()
         start = aliases.champion if params.get("start") != "base" else None
         challenge = bool(params.pop("challenge", True))
-        filters = params.pop("filters", None)
+        filters = {"replay_share": params["replay_share"]} if "replay_share" in params else {}
+        filters |= params.pop("filters", None) or {}
         trial_labels = params.pop("trial_labels", ())
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures
@@ -286,13 +291,7 @@ class Scheduler:
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
         """Return the id of a dataset for a run that starts from `start`, built through the data API."""
         api = self._api.of(project)
-        ours: dict[str, Any] = {"policy": start or "base"}
-        if start and (promoted := _registered_at(aliases, start)):
-            ours["since"] = promoted
-        if start and (details := aliases.details_of(start)) and details.dataset_id:
-            ours["parent"] = details.dataset_id
-        if self._settings.base_model == "demo":
-            ours["max_rows"] = DEMO_MAX_ROWS
+        ours = building.filters_for(self._registry(project), aliases, start, self._settings.base_model == "demo")
         try:
             return str(api.post("/api/v1/datasets", {**ours, **(filters or {})})["dataset_id"])
         except ApiAway:
@@ -393,8 +392,3 @@ def _moment(text: str | None) -> datetime | None:
         return None
     moment = datetime.fromisoformat(text)
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _registered_at(aliases: Aliases, adapter_id: str) -> str | None:
-    details = aliases.details_of(adapter_id)
-    return details.at if details else None

@@ -29,8 +29,9 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import REFUSED, Pair, spread
+from trainer.rows import REFUSED, NothingLeft, Pair, counted, spread
 from trainer.tuning.shape import Prepared
 
 LOSSES = ("sigmoid", "sft")
@@ -73,20 +74,22 @@ class TokenisedPairs:
 def tokenise(pairs: Sequence[Pair], encoder: Encoder, max_length: int) -> TokenisedPairs:
     """Return rows of prompt_ids, chosen_ids, rejected_ids and weight; rows that could teach nothing are counted.
 
-    TRL drops rows whose prompt fills `max_length` without a word; here they are counted as `prompt_too_long`.
+    TRL drops rows whose prompt fills `max_length` without a word; here a long prompt loses its oldest turns, and a row
+    whose newest turn alone is too long is counted as `prompt_too_long`.
     """
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0, "no_weight": 0, "same_reply": 0, REFUSED: 0}
+    dropped = {TOO_LONG: 0, SHORTENED: 0, "empty_reply": 0, "no_weight": 0, "same_reply": 0, REFUSED: 0}
     for pair in pairs:
         try:
-            prompt, chosen = encoder.pair(pair.prompt, pair.chosen, pair.chosen_cut)
-            _, rejected = encoder.pair(pair.prompt, pair.rejected, pair.rejected_cut)
+            sides = ((pair.chosen, pair.chosen_cut), (pair.rejected, pair.rejected_cut))
+            fitted = fit(encoder, pair.prompt, sides, max_length)
         except TemplateRefusal:
             dropped[REFUSED] += 1
             continue
+        prompt, (chosen, rejected) = fitted.prompt, fitted.replies
         reason = (
             "no_weight" if pair.weight <= 0
-            else "prompt_too_long" if len(prompt) >= max_length
+            else TOO_LONG if fitted.is_too_long(max_length)
             else "empty_reply" if not chosen or not rejected
             else "same_reply" if chosen == rejected
             else None
@@ -94,11 +97,12 @@ def tokenise(pairs: Sequence[Pair], encoder: Encoder, max_length: int) -> Tokeni
         if reason:
             dropped[reason] += 1
             continue
+        dropped[SHORTENED] += fitted.shortened
         rows.append({
             "prompt_ids": prompt, "chosen_ids": chosen, "rejected_ids": rejected, "weight": pair.weight,
             "group": pair.group,
         })  # fmt: skip
-    return TokenisedPairs(rows, {reason: n for reason, n in dropped.items() if n})
+    return TokenisedPairs(rows, counted(dropped))
 
 
 class WeightedCollator(DataCollatorForPreference):  # type: ignore[misc]
@@ -216,7 +220,12 @@ def train(
     """
     made = tokenise(pairs, encoder, config.max_length)
     if not made.rows:
-        raise ThumbwheelError("no_rows", f"No pair is left to train on ({dict(made.dropped)}).", "Collect more picks.")
+        raise NothingLeft(
+            "no_rows",
+            f"No pair is left to train on ({dict(made.dropped)}).",
+            hint(dict(made.dropped), config.max_length, "Collect more picks."),
+            dropped=made.dropped,
+        )
     mean = sum(row["weight"] for row in made.rows) / len(made.rows)
     micro = min(config.micro_batch or config.batch, config.batch)
     rng = random.Random(config.seed)

@@ -23,12 +23,17 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import REFUSED, Rated, sample_by_weight, spread
+from trainer.rows import LIGHTER, REFUSED, NothingLeft, Rated, counted, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
 
 # Weighted thumbs up : thumbs down must lie in 1:1 .. 4:3 (KTO paper, equation 8).
 HIGHEST_RATIO = 4 / 3
+# Weights make up for one thumb in eleven (KTO paper, section 4.3: a tenth of the desirable rows still did); not beyond.
+WORTH = 11
+# Why the last row may be left out: in a batch by itself it would be compared with its own reply.
+ALONE = "alone_in_its_batch"
 
 
 @dataclass(frozen=True)
@@ -63,21 +68,29 @@ def balance(up: int, down: int) -> tuple[float, float]:
     return 1.0, 1.0
 
 
+def amount(rated: Sequence[Rated]) -> int:
+    """Return how many of the rows count: all of them, up to eleven for each thumb of the rarer kind."""
+    up = sum(1 for row in rated if row.label)
+    return min(len(rated), WORTH * min(up, len(rated) - up))
+
+
 def tokenise(rated: Sequence[Rated], encoder: Encoder, max_length: int) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return rows of prompt_ids, completion_ids, label and group, and the dropped rows by reason."""
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0, REFUSED: 0}
+    dropped = {TOO_LONG: 0, SHORTENED: 0, "empty_reply": 0, REFUSED: 0}
     for row in rated:
         try:
-            prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+            fitted = fit(encoder, row.prompt, ((row.completion, row.cut),), max_length)
         except TemplateRefusal:
             dropped[REFUSED] += 1
             continue
-        if len(prompt) >= max_length or not reply:
-            dropped["prompt_too_long" if reply else "empty_reply"] += 1
+        prompt, (reply,) = fitted.prompt, fitted.replies
+        if fitted.is_too_long(max_length) or not reply:
+            dropped[TOO_LONG if reply else "empty_reply"] += 1
             continue
+        dropped[SHORTENED] += fitted.shortened
         rows.append({"prompt_ids": prompt, "completion_ids": reply, "label": row.label, "group": row.group})
-    return rows, {reason: n for reason, n in dropped.items() if n}
+    return rows, counted(dropped)
 
 
 def arrange(rows: Sequence[dict[str, Any]], batch: int, rng: random.Random) -> list[dict[str, Any]]:
@@ -112,11 +125,18 @@ def train(
     Raises ThumbwheelError `no_rows` when nothing is left to train on, `one_label` when thumbs of one kind are missing.
     """
     rng = random.Random(config.seed)
-    rows, dropped = tokenise(sample_by_weight(rated, rng), encoder, config.max_length)
+    drawn = sample_by_weight(rated, rng)
+    rows, dropped = tokenise(drawn, encoder, config.max_length)
     if not rows:
-        raise ThumbwheelError("no_rows", f"No thumb is left to train on ({dropped}).", "Collect more thumbs.")
+        raise NothingLeft(
+            "no_rows", f"No thumb is left to train on ({dropped}).",
+            hint(dropped, config.max_length, "Collect more thumbs."),
+            dropped=dropped,
+        )  # fmt: skip
     micro = max(2, min(config.micro_batch or config.batch, config.batch))
+    whole = len(rows)
     rows = arrange(rows, micro, rng)
+    dropped = counted({**dropped, LIGHTER: len(rated) - len(drawn), ALONE: whole - len(rows)})
     up = sum(1 for row in rows if row["label"])
     desirable, undesirable = balance(up, len(rows) - up)
     columns = ("prompt_ids", "completion_ids", "KL_completion_ids", "label")

@@ -20,8 +20,9 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
-from trainer.rows import REFUSED, Demonstration, sample_by_weight, spread
+from trainer.rows import LIGHTER, REFUSED, Demonstration, NothingLeft, counted, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
 
 MAX_EPOCHS = 3.0
@@ -52,20 +53,22 @@ def tokenise(
 ) -> tuple[list[dict[str, Any]], dict[str, int]]:
     """Return rows of input_ids, labels (-100 on the prompt) and group, and the dropped rows by reason."""
     rows: list[dict[str, Any]] = []
-    dropped = {"prompt_too_long": 0, "empty_reply": 0, REFUSED: 0}
+    dropped = {TOO_LONG: 0, SHORTENED: 0, "empty_reply": 0, REFUSED: 0}
     for row in demonstrations:
         try:
-            prompt, reply = encoder.pair(row.prompt, row.completion, row.cut)
+            fitted = fit(encoder, row.prompt, ((row.completion, row.cut),), max_length)
         except TemplateRefusal:
             dropped[REFUSED] += 1
             continue
-        if len(prompt) >= max_length or not reply:
-            dropped["prompt_too_long" if reply else "empty_reply"] += 1
+        prompt, (reply,) = fitted.prompt, fitted.replies
+        if fitted.is_too_long(max_length) or not reply:
+            dropped[TOO_LONG if reply else "empty_reply"] += 1
             continue
+        dropped[SHORTENED] += fitted.shortened
         ids = (prompt + reply)[:max_length]
         labels = ([-100] * len(prompt) + reply)[:max_length]
         rows.append({"input_ids": ids, "labels": labels, "group": row.group})
-    return rows, {reason: n for reason, n in dropped.items() if n}
+    return rows, counted(dropped)
 
 
 def train(
@@ -77,9 +80,15 @@ def train(
     Raises ThumbwheelError `no_rows` when nothing is left to train on.
     """
     rng = random.Random(config.seed)
-    rows, dropped = tokenise(sample_by_weight(demonstrations, rng), encoder, config.max_length)
+    drawn = sample_by_weight(demonstrations, rng)
+    rows, dropped = tokenise(drawn, encoder, config.max_length)
     if not rows:
-        raise ThumbwheelError("no_rows", f"No demonstration is left to train on ({dropped}).", "Collect more edits.")
+        raise NothingLeft(
+            "no_rows",
+            f"No demonstration is left to train on ({dropped}).",
+            hint(dropped, config.max_length, "Collect more edits."),
+            dropped=dropped,
+        )
     micro = min(config.micro_batch or config.batch, config.batch)
     rows = spread(rows, lambda row: str(row["group"]), micro, rng)
     dataset = Dataset.from_list([{c: row[c] for c in ("input_ids", "labels")} for row in rows])
@@ -97,4 +106,4 @@ def train(
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     trainer.train()
-    return trainer, dropped
+    return trainer, counted({**dropped, LIGHTER: len(demonstrations) - len(drawn)})

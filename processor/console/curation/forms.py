@@ -92,8 +92,6 @@ FORMS = (
     _("Send one of items and query."),
     _("Leave it out, or say why."),
     _("For example 2."),
-    _("Use one of: %(list)s."),
-    _("Use 0 to %(most)s."),
     _("See the list of labels."),
     _("See its history."),
     _("See the data API."),

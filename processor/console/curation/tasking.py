@@ -176,9 +176,7 @@ def items_fact(task_id: str, items: Sequence[tuple[str, str]]) -> dict[str, Any]
 def set_state(caller: Caller, project: str, task: Task, state: Any, reason: Any = None) -> None:
     """Open, pause or close a task; raises ThumbwheelError."""
     if state not in STATES:
-        raise ThumbwheelError(
-            "bad_state", f"No task is {state!r}.", f"Use one of: {', '.join(f'`{one}`' for one in STATES)}.", "state"
-        )
+        raise ThumbwheelError("bad_state", f"No task is {state!r}.", f"Use one of: {', '.join(STATES)}.", "state")
     if reason is not None and not isinstance(reason, str):
         raise _refused("reason is no text.", "Leave it out, or say why.", "reason")
     append_facts(caller, project, [

@@ -8,6 +8,7 @@ from processor.console.data_api import (
     campaigns,
     datasets,
     forgetting,
+    guests,
     interactions,
     keys,
     labels,
@@ -21,6 +22,8 @@ from processor.console.data_api import (
     runs,
     support,
     tasks,
+    training,
+    work,
 )
 from processor.console.permissions import needs
 from processor.queries.reading import NotFound
@@ -29,7 +32,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    labels, forgetting, partitions, tasks,
+    labels, forgetting, partitions, tasks, work, guests, training,
 )), blueprint)  # fmt: skip
 
 

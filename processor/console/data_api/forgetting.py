@@ -20,7 +20,7 @@ from eventlog.log import Erasable, append_all
 from processor.console.access import Caller
 from processor.console.data_api.answers import answer, json_body, read
 from processor.console.permissions import needs
-from processor.console.services import datasets, project, reading, services
+from processor.console.services import datasets, drafts, leases, project, reading, services
 from processor.queries.datasets import Datasets
 from processor.queries.forgetting import holding, look_up, progress
 
@@ -51,6 +51,8 @@ def post_forget() -> Response:
         before=before,
     )  # fmt: skip
     append_all(services().log, [stamp(fact, project=project(), key_id=g.user.key_id, via="console")])
+    drafts().forget(project(), actor)
+    leases().forget(project(), actor)
     found["event_id"] = fact.event_id
     found["deleted"] = [delete_dataset(datasets(), row["dataset_id"]) for row in found["datasets"] if delete]
     return answer(found, 202)

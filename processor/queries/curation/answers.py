@@ -30,9 +30,7 @@ def list_answers(
 ) -> Page:  # fmt: skip
     """Return answers in the order they were received; `given`: task, label, actor, interaction, state."""
     if (state := given.get("state")) and state not in STATES:
-        raise ThumbwheelError(
-            "bad_state", f"No answer is {state!r}.", f"Use one of: {', '.join(f'`{one}`' for one in STATES)}.", "state"
-        )
+        raise ThumbwheelError("bad_state", f"No answer is {state!r}.", f"Use one of: {', '.join(STATES)}.", "state")
     parameters: dict[str, Any] = {"project": project} | {name: given.get(name) or None for name in _NAMES}
     found = page(cursor, _PAGE, parameters, after, limit)
     for row in found.items:

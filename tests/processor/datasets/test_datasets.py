@@ -19,9 +19,10 @@ from processor.datasets import build_dataset, dataset_folder, diff_datasets, sho
 from processor.datasets.caps import thin
 from processor.datasets.rows import select_rows
 from processor.datasets.splits import check_leaks
+from processor.exporters import export_dataset
 from processor.tables.store import Store
 from runtime.settings import Settings
-from tests.processor.samples import event, interaction, pick
+from tests.processor.samples import event, interaction, moment, pick
 from trainer.rows import open_dataset
 
 Put = Callable[..., None]
@@ -366,6 +367,27 @@ def test_a_rated_reply_that_was_cut_says_so_to_the_trainer(build: Build, put: Pu
     assert {row.completion[0]["content"]: row.cut for row in open_dataset(folder).rated("train")} == told
 
 
+def test_replies_cut_at_the_token_limit_are_marked_as_far_as_the_trainer(
+    build: Build, put: Put, settings: Settings
+) -> None:
+    """Without the mark the trainer would teach them to end where they were cut."""
+    replies: dict[str, Any] = {c: {"content": REPLIES[c], "finish_reason": "stop"} for c in "abcd"}
+    cut = replies | {"a": {"content": REPLIES["a"], "finish_reason": "length"}}
+    put(
+        interaction("chosen", cut, prompt=prompt(1)), pick("chosen", "ab", "a"),
+        interaction("rejected", cut, prompt=prompt(2)), pick("rejected", "ab", "b"),
+        interaction("whole", replies, prompt=prompt(3)), pick("whole", "ab", "a"),
+        event("thumb", "cut", interaction_id="rejected", candidate_id="a", value="down"),
+        event("thumb", "whole", interaction_id="whole", candidate_id="a", value="up"),
+    )  # fmt: skip
+    manifest = build(split=[1.0, 0.0, 0.0])
+    found = open_dataset(dataset_folder(settings, "default", manifest["dataset_id"]))
+    pairs = {row["id"]: row["interaction_id"] for row in table(settings, manifest)}
+    flags = {pairs[pair.row_id]: (pair.chosen_cut, pair.rejected_cut) for pair in found.pairs("train")}
+    assert flags == {"chosen": (True, False), "rejected": (False, True), "whole": (False, False)}
+    assert sorted((row.label, row.cut) for row in found.rated("train")) == [(False, True), (True, False)]
+
+
 def test_the_card_is_there_in_chinese_too_and_says_the_same(build: Build, put: Put, settings: Settings) -> None:
     two = {"a": "short", "b": "a much longer reply than the other"}
     for n in range(10):
@@ -389,3 +411,83 @@ def test_the_card_is_there_in_chinese_too_and_says_the_same(build: Build, put: P
     said = text.partition("```json")[0].replace(manifest["dataset_id"], "").replace(f"[English]({english.name})", "")
     codes = r"`[^`]*`|preference|train|validation|label_excluded|Thumbwheel|DPO|KTO|SFT"
     assert re.findall(r"[A-Za-z]{3,}", re.sub(codes, "", said)) == []
+
+
+def thumbs(count: int, **fields: Any) -> list[Any]:
+    found: list[Any] = []
+    for n in range(count):
+        found.append(interaction(f"h{n}", {"a": REPLIES["a"]}, prompt=prompt(60 + n), at=n, **fields))
+        value = "up" if n % 2 else "down"
+        found.append(event("thumb", f"h{n}", interaction_id=f"h{n}", candidate_id="a", value=value, at=n))
+    return found
+
+
+def test_thumbs_from_before_the_champion_train_unless_its_line_learnt_from_thumbs(
+    build: Build, put: Put, settings: Settings
+) -> None:
+    put(*picks(20, models=dict.fromkeys("abcd", "ad-new")), *thumbs(20))
+    later = "2027-01-01T00:00:00Z"
+    only_picks = build(policy="ad-new", since=later, since_of={"unpaired": None, "preference": None}, replay_share=0.2)
+    assert sum(only_picks["counts"]["unpaired"].values()) == 20
+    assert not any(row["replay"] for row in table(settings, only_picks, "unpaired"))
+    learnt = build(policy="ad-new", since=later, since_of={"preference": None})
+    assert "unpaired" not in learnt["counts"]
+    assert learnt["dropped"]["over_replay_share"] == 20
+
+
+def test_old_thumbs_are_replay_beside_new_ones(build: Build, put: Put, settings: Settings) -> None:
+    put(*thumbs(30))
+    rows = table(settings, build(policy="ad-new", since=moment(10).isoformat()), "unpaired")
+    old = {f"h{n}" for n in range(10)}
+    assert {row["interaction_id"] for row in rows if row["replay"]} < old
+    assert (len(rows), sum(row["replay"] for row in rows)) == (25, 5)
+
+
+def test_a_row_names_the_source_of_its_interaction(build: Build, put: Put, settings: Settings) -> None:
+    put(*picks(6, source="shop"), *picks(6, start=6))
+    assert {row["source"] for row in table(settings, build())} == {"shop", None}
+
+
+ARGUMENTS = '{"number": 9}'
+CALLS = [{"id": "c1", "type": "function", "function": {"name": "find_order", "arguments": ARGUMENTS}}]
+TOOL_TURNS: list[dict[str, Any]] = [
+    {"role": "user", "content": prompt(1)}, {"role": "assistant", "tool_calls": CALLS},
+    {"role": "tool", "content": "It is on its way.", "tool_call_id": "c1"},
+]  # fmt: skip
+
+
+def test_a_conversation_that_calls_tools_trains_and_is_packaged_whole(
+    build: Build, put: Put, settings: Settings, tmp_path: Path
+) -> None:
+    put(
+        interaction("t1", REPLIES, messages=TOOL_TURNS), pick("t1", "ab", "a"), *picks(3, start=5),
+        event("thumb", "up", interaction_id="t1", candidate_id="a", value="up"),
+        event("edit", "e", interaction_id="t1", candidate_id="a", text="Quite another text."),
+    )  # fmt: skip
+    manifest = build(split=[1.0, 0.0, 0.0])
+    assert set(manifest["counts"]) == {"preference", "unpaired", "demonstration"} and not manifest["dropped"]
+    folder = dataset_folder(settings, "default", manifest["dataset_id"])
+    opened = open_dataset(folder)
+    found = next(pair for pair in opened.pairs("train") if pair.row_id and len(pair.prompt) > 1)
+    assert found.prompt == [
+        TOOL_TURNS[0], {"role": "assistant", "content": "", "tool_calls": CALLS}, TOOL_TURNS[2],
+    ]  # fmt: skip
+    assert [row.prompt for row in opened.demonstrations("train")] == [found.prompt]
+    report = export_dataset(folder, "trl", tmp_path / "trl")
+    assert (report.refused, report.written) == ({}, report.rows)
+    (line,) = (tmp_path / "trl" / "demonstration-train.jsonl").read_text("utf-8").splitlines()
+    assert json.loads(line)["prompt"] == found.prompt
+
+
+def test_chats_without_tools_keep_the_plain_columns(build: Build, put: Put, settings: Settings) -> None:
+    put(*picks(3))
+    assert {frozenset(turn) for row in table(settings, build()) for turn in row["prompt"]} == {
+        frozenset({"role", "content"})
+    }
+
+
+@pytest.mark.parametrize("call", ["x", {"function": 3}, {"function": {"name": 5, "arguments": {"a": 1}}}])
+def test_a_call_that_is_none_costs_no_dataset(build: Build, put: Put, settings: Settings, call: Any) -> None:
+    turns = [TOOL_TURNS[0], {"role": "assistant", "tool_calls": [call] if isinstance(call, dict) else [{"x": call}]}]
+    put(interaction("t1", REPLIES, messages=[*turns, TOOL_TURNS[2]]), pick("t1", "ab", "a"))
+    assert len(table(settings, build(split=[1.0, 0.0, 0.0]))) == 1
