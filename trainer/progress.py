@@ -10,6 +10,8 @@ from typing import Any
 
 from transformers import TrainerCallback
 
+from runtime.files import write_whole
+
 # TRL logs many more; these are what a learning curve shows, under TRL's own names.
 KEPT = (
     "loss", "grad_norm", "learning_rate", "epoch", "rewards/accuracies", "rewards/margins", "rewards/chosen",
@@ -18,12 +20,29 @@ KEPT = (
 
 
 class MetricsFile(TrainerCallback):  # type: ignore[misc]
-    """Appends a line at each log: {"step", "total", "seconds", "loss", ...}; what is not finite becomes null."""
+    """Appends a line at each log: {"step", "total", "seconds", "loss", ...}; what is not finite becomes null.
+
+    A resumed run keeps the lines up to its checkpoint; the next one says `resumed_from`, the step it went on from.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.lines: list[dict[str, Any]] = []
         self._began = time.monotonic()
+        self._resumed: dict[str, int] = {}
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Take over what a run that goes on had written up to its checkpoint."""
+        if self.lines or not self.path.exists():
+            return
+        if not state.global_step:
+            self.path.unlink()  # Of a start that this one does not go on with.
+            return
+        whole = self.path.read_text("utf-8").split("\n")[:-1]
+        self.lines = [line for line in map(json.loads, whole) if line["step"] <= state.global_step]
+        write_whole(self.path, "".join(json.dumps(line) + "\n" for line in self.lines).encode())
+        self._began -= self.lines[-1]["seconds"] if self.lines else 0.0
+        self._resumed = {"resumed_from": state.global_step}
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Write one line; TRL calls this every `logging_steps` steps."""
@@ -31,7 +50,8 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
         if "loss" not in values:
             return
         seconds = round(time.monotonic() - self._began, 2)
-        line = {"step": state.global_step, "total": state.max_steps, "seconds": seconds, **values}
+        line = {"step": state.global_step, "total": state.max_steps, "seconds": seconds, **values, **self._resumed}
+        self._resumed = {}
         self.lines.append(line)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(line) + "\n")

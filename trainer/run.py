@@ -1,9 +1,9 @@
 """One training run, in a process of its own: a dataset folder in, an adapter out.
 
     python -m trainer.run --project P --dataset DIR --out RUNDIR --method dpo|sft|kto|auto --config JSON --base MODELDIR
-        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
+        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID] [--resume]
 
-Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `adapter/` (PEFT files),
+Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `work/` (checkpoints), `adapter/`,
 `guards.json`, `result.json`, and `DONE` last: the contract that `trainer/backends/run_folder.py` describes. The two
 axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`).
 Errors are one line with a hint on stderr, exit code 2.
@@ -34,6 +34,7 @@ from inference.hardware import Hardware, find_hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
+from trainer.backends.run_folder import DONE, WORK
 from trainer.guarding import evaluate, guards
 from trainer.guarding.chance import Accuracy
 from trainer.methods import AUTO, CHOICES, Objective, find_objective
@@ -60,6 +61,7 @@ class Job:
     start: Path | None = None
     cache: Path | None = None
     tuning: str = DEFAULT
+    resume: bool = False
 
 
 class Clock:
@@ -92,10 +94,9 @@ def run(job: Job) -> dict[str, Any]:
     prepared = tuning.prepare(model, job.start, config.rank, config.alpha)
     before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder))
     clock.lap("load")
-    metrics = _fresh_metrics(job.out)
-    work = job.out / "work"
+    metrics = MetricsFile(job.out / "metrics.jsonl")
+    work = job.out / WORK
     trainer, dropped = objective.parts().train(rows, prepared, encoder, config, hardware, metrics, work)
-    shutil.rmtree(work, ignore_errors=True)
     trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     changed = tuning.changed(prepared, trained)
     if not changed:
@@ -114,7 +115,8 @@ def run(job: Job) -> dict[str, Any]:
         "reasons": report["reasons"], "metrics": _summary(metrics, report, dropped), "seconds": clock.seconds,
     }  # fmt: skip
     _write(job.out / "result.json", result)
-    (job.out / "DONE").write_text(sha + "\n", "utf-8")
+    shutil.rmtree(work, ignore_errors=True)
+    (job.out / DONE).write_text(sha + "\n", "utf-8")
     return result
 
 
@@ -212,14 +214,9 @@ def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[s
         "train_accuracy_last": last.get("rewards/accuracies"), "held_out": report["held_out"],
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
         "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": dict(dropped),
+        "resumed_from": [line["resumed_from"] for line in metrics.lines if "resumed_from" in line],
         "guards": [{name: guard[name] for name in GUARD_FIELDS} for guard in report["guards"]],
     }  # fmt: skip
-
-
-def _fresh_metrics(out: Path) -> MetricsFile:
-    file = out / "metrics.jsonl"
-    file.unlink(missing_ok=True)
-    return MetricsFile(file)
 
 
 def _write(file: Path, body: Mapping[str, Any]) -> None:
@@ -238,6 +235,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
     parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")
     parser.add_argument("--parent", type=int, help="process id; the run ends when its parent is no longer that process")
     parser.add_argument("--start", type=Path, help="folder of the adapter to continue; without it a new one is made")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, if it is whole")
     parser.add_argument("--cache", type=Path, help="folder in which the base's side of the guards is kept")
     given = parser.parse_args(arguments)
     try:
@@ -265,6 +263,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
         given.start,
         given.cache,
         given.tuning,
+        given.resume,
     )
 
 
@@ -283,7 +282,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = _parse(arguments)
         job.out.mkdir(parents=True, exist_ok=True)
-        (job.out / "DONE").unlink(missing_ok=True)
+        (job.out / DONE).unlink(missing_ok=True)
+        if not job.resume:
+            shutil.rmtree(job.out / WORK, ignore_errors=True)
+            (job.out / "metrics.jsonl").unlink(missing_ok=True)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2

@@ -23,6 +23,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import REFUSED, Rated, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
@@ -134,5 +135,5 @@ def train(
         peft_config=prepared.lora, callbacks=[metrics],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, dropped

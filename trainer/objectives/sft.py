@@ -20,6 +20,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import REFUSED, Demonstration, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
@@ -96,5 +97,5 @@ def train(
         peft_config=prepared.lora, callbacks=[metrics],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, dropped
