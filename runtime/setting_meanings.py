@@ -142,6 +142,10 @@ ABOUT: dict[str, About] = {
         "导入的数据行是否算作新增：`false` 时，它们不会触发训练，但会在其他反馈或手动请求触发的训练中使用",
         "`true`", "`true`",
     ),
+    "train_processes": About(
+        "so many processes train one adapter here, by torchrun, such as one a GPU; the batch must be a multiple",
+        "在本机用 torchrun 以这么多进程训练一个适配器，例如每块 GPU 一个；批大小须为其倍数",
+    ),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
     "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),
     "trial_days": About(

@@ -82,6 +82,7 @@ class Settings:
     train_min_pairs: int = 300
     train_every_days: float = 7.0
     train_on_import: bool = True
+    train_processes: int = 1
     promote_min_rate: float = 0.55
     promote_min_picks: int = 40
     trial_days: float = 14.0
@@ -227,6 +228,10 @@ def _check(settings: Settings) -> None:
     if not 0 < settings.promote_min_rate < 1:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_PROMOTE_MIN_RATE lies outside 0..1.", "Use a share such as 0.55."
+        )
+    if settings.train_processes < 1:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_TRAIN_PROCESSES is not above 0.", "Use 1, or the number of GPUs."
         )
     for name in ("trial_days", "rater_wait_days"):
         if getattr(settings, name) <= 0:

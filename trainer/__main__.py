@@ -20,6 +20,7 @@ from runtime.private import say_tightened
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
 from trainer.backends.local import LocalBackend
+from trainer.backends.torchrun import torchrun_command
 from trainer.loop.schedule import Scheduler
 
 POLL_S = 1.0
@@ -52,7 +53,7 @@ def serve(settings: Settings, stopping: Flag) -> None:
     control = Control.of(settings)
     api = Api(settings.console_url or settings.console_bind.url, find_service_key(settings))
     scheduler = Scheduler(
-        settings, events, api, projects=lambda: projects_of(control, api), backend=LocalBackend()
+        settings, events, api, projects=lambda: projects_of(control, api), backend=backend_of(settings)
     )  # fmt: skip
     try:
         scheduler.recover()
@@ -64,6 +65,12 @@ def serve(settings: Settings, stopping: Flag) -> None:
         ready.unlink(missing_ok=True)
         events.close()
         os.close(lock)
+
+
+def backend_of(settings: Settings) -> LocalBackend:
+    """Return where runs train: one process of this machine, or several by torchrun."""
+    several = settings.train_processes > 1
+    return LocalBackend(torchrun_command(settings.train_processes) if several else None)
 
 
 def projects_of(control: Control, api: Api) -> list[str]:

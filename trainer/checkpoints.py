@@ -30,7 +30,7 @@ SHARE = 1 / 20
 # Two, so that a whole one is there while the next is being written.
 KEPT = 2
 # Where a run writes and how it is called changes nothing of what it learns.
-NAMES_ONLY = ("output_dir", "logging_dir", "run_name")
+NAMES_ONLY = ("output_dir", "logging_dir", "run_name", "local_rank")
 
 
 def train(trainer: Any) -> None:
@@ -39,10 +39,10 @@ def train(trainer: Any) -> None:
     mark = mark_of(trainer)
     found = whole_checkpoints(folder)
     last = found[-1] if found else None
-    if last is not None and (last / WHOLE).read_text("utf-8") != mark:
+    if last is not None and not _as_the_first_says((last / WHOLE).read_text("utf-8") == mark):
         print(f"{last} was made with other rows or settings: training begins from nothing.", file=sys.stderr)
         last = None
-    if last is None:
+    if last is None and trainer.is_world_process_zero():
         shutil.rmtree(folder, ignore_errors=True)
     trainer.args.save_total_limit = KEPT
     trainer.add_callback(_Checkpoints(trainer, mark))
@@ -114,7 +114,7 @@ def _is_one_of_several() -> bool:
 
 
 def _as_the_first_says(due: bool) -> bool:
-    """Return what the first process decided: clocks differ, and a checkpoint is written by all or by none."""
+    """Return what the first process decided: a checkpoint is written, and gone on from, by all or by none."""
     if not _is_one_of_several():
         return due
     told = torch.tensor([int(due)], device=_device())

@@ -33,7 +33,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Take over what a run that goes on had written up to its checkpoint."""
-        if self.lines or not self.path.exists():
+        if self.lines or not self.path.exists() or not state.is_world_process_zero:
             return
         if not state.global_step:
             self.path.unlink()  # Of a start that this one does not go on with.
@@ -47,7 +47,7 @@ class MetricsFile(TrainerCallback):  # type: ignore[misc]
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float] | None = None, **kwargs: Any) -> None:
         """Write one line; TRL calls this every `logging_steps` steps."""
         values = {name: _finite(value) for name, value in (logs or {}).items() if name in KEPT}
-        if "loss" not in values:
+        if "loss" not in values or not state.is_world_process_zero:
             return
         seconds = round(time.monotonic() - self._began, 2)
         line = {"step": state.global_step, "total": state.max_steps, "seconds": seconds, **values, **self._resumed}

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import threading
@@ -34,6 +33,7 @@ from inference.hardware import Hardware, find_hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
+from trainer import processes
 from trainer.backends.run_folder import DONE, WORK
 from trainer.guarding import evaluate, guards
 from trainer.guarding.chance import Accuracy
@@ -62,6 +62,7 @@ class Job:
     cache: Path | None = None
     tuning: str = DEFAULT
     resume: bool = False
+    processes: int = 1
 
 
 class Clock:
@@ -78,14 +79,18 @@ class Clock:
         self._last = now
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Train, save, judge; return what `result.json` holds. Raises ThumbwheelError."""
+def run(job: Job) -> dict[str, Any] | None:
+    """Train, save, judge; return what `result.json` holds, None in all processes but the first.
+
+    Raises ThumbwheelError.
+    """
     clock = Clock()
     dataset = open_dataset(job.dataset)
     tuning = find_tuning(job.tuning)
     objective = find_objective(choose_method(job.method, dataset))
     rows = _training_rows(dataset, objective)
     hardware = find_hardware(str(job.params.get("dtype", "auto")))
+    processes.join(job.processes, hardware.device)
     model = load_model(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
@@ -96,7 +101,10 @@ def run(job: Job) -> dict[str, Any]:
     clock.lap("load")
     metrics = MetricsFile(job.out / "metrics.jsonl")
     work = job.out / WORK
-    trainer, dropped = objective.parts().train(rows, prepared, encoder, config, hardware, metrics, work)
+    own = processes.share(config, job.processes)
+    trainer, dropped = objective.parts().train(rows, prepared, encoder, own, hardware, metrics, work)
+    if not trainer.is_world_process_zero():
+        return None
     trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
     changed = tuning.changed(prepared, trained)
     if not changed:
@@ -111,6 +119,7 @@ def run(job: Job) -> dict[str, Any]:
         "dataset_digest": dataset.manifest.get("digest"), "base": job.base.name,
         "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
         "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
+        "processes": trainer.accelerator.num_processes,
         "dropped": dict(dropped), "steps": trainer.state.global_step, "passed": report["passed"],
         "reasons": report["reasons"], "metrics": _summary(metrics, report, dropped), "seconds": clock.seconds,
     }  # fmt: skip
@@ -234,6 +243,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
     parser.add_argument("--base", required=True, help="folder of the base model, or a setting such as demo with --home")
     parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")
     parser.add_argument("--parent", type=int, help="process id; the run ends when its parent is no longer that process")
+    parser.add_argument("--processes", type=int, default=1, help="so many of these torchrun has started; see backends")
     parser.add_argument("--start", type=Path, help="folder of the adapter to continue; without it a new one is made")
     parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, if it is whole")
     parser.add_argument("--cache", type=Path, help="folder in which the base's side of the guards is kept")
@@ -252,7 +262,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
             "missing_model", f"No model in the folder {base}.", "The folder needs config.json and the weights."
         )
     if given.parent:
-        threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
+        threading.Thread(target=processes.end_with, args=(given.parent,), daemon=True).start()
     return Job(
         given.project,
         given.dataset,
@@ -264,14 +274,16 @@ def _parse(arguments: Sequence[str] | None) -> Job:
         given.cache,
         given.tuning,
         given.resume,
+        given.processes,
     )
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a new one would start a second training beside it."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(3)
+def _clear(job: Job) -> None:
+    """Remove what an earlier start left in the folder, all but what a resumed one goes on with."""
+    (job.out / DONE).unlink(missing_ok=True)
+    if not job.resume:
+        shutil.rmtree(job.out / WORK, ignore_errors=True)
+        (job.out / "metrics.jsonl").unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -282,10 +294,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = _parse(arguments)
         job.out.mkdir(parents=True, exist_ok=True)
-        (job.out / DONE).unlink(missing_ok=True)
-        if not job.resume:
-            shutil.rmtree(job.out / WORK, ignore_errors=True)
-            (job.out / "metrics.jsonl").unlink(missing_ok=True)
+        if processes.is_first():
+            _clear(job)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
@@ -300,6 +310,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         print(f"Training failed: {type(error).__name__}: {first}  hint: the whole trace is in {trace}", file=sys.stderr)
         return 1
+    if result is None:
+        return 0
     print(json.dumps({name: result[name] for name in ("method", "rows", "steps", "passed", "reasons", "seconds")}))
     return 0
 

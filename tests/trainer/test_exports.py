@@ -14,6 +14,7 @@ import jinja2
 import pytest
 import torch
 from click.testing import CliRunner
+from gguf import GGUFReader
 from huggingface_hub import ModelCard
 from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
 from transformers import AutoModelForCausalLM, Qwen3Config, Qwen3ForCausalLM
@@ -121,6 +122,9 @@ def test_transformers_reads_the_same_model_from_a_gguf_file(
     merged = load_model(tmp_path / "merged", torch.float32)
     assert float((logits(read, base) - logits(merged, base)).abs().max()) < 1e-5
     assert stored_dtype(tmp_path / "merged") == dtype
+    fields = GGUFReader(tmp_path / "model.gguf").fields
+    ends = {fields[f"tokenizer.ggml.{name}_token_id"].contents() for name in ("eos", "eot")}
+    assert ends == {encoder_of(base).stop_id}
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -78,7 +79,7 @@ class LocalBackend:
             return Look("ended", lines, reach)
         if code is None:
             return Look("lost", lines, reach, "The training process is gone.")
-        if code < 0:
+        if code < 0 or (code := _signal_of_several(folder, code)) < 0:
             return Look("lost", lines, reach, f"The training process was ended by signal {-code}.")
         return Look("failed", lines, reach, _why(folder, code))
 
@@ -106,7 +107,15 @@ class LocalBackend:
 def _why(folder: Path, code: int) -> str:
     """Return the job's last line, which says why it failed."""
     lines = (folder / "job.log").read_text("utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else f"The training process ended with exit code {code}."
+    # torchrun says at length that one of its processes failed, after that one said why.
+    said = next((line for line in reversed(lines) if "  hint: " in line), lines[-1] if lines else "")
+    return said[:500] or f"The training process ended with exit code {code}."
+
+
+def _signal_of_several(folder: Path, code: int) -> int:
+    """Return the negative number of the signal that ended one of torchrun's processes, `code` where none did."""
+    found = re.search(r"exitcode *: (-\d+)", (folder / "job.log").read_text("utf-8", errors="replace"))
+    return int(found[1]) if found else code
 
 
 def _job(folder: Path) -> tuple[int, str] | None:
