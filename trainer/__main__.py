@@ -19,7 +19,9 @@ from runtime.logs import configure_logging
 from runtime.private import say_tightened
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
+from trainer.backends.launched import LAUNCHERS, LaunchedBackend, Place
 from trainer.backends.local import LocalBackend
+from trainer.backends.run_folder import Backend
 from trainer.backends.torchrun import torchrun_command
 from trainer.loop.schedule import Scheduler
 
@@ -67,8 +69,11 @@ def serve(settings: Settings, stopping: Flag) -> None:
         os.close(lock)
 
 
-def backend_of(settings: Settings) -> LocalBackend:
-    """Return where runs train: one process of this machine, or several by torchrun."""
+def backend_of(settings: Settings) -> Backend:
+    """Return where runs train: one process of this machine, several by torchrun, or another machine by a launcher."""
+    if settings.train_backend in LAUNCHERS:
+        place = Place(settings.train_image, settings.train_accelerators, settings.train_storage)
+        return LaunchedBackend(LAUNCHERS[settings.train_backend], place)
     several = settings.train_processes > 1
     return LocalBackend(torchrun_command(settings.train_processes) if several else None)
 

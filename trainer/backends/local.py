@@ -29,15 +29,19 @@ _BEGAN, _STATE = 19, 0
 RESUMED = (WORK, "metrics.jsonl")
 
 
-def training_command(work: Work) -> list[str]:
-    """Return the command that trains."""
+def training_program(work: Work) -> list[str]:
+    """Return what Python is to run for a run, wherever it runs."""
     parts = [
-        sys.executable, "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
+        "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
         "--out", str(work.folder), "--method", work.method, "--config", json.dumps(dict(work.params)),
         "--base", work.base, "--home", str(work.home), "--cache", str(work.home / "models" / "guards"),
-        "--parent", str(os.getpid()),
     ]  # fmt: skip
-    parts += ["--start", str(work.start)] if work.start else []
+    return [*parts, "--start", str(work.start)] if work.start else parts
+
+
+def training_command(work: Work) -> list[str]:
+    """Return the command that trains here; the job ends with this process."""
+    parts = [sys.executable, *training_program(work), "--parent", str(os.getpid())]
     return [*parts, "--resume"] if work.resume else parts
 
 

@@ -177,7 +177,7 @@ class Scheduler:
         body, request_id = wish["body"], wish["event_id"]
         aliases = self._registry(project).load()
         try:
-            changed = wishes.meet(aliases, wish["type"], body, request_id, _moment(wish.get("occurred_at")))
+            changed = wishes.meet(aliases, wish["type"], body, request_id, wishes.moment(wish.get("occurred_at")))
         except ThumbwheelError as error:
             adapter_id = body.get("adapter_id") or aliases.champion or "base"
             log.warning("project %s: a wish is refused: %s", project, error.line())
@@ -275,9 +275,12 @@ class Scheduler:
         step = last_step(folder := self._runs(project) / record.run_id)
         jobs.write_record(folder, record := record if step else replace(record, began=record.attempt))
         self._remember(record)
-        self._backend.start(Work(
-            project, record.method, record.config, dataset, folder, self._settings.base_model, home, start, step > 0
-        ))  # fmt: skip
+        base, resume = self._settings.base_model, step > 0
+        try:
+            self._backend.start(Work(project, record.method, record.config, dataset, folder, base, home, start, resume))
+        except ThumbwheelError as error:
+            self._fail(record, error.line(), told=record.attempt > 1)
+            return
         self._job = Running(record, folder)
         if record.attempt == 1:
             self._outbox.send(jobs.facts(record))
@@ -385,14 +388,6 @@ class Scheduler:
     def _remember(self, record: Record) -> None:
         if record.request_id:
             self._answered.add(record.request_id)
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return a time of the data API, which leaves UTC unsaid."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _registered_at(aliases: Aliases, adapter_id: str) -> str | None:
