@@ -147,8 +147,8 @@ ABOUT: dict[str, About] = {
         "在本机用 torchrun 以这么多进程训练一个适配器，例如每块 GPU 一个；批大小须为其倍数",
     ),
     "train_backend": About(
-        "where runs train: here (`local`), or by `skypilot` or Kubeflow's `trainjob`",
-        "在哪里训练：本机（`local`），或经 `skypilot`、Kubeflow 的 `trainjob`",
+        "where runs train: here (`local`), `skypilot`, Kubeflow's `trainjob`, or a vendor's jobs in `openai`'s form",
+        "在哪里训练：本机（`local`），经 `skypilot` 或 Kubeflow 的 `trainjob`，或 `openai` 形式的微调任务",
         "`local`", "`local`",
     ),
     "train_image": About(
@@ -162,6 +162,10 @@ ABOUT: dict[str, About] = {
     "train_storage": About(
         "elsewhere: what is mounted at the home there: a bucket's address, or the name of a volume claim",
         "在别处训练时：挂载到主目录的存储：存储桶地址，或卷声明的名称",
+    ),
+    "train_price": About(
+        "hosted jobs: the vendor's price for a million training tokens; without it none is created",
+        "托管微调：供应商每百万训练 token 的价格；不填则不会创建任务",
     ),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
     "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),

@@ -87,6 +87,7 @@ class Settings:
     train_image: str = ""
     train_accelerators: str = ""
     train_storage: str = ""
+    train_price: float = 0.0
     promote_min_rate: float = 0.55
     promote_min_picks: int = 40
     trial_days: float = 14.0
@@ -246,12 +247,24 @@ def _check_training(settings: Settings) -> None:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_TRAIN_PROCESSES is not above 0.", "Use 1, or the number of GPUs."
         )
+    if settings.train_price < 0:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_TRAIN_PRICE is negative.", "Use the price of a million tokens."
+        )
     if settings.train_backend == "local":
+        return
+    if settings.train_backend == "openai":
+        if not settings.model_api:
+            raise SettingsError(
+                "missing_setting", "Training by openai needs THUMBWHEEL_MODEL_API.",
+                "It is the address that serves base and tuned model, such as https://api.openai.com/v1.",
+                "THUMBWHEEL_MODEL_API",
+            )  # fmt: skip
         return
     if settings.train_backend not in ("skypilot", "trainjob"):
         raise SettingsError(
             "malformed_setting", f"THUMBWHEEL_TRAIN_BACKEND={settings.train_backend!r} is malformed.",
-            "Use local, skypilot or trainjob.", "THUMBWHEEL_TRAIN_BACKEND",
+            "Use local, skypilot, trainjob or openai.", "THUMBWHEEL_TRAIN_BACKEND",
         )  # fmt: skip
     for name in ("train_image", "train_storage"):
         if not getattr(settings, name):

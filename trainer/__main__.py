@@ -19,6 +19,7 @@ from runtime.logs import configure_logging
 from runtime.private import say_tightened
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
+from trainer.backends.hosted.command import hosted_command
 from trainer.backends.launched import LAUNCHERS, LaunchedBackend, Place
 from trainer.backends.local import LocalBackend
 from trainer.backends.run_folder import Backend
@@ -70,10 +71,12 @@ def serve(settings: Settings, stopping: Flag) -> None:
 
 
 def backend_of(settings: Settings) -> Backend:
-    """Return where runs train: one process of this machine, several by torchrun, or another machine by a launcher."""
+    """Return where runs train: one process of this machine, torchrun's, a launcher's, a vendor."""
     if settings.train_backend in LAUNCHERS:
         place = Place(settings.train_image, settings.train_accelerators, settings.train_storage)
         return LaunchedBackend(LAUNCHERS[settings.train_backend], place)
+    if settings.train_backend == "openai":
+        return LocalBackend(hosted_command)
     several = settings.train_processes > 1
     return LocalBackend(torchrun_command(settings.train_processes) if several else None)
 

@@ -16,6 +16,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from contract.errors import ThumbwheelError
 from runtime.files import write_whole
 from trainer.backends.run_folder import WORK, Fetched, Look, Work, clear, is_done, metrics_after, read_made
 
@@ -30,7 +31,12 @@ RESUMED = (WORK, "metrics.jsonl")
 
 
 def training_program(work: Work) -> list[str]:
-    """Return what Python is to run for a run, wherever it runs."""
+    """Return what Python is to run for a run, wherever it runs. Raises ThumbwheelError for a start at a vendor."""
+    if work.start_remote is not None:
+        raise ThumbwheelError(
+            "remote_model", f"The champion is the remote model {work.start_remote}: its weights are not here.",
+            "thumbwheel train --from base", "start", 409,
+        )  # fmt: skip
     parts = [
         "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
         "--out", str(work.folder), "--method", work.method, "--config", json.dumps(dict(work.params)),

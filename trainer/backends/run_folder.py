@@ -9,7 +9,7 @@ folder `runs/<project>/<run id>` is all that passes between the two, so whoever 
 | `job.json` | the backend | what it needs to find the job again after a restart: a process, or a vendor's job id |
 | `job.log` | the training program | its output; the last line says why it failed |
 | `metrics.jsonl` | the training program | a line per log: {"step", "total", "seconds", "loss", ...} |
-| `work/` | the training program | its checkpoints, `checkpoint-N/` with `WHOLE` in it, gone when all is done |
+| `work/` | the training program | checkpoints, `checkpoint-N/` with `WHOLE` in it; a hosted job's ids, `vendor.json` |
 | `adapter/` | the training program | the adapter's files; a hosted model has none |
 | `guards.json` | the training program | {"guards": [...], "passed", "reasons", "not_measured", ...} |
 | `result.json` | the training program | method, base, metrics, `weights_sha256` or `remote_model`, passed, reasons |
@@ -31,16 +31,17 @@ from typing import Any, Literal, Protocol
 from contract.errors import ThumbwheelError
 
 RECORD, DONE = "run.json", "DONE"
-WORK, WHOLE = "work", "WHOLE"
+WORK, WHOLE, VENDOR = "work", "WHOLE", "vendor.json"
 # `lost`: the job was killed, or is gone without a word. It may go on from its last checkpoint, or be started again.
 State = Literal["running", "ended", "failed", "lost"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a run is to do. `method` names the objective, `start` the adapter folder that it continues.
+    """What a run is to do. `method` names the objective.
 
-    `resume`: an earlier start of it was interrupted, and its last whole checkpoint is where to go on.
+    It continues the adapter folder `start`, or `start_remote`, a vendor's model. `resume`: an earlier start of it was
+    interrupted, and its last whole checkpoint, or its job at the vendor, is where to go on.
     """
 
     project: str
@@ -52,6 +53,7 @@ class Work:
     home: Path
     start: Path | None = None
     resume: bool = False
+    start_remote: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,6 +115,14 @@ def whole_checkpoints(work: Path) -> list[Path]:
 def step_of(checkpoint: Path) -> int:
     """Return the step after which a checkpoint was taken."""
     return int(checkpoint.name.rpartition("-")[2])
+
+
+def goes_on(folder: Path) -> str:
+    """Return, in words, what an interrupted run goes on from; "" where it has to begin from nothing."""
+    if (folder / WORK / VENDOR).exists():
+        return "from its job at the vendor"
+    step = last_step(folder)
+    return f"from its checkpoint after step {step}" if step else ""
 
 
 def last_step(folder: Path) -> int:

@@ -88,11 +88,6 @@ def read_records(folder: Path) -> list[Record]:
     return sorted(records, key=lambda record: record.started_at)
 
 
-def origin(step: int) -> str:
-    """Return what a start of a run begins from, in words."""
-    return f"from its checkpoint after step {step}" if step else "from nothing"
-
-
 def ended(record: Record, state: str, **changes: Any) -> Record:
     """Return the record of a run that has ended."""
     return replace(record, state=state, ended_at=now(), **changes)

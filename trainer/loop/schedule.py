@@ -25,7 +25,7 @@ from eventlog.log import Log
 from runtime.data_api import Api, ApiAway
 from runtime.settings import Settings
 from trainer import methods
-from trainer.backends.run_folder import Backend, Look, Work, last_step
+from trainer.backends.run_folder import Backend, Look, Work, goes_on
 from trainer.loop import jobs, registry, taking_in, trigger, wishes
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
@@ -268,23 +268,26 @@ class Scheduler:
         try:
             if not is_dataset(dataset):
                 raise ThumbwheelError("no_dataset", f"No dataset {record.dataset_id!r}.", "See the list of datasets.")
-            start = None if record.parent in (None, "base") else self._registry(project).weights(str(record.parent))
+            start, remote = self._registry(project).start(record.parent)
         except ThumbwheelError as error:
             self._fail(record, error.line(), told=False)
             return
-        step = last_step(folder := self._runs(project) / record.run_id)
-        jobs.write_record(folder, record := record if step else replace(record, began=record.attempt))
+        origin = goes_on(folder := self._runs(project) / record.run_id)
+        jobs.write_record(folder, record := record if origin else replace(record, began=record.attempt))
         self._remember(record)
-        base, resume = self._settings.base_model, step > 0
+        base, resume = self._settings.base_model, bool(origin)
+        work = Work(project, record.method, record.config, dataset, folder, base, home, start, resume, remote)
         try:
-            self._backend.start(Work(project, record.method, record.config, dataset, folder, base, home, start, resume))
+            self._backend.start(work)
         except ThumbwheelError as error:
             self._fail(record, error.line(), told=record.attempt > 1)
             return
         self._job = Running(record, folder)
         if record.attempt == 1:
             self._outbox.send(jobs.facts(record))
-        log.info("project %s: run %s, start %s, begins %s", project, record.run_id, record.attempt, jobs.origin(step))
+        log.info(
+            "project %s: run %s, start %s, begins %s", project, record.run_id, record.attempt, origin or "from nothing"
+        )
 
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
         """Return the id of a dataset for a run that starts from `start`, built through the data API."""
