@@ -17,6 +17,7 @@ from cli.commands import (
     forget,
     hosted,
     keys,
+    labels,
     maintenance,
     models,
     rejected,
@@ -38,7 +39,10 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, users, data, training, hosted, models, trials, maintenance, rejected, forget, backups):
+MODULES = (
+    run, demo, keys, users, data, labels, training, hosted, models, trials, maintenance, rejected, forget, backups,
+)  # fmt: skip
+for module in MODULES:
     for command in module.COMMANDS:
         cli.add_command(command)
 
