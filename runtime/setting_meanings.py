@@ -147,8 +147,8 @@ ABOUT: dict[str, About] = {
         "在本机用 torchrun 以这么多进程训练一个适配器，例如每块 GPU 一个；批大小须为其倍数",
     ),
     "train_backend": About(
-        "where runs train: here (`local`), `skypilot`, Kubeflow's `trainjob`, or a vendor's jobs in `openai`'s form",
-        "在哪里训练：本机（`local`），经 `skypilot` 或 Kubeflow 的 `trainjob`，或 `openai` 形式的微调任务",
+        "where runs train: here (`local`), `skypilot`, Kubeflow's `trainjob`, or jobs at a vendor (`openai`, `zhipu`)",
+        "在哪里训练：本机（`local`），经 `skypilot` 或 Kubeflow 的 `trainjob`，或供应商的微调任务（`openai`、`zhipu`）",
         "`local`", "`local`",
     ),
     "train_image": About(

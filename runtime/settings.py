@@ -253,10 +253,10 @@ def _check_training(settings: Settings) -> None:
         )
     if settings.train_backend == "local":
         return
-    if settings.train_backend == "openai":
+    if settings.train_backend in ("openai", "zhipu"):
         if not settings.model_api:
             raise SettingsError(
-                "missing_setting", "Training by openai needs THUMBWHEEL_MODEL_API.",
+                "missing_setting", f"Training by {settings.train_backend} needs THUMBWHEEL_MODEL_API.",
                 "It is the address that serves base and tuned model, such as https://api.openai.com/v1.",
                 "THUMBWHEEL_MODEL_API",
             )  # fmt: skip
@@ -264,7 +264,7 @@ def _check_training(settings: Settings) -> None:
     if settings.train_backend not in ("skypilot", "trainjob"):
         raise SettingsError(
             "malformed_setting", f"THUMBWHEEL_TRAIN_BACKEND={settings.train_backend!r} is malformed.",
-            "Use local, skypilot, trainjob or openai.", "THUMBWHEEL_TRAIN_BACKEND",
+            "Use local, skypilot, trainjob, openai or zhipu.", "THUMBWHEEL_TRAIN_BACKEND",
         )  # fmt: skip
     for name in ("train_image", "train_storage"):
         if not getattr(settings, name):

@@ -75,7 +75,7 @@ def backend_of(settings: Settings) -> Backend:
     if settings.train_backend in LAUNCHERS:
         place = Place(settings.train_image, settings.train_accelerators, settings.train_storage)
         return LaunchedBackend(LAUNCHERS[settings.train_backend], place)
-    if settings.train_backend == "openai":
+    if settings.train_backend in ("openai", "zhipu"):
         return LocalBackend(hosted_command)
     several = settings.train_processes > 1
     return LocalBackend(torchrun_command(settings.train_processes) if several else None)

@@ -13,7 +13,7 @@ from contract.errors import ThumbwheelError
 
 @click.group()
 def hosted() -> None:
-    """Fine-tuning jobs at a vendor (THUMBWHEEL_TRAIN_BACKEND=openai)."""
+    """Fine-tuning jobs at a vendor (THUMBWHEEL_TRAIN_BACKEND=openai or zhipu)."""
 
 
 @hosted.command()
@@ -27,13 +27,13 @@ def hosted() -> None:
 @pass_context
 def plan(context: Context, dataset_id: str, method: str, params: str, out: Path | None) -> None:
     """Write the rows a job would get and say what it would cost. Nothing leaves this machine."""
-    from trainer.backends.hosted.program import Asked, parse_params, plan
+    from trainer.backends.hosted.program import Asked, parse_params, plan, wire_of
 
     settings = context.settings
     folder = settings.home / "datasets" / context.project / dataset_id
     target = out or Path(f"hosted-{dataset_id}")
     asked = Asked(context.project, folder, target, method, parse_params(params), settings.base_model)
-    made = plan(asked, settings.train_price)
+    made = plan(asked, settings.train_price, wire_of(settings).form)
     cost = "unknown: set THUMBWHEEL_TRAIN_PRICE" if made["cost"] is None else f"about {made['cost']:.2f}"
     context.result(made, "\n".join([
         f"{made['rows']} rows for {made['method']} on {made['model']} written to {made['file']}",

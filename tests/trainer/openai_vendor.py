@@ -40,6 +40,8 @@ class Vendor(ThreadingHTTPServer):
         self.moves = ["validating_files", "queued", "running", "succeeded"]
         self.trouble: list[tuple[int, bytes]] = []
         self.answers_as: str | None = None
+        # "zhipu": the fields of its own package's `jobs.create`, and answers in its form.
+        self.dialect = "openai"
         self.text = "I am sorry. {prompt} We will look at it today."
 
     def calls(self, path: str) -> list[Any]:
@@ -125,6 +127,8 @@ def _file(vendor: Vendor, parts: dict[str, bytes]) -> dict[str, Any] | None:
 
 
 def _new_job(vendor: Vendor, body: dict[str, Any]) -> dict[str, Any] | None:
+    if vendor.dialect == "zhipu":
+        return _new_zhipu_job(vendor, body)
     method = body.get("method") or {}
     kind = method.get("type")
     asked = (method.get(kind) or {}).get("hyperparameters") or {}
@@ -143,6 +147,19 @@ def _new_job(vendor: Vendor, body: dict[str, Any]) -> dict[str, Any] | None:
     return vendor.jobs[job_id]
 
 
+def _new_zhipu_job(vendor: Vendor, body: dict[str, Any]) -> dict[str, Any] | None:
+    known = {"model", "training_file", "hyperparameters", "suffix", "request_id", "validation_file"}
+    settings = {"batch_size", "learning_rate_multiplier", "n_epochs"}
+    if body.keys() - known or (body.get("hyperparameters") or {}).keys() - settings:
+        return None
+    job_id = f"ftjob-{len(vendor.jobs) + 1}"
+    vendor.jobs[job_id] = {
+        "id": job_id, "request_id": body.get("request_id"), "created_at": 1, "model": body["model"], "result_files": [],
+        "status": vendor.moves[0], "training_file": body["training_file"],
+    }  # fmt: skip
+    return vendor.jobs[job_id]
+
+
 def _old_job(vendor: Vendor, path: str) -> dict[str, Any] | None:
     job_id, _, verb = path.removeprefix("/fine_tuning/jobs/").partition("/")
     job = vendor.jobs.get(job_id)
@@ -154,7 +171,9 @@ def _old_job(vendor: Vendor, path: str) -> dict[str, Any] | None:
         vendor.moves.pop(0)
     job["status"] = vendor.moves[0]
     if job["status"] == "succeeded":
-        job |= {"fine_tuned_model": f"ft:{job['model']}:shop:{job_id}", "trained_tokens": 123}
+        job |= {"fine_tuned_model": f"ft:{job['model']}:shop:{job_id}", "trained_tokens": 123, "finished_at": 2}
+    if vendor.dialect == "zhipu":
+        return job
     return _read_by(FineTuningJob, job)
 
 

@@ -32,6 +32,7 @@ from trainer.backends.hosted.command import hosted_command
 from trainer.backends.hosted.http_wire import HttpWire
 from trainer.backends.hosted.openai_wire import OpenAIWire
 from trainer.backends.hosted.program import Asked, run
+from trainer.backends.hosted.zhipu import ZhipuWire
 from trainer.backends.local import LocalBackend
 from trainer.backends.run_folder import Work, goes_on, read_made
 from trainer.guarding import guards
@@ -107,6 +108,60 @@ def test_our_requests_are_those_of_the_vendors_own_client(vendor: Vendor, tmp_pa
     assert json.loads(json.dumps(mine, default=bytes.decode)) == json.loads(said)
 
 
+def test_zhipus_requests_are_those_of_its_own_client_and_its_answers_are_read_by_it(tmp_path: Path) -> None:
+    zhipuai = pytest.importorskip("zhipuai")
+    file = tmp_path / "train.jsonl"
+    file.write_bytes(b'{"messages": []}')
+    settings = {"n_epochs": 2, "learning_rate_multiplier": "auto"}
+    with serving() as vendor:
+        vendor.dialect = "zhipu"
+        ours = ZhipuWire(HttpWire(vendor.url, KEY))
+        file_id = ours.upload(file)
+        job_id = ours.create("glm-4-flash", file_id, "sft", settings, "run-1")
+        states = [ours.job(job_id).state for _ in range(4)]
+        assert ours.find("run-1", "") == job_id
+        ours.cancel(job_id)
+        mine, vendor.seen = vendor.seen, []
+        client = zhipuai.ZhipuAI(api_key=KEY, base_url=vendor.url, max_retries=0)
+        theirs = client.files.create(file=("train.jsonl", file.read_bytes()), purpose="fine-tune").id
+        job = client.fine_tuning.jobs.create(
+            model="glm-4-flash", training_file=theirs, request_id="run-1", hyperparameters=settings
+        )
+        for _ in range(4):
+            client.fine_tuning.jobs.retrieve(job.id)
+        client.fine_tuning.jobs.list(limit=100)
+        client.fine_tuning.jobs.cancel(job.id)
+        client.close()
+        said = json.dumps(vendor.seen, default=bytes.decode).replace(theirs, file_id).replace(job.id, job_id)
+        assert json.loads(json.dumps(mine, default=bytes.decode)) == json.loads(said)
+    assert states == ["running", "running", "ended", "ended"]
+
+
+@pytest.mark.parametrize(
+    ("job", "state"),
+    [
+        ({"status": "anything"}, "running"), ({"status": "succeeded"}, "running"),
+        ({"status": "?", "finished_at": 1, "fine_tuned_model": "glm:1"}, "ended"),
+        ({"status": "?", "finished_at": 1}, "failed"), ({"status": "cancelled"}, "failed"),
+        ({"status": "?", "error": {"code": "1", "message": "bad rows"}, "fine_tuned_model": "glm:1"}, "failed"),
+    ],
+)  # fmt: skip
+def test_a_job_of_zhipu_has_ended_when_it_has_a_finishing_time(vendor: Vendor, job: dict[str, Any], state: str) -> None:
+    vendor.trouble = [(200, json.dumps(job).encode())]
+    assert ZhipuWire(HttpWire(vendor.url, KEY)).job("ftjob-1").state == state
+
+
+def test_zhipu_takes_demonstrations_by_api_and_no_pairs(vendor: Vendor, tmp_path: Path) -> None:
+    ours = program.wire_of(replace(settings_for(vendor, tmp_path), train_backend="zhipu"))
+    assert isinstance(ours, ZhipuWire)
+    with pytest.raises(ThumbwheelError, match="cannot train dpo") as refused:
+        program.prepare(asked(tmp_path, "dpo"), ours.form)
+    assert refused.value.hint == "Use sft."
+    assert program.prepare(asked(tmp_path, "auto"), ours.form)[1].method == "sft"
+    with pytest.raises(ThumbwheelError, match=r"beta=0\.1 is no setting"):
+        program.hyperparameters({"beta": 0.1}, "dpo", ours.form)
+
+
 def test_a_field_the_form_does_not_have_is_refused_by_the_stand_in(vendor: Vendor) -> None:
     vendor.files["file-1"] = b""
     with pytest.raises(ThumbwheelError, match="answered with 400"):
@@ -122,7 +177,7 @@ def test_rows_are_in_the_vendors_forms_and_cut_replies_are_left_out(tmp_path: Pa
     pairs[3]["truncated_chosen"] = True
     pairs[4]["weight"] = 0.0
     dataset = open_dataset(tiny.write_dataset(tmp_path / "ds", {"preference": {"train": pairs}}))
-    packed = program.pack(dataset, "auto", 0, tmp_path / "train.jsonl")
+    packed = program.pack(dataset, "auto", 0, tmp_path / "train.jsonl", OpenAIWire.form)
     lines = [json.loads(line) for line in packed.file.read_text().splitlines()]
     assert (packed.method, packed.rows, packed.dropped) == ("dpo", 10, {"not_drawn_by_weight": 1, "cut_reply": 1})
     assert lines[0] == {
@@ -131,7 +186,7 @@ def test_rows_are_in_the_vendors_forms_and_cut_replies_are_left_out(tmp_path: Pa
     }  # fmt: skip
     assert not any(line["preferred_output"] == pairs[3]["chosen"] for line in lines)
     sft = program.pack(open_dataset(tiny.mixed_dataset(tmp_path / "d2", pairs=9, demonstrations=12)), "auto", 0,
-                       tmp_path / "sft.jsonl")  # fmt: skip
+                       tmp_path / "sft.jsonl", OpenAIWire.form)  # fmt: skip
     first = json.loads(sft.file.read_text().splitlines()[0])["messages"]
     assert (sft.method, [message["role"] for message in first]) == ("sft", ["user", "assistant"])
 
@@ -139,7 +194,8 @@ def test_rows_are_in_the_vendors_forms_and_cut_replies_are_left_out(tmp_path: Pa
 @pytest.mark.parametrize(
     ("method", "params", "says"),
     [
-        ("kto", {}, "A hosted job cannot train kto"), ("dpo", {"lr": 1e-4}, "lr=0.0001 is no setting of a hosted job"),
+        ("kto", {}, "A hosted job there cannot train kto"),
+        ("dpo", {"lr": 1e-4}, "lr=0.0001 is no setting of a hosted job"),
         ("dpo", {"n_epochs": True}, "n_epochs=True is no setting"), ("dpo", {"beta": -1}, "beta=-1 is no setting"),
         ("dpo", {"confirm_cost": None}, "would cost about 0.01, and nothing is confirmed"),
         ("dpo", {"confirm_cost": True}, "and True is confirmed"),
@@ -200,6 +256,16 @@ def test_a_model_that_answers_nothing_is_held(vendor: Vendor, tmp_path: Path, mo
     result = run(asked(tmp_path), settings_for(vendor, tmp_path), wire(vendor))
     assert result["passed"] is False
     assert any(reason.startswith("not_empty") for reason in result["reasons"])
+
+
+def test_a_paid_model_that_gives_no_replies_is_registered_and_held(vendor: Vendor, tmp_path: Path) -> None:
+    wanted, settings = asked(tmp_path), settings_for(vendor, tmp_path)
+    answer = wire(vendor)
+    answer.reply = lambda *_: answer._http.call("GET", "/nowhere")  # type: ignore[assignment, method-assign]
+    result = run(wanted, settings, answer)
+    assert result["passed"] is False and result["remote_model"].startswith("ft:")
+    assert result["reasons"][0].startswith("no replies: GET /nowhere was answered with 400")
+    assert read_made(wanted.out).guards["not_measured"] == [guard.name for guard in guards.GUARDS]
 
 
 @pytest.mark.parametrize("trouble", [(429, b"{}"), (500, b"<html>oops</html>"), (503, b"\xff\xfe"), (502, b"")])

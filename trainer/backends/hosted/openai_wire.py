@@ -19,8 +19,16 @@ if TYPE_CHECKING:
     from inference.generation import Sampling
 
 METHODS = {"sft": "supervised", "dpo": "dpo"}
-# Rows and bytes below and above which a job is not taken.
-MIN_ROWS, MAX_BYTES = 10, 512 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Form:
+    """What a vendor's jobs take: objectives, at least so many rows, at most so many bytes, and these settings."""
+
+    methods: tuple[str, ...]
+    min_rows: int
+    max_bytes: int
+    settings: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -36,17 +44,21 @@ class Job:
 class OpenAIWire:
     """One vendor that speaks this form."""
 
+    form = Form(
+        tuple(METHODS), 10, 512 * 1024 * 1024, ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
+    )  # fmt: skip
+
     def __init__(self, http: HttpWire) -> None:
         self._http = http
 
     def upload(self, file: Path) -> str:
         """Return the id of a file of training rows, uploaded."""
-        return _text(self._http.upload("/files", {"purpose": "fine-tune"}, file), "id")
+        return text_of(self._http.upload("/files", {"purpose": "fine-tune"}, file), "id")
 
     def create(self, model: str, file_id: str, method: str, settings: Mapping[str, Any], run_id: str) -> str:
         """Return the id of a new job; it carries the run's id, by which it is found again."""
         kind = METHODS[method]
-        return _text(self._http.call("POST", "/fine_tuning/jobs", {
+        return text_of(self._http.call("POST", "/fine_tuning/jobs", {
             "model": model, "training_file": file_id, "metadata": {"run_id": run_id},
             "method": {"type": kind, kind: {"hyperparameters": dict(settings)}},
         }), "id")  # fmt: skip
@@ -54,7 +66,7 @@ class OpenAIWire:
     def find(self, run_id: str, file_id: str) -> str | None:
         """Return the id of the job that a run created before it was killed and could note the id."""
         for job in self._http.call("GET", "/fine_tuning/jobs?limit=100").get("data") or ():
-            named = (job.get("metadata") or {}).get("run_id")
+            named = (job.get("metadata") or {}).get("run_id") or job.get("request_id")
             if named == run_id or job.get("training_file") == file_id:
                 return str(job["id"])
         return None
@@ -87,7 +99,8 @@ class OpenAIWire:
             raise _unreadable(answer) from error
 
 
-def _text(answer: Mapping[str, Any], name: str) -> str:
+def text_of(answer: Mapping[str, Any], name: str) -> str:
+    """Return a text that an answer has to have; raises ThumbwheelError `vendor_unreadable`."""
     found = answer.get(name)
     if not isinstance(found, str) or not found:
         raise _unreadable(answer)

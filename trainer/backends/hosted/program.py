@@ -29,8 +29,9 @@ from runtime.files import write_whole
 from runtime.settings import Settings, load_settings
 from trainer import processes
 from trainer.backends.hosted.http_wire import HttpWire
-from trainer.backends.hosted.openai_wire import Job, OpenAIWire
+from trainer.backends.hosted.openai_wire import Form, Job, OpenAIWire
 from trainer.backends.hosted.rows import Packed, pack
+from trainer.backends.hosted.zhipu import ZhipuWire
 from trainer.backends.run_folder import DONE, VENDOR, WORK
 from trainer.guarding import guards
 from trainer.guarding.replies import Written, measure_replies
@@ -39,12 +40,12 @@ from trainer.rows import DatasetFolder, open_dataset
 
 POLL_S = 10.0
 T = TypeVar("T")
+WIRES: Mapping[str, type[OpenAIWire]] = {"openai": OpenAIWire, "zhipu": ZhipuWire}
 # A vendor that is away for so long has to be looked after; the job there goes on, and so can the run.
 AWAY_S = 3600.0
 # Away for the moment: asked again.
 PASSING = (408, 409, 425, 429)
-# What a job is asked for, and what it takes where nobody says. Vendors choose by the number of rows.
-SETTINGS = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
+# Where nobody says, vendors choose by the number of rows.
 EPOCHS_IF_AUTO = 3
 
 
@@ -60,17 +61,17 @@ class Asked:
     model: str
 
 
-def hyperparameters(params: Mapping[str, Any], method: str) -> dict[str, Any]:
+def hyperparameters(params: Mapping[str, Any], method: str, form: Form) -> dict[str, Any]:
     """Return a job's settings; `auto` is the vendor's choice. Raises ThumbwheelError `bad_setting`."""
     found: dict[str, Any] = {}
     for name, value in params.items():
         if name in LOOP_PARAMS or name == "confirm_cost" or (name == "beta" and method == "sft"):
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool) and value > 0
-        if name not in SETTINGS or not (number or value == "auto"):
+        if name not in form.settings or not (number or value == "auto"):
             raise ThumbwheelError(
                 "bad_setting", f"{name}={value!r:.80} is no setting of a hosted job.",
-                f"Known: {', '.join(SETTINGS)}; a number above 0, or auto.", name,
+                f"Known: {', '.join(form.settings)}; a number above 0, or auto.", name,
             )  # fmt: skip
         found[name] = value
     return found
@@ -101,7 +102,7 @@ def check_confirmed(params: Mapping[str, Any], cost: float, price: float) -> Non
 
 def run(asked: Asked, settings: Settings, wire: OpenAIWire) -> dict[str, Any]:
     """Upload, create, wait, measure; return what `result.json` holds. Raises ThumbwheelError."""
-    dataset, packed, wanted = prepare(asked)
+    dataset, packed, wanted = prepare(asked, wire.form)
     vendor = _Vendor(asked.out / WORK / VENDOR)
     if not vendor.noted:
         cost = estimated_cost(packed, wanted, settings.train_price)
@@ -146,13 +147,13 @@ def _result(
     }  # fmt: skip
 
 
-def prepare(asked: Asked) -> tuple[DatasetFolder, Packed, dict[str, Any]]:
+def prepare(asked: Asked, form: Form) -> tuple[DatasetFolder, Packed, dict[str, Any]]:
     """Write the rows of a run into its folder; return the dataset, the file and the job's settings."""
     dataset = open_dataset(asked.dataset)
     (asked.out / WORK).mkdir(parents=True, exist_ok=True)
-    packed = pack(dataset, asked.method, int(asked.params.get("seed", 0)), asked.out / WORK / "train.jsonl")
+    packed = pack(dataset, asked.method, int(asked.params.get("seed", 0)), asked.out / WORK / "train.jsonl", form)
     params = {name: value for name, value in asked.params.items() if name != "seed"}
-    return dataset, packed, hyperparameters(params, packed.method)
+    return dataset, packed, hyperparameters(params, packed.method, form)
 
 
 def wait(wire: OpenAIWire, job_id: str) -> Job:
@@ -185,7 +186,13 @@ def judge(wire: OpenAIWire, base: str, model: str) -> dict[str, Any]:
     def replies(name: str) -> list[Written]:
         return [reply(name, prompt) for prompt in prompts]
 
-    verdicts = guards.judge_replies(measure_replies(prompts, replies(model)), measure_replies(prompts, replies(base)))
+    try:
+        sides = [measure_replies(prompts, replies(name)) for name in (model, base)]
+    except ThumbwheelError as error:
+        # The job is paid and its model is there: it is registered, and held until somebody has looked.
+        return {"passed": False, "reasons": [f"no replies: {error.line()}"], "guards": [],
+                "not_measured": [guard.name for guard in guards.GUARDS]}  # fmt: skip
+    verdicts = guards.judge_replies(*sides)
     return {
         "passed": guards.all_passed(verdicts), "reasons": guards.reasons(verdicts),
         "not_measured": guards.not_measured(verdicts), "guards": [asdict(guard) for guard in verdicts],
@@ -210,7 +217,8 @@ class _Vendor:
 
 def wire_of(settings: Settings) -> OpenAIWire:
     """Return the vendor the settings name."""
-    return OpenAIWire(HttpWire(settings.model_api, settings.model_api_key))
+    kind = WIRES.get(settings.train_backend, OpenAIWire)
+    return kind(HttpWire(settings.model_api, settings.model_api_key))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -235,7 +243,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         asked = Asked(given.project, given.dataset, given.out, given.method, params, model)
         if not given.resume:
             (given.out / WORK / VENDOR).unlink(missing_ok=True)
-        told = plan(asked, settings.train_price) if given.dry_run else run(asked, settings, wire_of(settings))
+        told = (
+            plan(asked, settings.train_price, wire_of(settings).form)
+            if given.dry_run
+            else run(asked, settings, wire_of(settings))
+        )
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
@@ -254,9 +266,9 @@ def parse_params(text: str) -> dict[str, Any]:
     return found
 
 
-def plan(asked: Asked, price: float) -> dict[str, Any]:
+def plan(asked: Asked, price: float, form: Form) -> dict[str, Any]:
     """Write the rows and return what a job would be asked for; nothing leaves this machine."""
-    _, packed, wanted = prepare(asked)
+    _, packed, wanted = prepare(asked, form)
     cost = round(estimated_cost(packed, wanted, price), 2) if price else None
     return {
         "file": str(packed.file), "method": packed.method, "model": asked.model, "rows": packed.rows,

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trainer.backends.hosted.openai_wire import MAX_BYTES, METHODS, MIN_ROWS
+from trainer.backends.hosted.openai_wire import Form
 from trainer.guarding.replies import words
 from trainer.methods import AUTO
 from trainer.rows import DatasetFolder, Demonstration, Pair, sample_by_weight
@@ -35,24 +35,24 @@ class Packed:
     dropped: dict[str, int]
 
 
-def pack(dataset: DatasetFolder, method: str, seed: int, file: Path) -> Packed:
+def pack(dataset: DatasetFolder, method: str, seed: int, file: Path, form: Form) -> Packed:
     """Write a dataset's rows for a method, `auto` for pairs where there are enough. Raises ThumbwheelError."""
-    chosen = _method(dataset, method)
+    chosen = _method(dataset, method, form)
     given: Sequence[Pair | Demonstration]
     given = dataset.pairs("train") if chosen == "dpo" else dataset.demonstrations("train")
     drawn: list[Pair | Demonstration] = sample_by_weight(given, random.Random(seed))
     whole = [row for row in drawn if not _is_cut(row)]
     dropped = {"not_drawn_by_weight": len(given) - len(drawn), "cut_reply": len(drawn) - len(whole)}
     lines = [json.dumps(_row(row), ensure_ascii=False) for row in whole]
-    if len(lines) < MIN_ROWS:
+    if len(lines) < form.min_rows:
         raise ThumbwheelError(
-            "too_few_rows", f"A hosted job takes at least {MIN_ROWS} rows; there are {len(lines)} for {chosen}.",
+            "too_few_rows", f"A hosted job takes at least {form.min_rows} rows; there are {len(lines)} for {chosen}.",
             "Collect more feedback, or train here.",
         )  # fmt: skip
     body = "".join(line + "\n" for line in lines).encode()
-    if len(body) > MAX_BYTES:
+    if len(body) > form.max_bytes:
         raise ThumbwheelError(
-            "too_many_bytes", f"The file would have {len(body)} bytes, a hosted job takes {MAX_BYTES}.",
+            "too_many_bytes", f"The file would have {len(body)} bytes, a hosted job takes {form.max_bytes}.",
             "Build a dataset with --max-rows.",
         )  # fmt: skip
     file.write_bytes(body)
@@ -60,12 +60,12 @@ def pack(dataset: DatasetFolder, method: str, seed: int, file: Path) -> Packed:
     return Packed(file, chosen, len(lines), tokens, {reason: n for reason, n in dropped.items() if n})
 
 
-def _method(dataset: DatasetFolder, method: str) -> str:
+def _method(dataset: DatasetFolder, method: str, form: Form) -> str:
     if method == AUTO:
-        return "dpo" if dataset.count("preference") >= MIN_ROWS else "sft"
-    if method not in METHODS:
+        return "dpo" if "dpo" in form.methods and dataset.count("preference") >= form.min_rows else "sft"
+    if method not in form.methods:
         raise ThumbwheelError(
-            "bad_setting", f"A hosted job cannot train {method}.", f"Use {' or '.join(METHODS)}.", "method"
+            "bad_setting", f"A hosted job there cannot train {method}.", f"Use {' or '.join(form.methods)}.", "method"
         )
     return method
 
