@@ -19,11 +19,11 @@ from runtime.logs import configure_logging
 from runtime.private import say_tightened
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
-from trainer.backends.hosted.command import hosted_command
 from trainer.backends.launched import LAUNCHERS, LaunchedBackend, Place
 from trainer.backends.local import LocalBackend
 from trainer.backends.run_folder import Backend
 from trainer.backends.torchrun import torchrun_command
+from trainer.hosted.command import hosted_command
 from trainer.loop.schedule import Scheduler
 
 POLL_S = 1.0

@@ -27,7 +27,7 @@ def hosted() -> None:
 @pass_context
 def plan(context: Context, dataset_id: str, method: str, params: str, out: Path | None) -> None:
     """Write the rows a job would get and say what it would cost. Nothing leaves this machine."""
-    from trainer.backends.hosted.program import Asked, parse_params, plan, wire_of
+    from trainer.hosted.program import Asked, parse_params, plan, wire_of
 
     settings = context.settings
     folder = settings.home / "datasets" / context.project / dataset_id
@@ -49,8 +49,8 @@ def plan(context: Context, dataset_id: str, method: str, params: str, out: Path 
 @pass_context
 def cancel(context: Context, run_id: str) -> None:
     """Cancel a run's job at the vendor; the run then ends as failed."""
-    from trainer.backends.hosted.program import wire_of
     from trainer.backends.run_folder import VENDOR, WORK
+    from trainer.hosted.program import wire_of
 
     file = context.settings.home / "runs" / context.project / run_id / WORK / VENDOR
     job_id = json.loads(file.read_text("utf-8")).get("job_id") if file.exists() else None

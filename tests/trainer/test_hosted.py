@@ -27,15 +27,15 @@ from runtime.settings import Settings, SettingsError, load_settings
 from tests.trainer import tiny
 from tests.trainer.openai_vendor import KEY, Vendor, serving
 from trainer.__main__ import backend_of
-from trainer.backends.hosted import program
-from trainer.backends.hosted.command import hosted_command
-from trainer.backends.hosted.http_wire import HttpWire
-from trainer.backends.hosted.openai_wire import OpenAIWire
-from trainer.backends.hosted.program import Asked, run
-from trainer.backends.hosted.zhipu import ZhipuWire
 from trainer.backends.local import LocalBackend
 from trainer.backends.run_folder import Work, goes_on, read_made
 from trainer.guarding import guards
+from trainer.hosted import program
+from trainer.hosted.command import hosted_command
+from trainer.hosted.http_wire import HttpWire
+from trainer.hosted.openai_wire import OpenAIWire
+from trainer.hosted.program import Asked, run
+from trainer.hosted.zhipu import ZhipuWire
 from trainer.loop import registry
 from trainer.loop.registry import Aliases, Registry
 from trainer.rows import open_dataset
@@ -350,7 +350,7 @@ def test_the_program_is_stopped_resumed_and_says_nothing_of_the_key(
     ):  # fmt: skip
         monkeypatch.setenv(f"THUMBWHEEL_{name}", value)
     work = Work("default", "dpo", {"confirm_cost": 5}, tmp_path / "ds", tmp_path / "run-1", BASE, tmp_path)
-    fast = "import sys; from trainer.backends.hosted import program; program.POLL_S = 0.05; sys.exit(program.main())"
+    fast = "import sys; from trainer.hosted import program; program.POLL_S = 0.05; sys.exit(program.main())"
 
     def command(asked: Work) -> list[str]:
         made = hosted_command(asked)
@@ -452,4 +452,4 @@ def test_the_settings_choose_the_vendor_and_say_what_is_missing(tmp_path: Path) 
         load_settings({"THUMBWHEEL_TRAIN_PRICE": "-1"}, tmp_path)
     backend = backend_of(replace(Settings(), train_backend="openai", model_api="http://x/v1"))
     work = Work("default", "dpo", {}, tmp_path, tmp_path, BASE, tmp_path)
-    assert isinstance(backend, LocalBackend) and "trainer.backends.hosted.program" in backend._command(work)
+    assert isinstance(backend, LocalBackend) and "trainer.hosted.program" in backend._command(work)

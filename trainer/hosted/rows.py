@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from trainer.backends.hosted.openai_wire import Form
 from trainer.guarding.replies import words
+from trainer.hosted.openai_wire import Form
 from trainer.methods import AUTO
 from trainer.rows import DatasetFolder, Demonstration, Pair, sample_by_weight
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from contract.errors import ThumbwheelError
-from trainer.backends.hosted.http_wire import HttpWire
 from trainer.guarding.replies import Written
+from trainer.hosted.http_wire import HttpWire
 
 if TYPE_CHECKING:
     from inference.generation import Sampling

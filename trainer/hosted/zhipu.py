@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.backends.hosted.openai_wire import Form, Job, OpenAIWire, text_of
+from trainer.hosted.openai_wire import Form, Job, OpenAIWire, text_of
 
 MEGABYTE = 1024 * 1024
 

@@ -18,7 +18,7 @@ def hosted_command(work: Work) -> list[str]:
             "thumbwheel train --from base", "start",
         )  # fmt: skip
     parts = [
-        sys.executable, "-m", "trainer.backends.hosted.program", "--project", work.project,
+        sys.executable, "-m", "trainer.hosted.program", "--project", work.project,
         "--dataset", str(work.dataset), "--out", str(work.folder), "--method", work.method,
         "--config", json.dumps(dict(work.params)), "--parent", str(os.getpid()),
     ]  # fmt: skip

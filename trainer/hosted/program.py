@@ -1,6 +1,6 @@
 """One hosted run, in a process of its own: a dataset folder in; a model at a vendor, its guards and DONE out.
 
-    python -m trainer.backends.hosted.program --project P --dataset DIR --out RUNDIR --method auto|dpo|sft
+    python -m trainer.hosted.program --project P --dataset DIR --out RUNDIR --method auto|dpo|sft
         --config JSON [--model ID] [--parent PID] [--resume] [--dry-run]
 
 The vendor is THUMBWHEEL_MODEL_API with THUMBWHEEL_MODEL_API_KEY, its model THUMBWHEEL_BASE_MODEL: the gateway serves
@@ -28,13 +28,13 @@ from contract.errors import ThumbwheelError
 from runtime.files import write_whole
 from runtime.settings import Settings, load_settings
 from trainer import processes
-from trainer.backends.hosted.http_wire import HttpWire
-from trainer.backends.hosted.openai_wire import Form, Job, OpenAIWire
-from trainer.backends.hosted.rows import Packed, pack
-from trainer.backends.hosted.zhipu import ZhipuWire
 from trainer.backends.run_folder import DONE, VENDOR, WORK
 from trainer.guarding import guards
 from trainer.guarding.replies import Written, measure_replies
+from trainer.hosted.http_wire import HttpWire
+from trainer.hosted.openai_wire import Form, Job, OpenAIWire
+from trainer.hosted.rows import Packed, pack
+from trainer.hosted.zhipu import ZhipuWire
 from trainer.recipes import LOOP_PARAMS
 from trainer.rows import DatasetFolder, open_dataset
 
@@ -223,7 +223,7 @@ def wire_of(settings: Settings) -> OpenAIWire:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run from the command line; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m trainer.backends.hosted.program")
+    parser = argparse.ArgumentParser(prog="python -m trainer.hosted.program")
     parser.add_argument("--project", default="default")
     parser.add_argument("--dataset", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
