@@ -37,6 +37,11 @@ def _chosen(example: str, choices: tuple[str, ...], en: str, zh: str, periodic: 
     return Setting("choice", example, en, zh, choices=choices, periodic=periodic)
 
 
+def _by_vendor(example: str, en: str, zh: str) -> Setting:
+    """Return a setting that a vendor chooses itself where it is `auto`."""
+    return Setting("number", example, en, zh, 1e-9, 1e6, choices=("auto",))
+
+
 METHODS: tuple[str, ...] = get_args(TrainMethod)
 SETTINGS: dict[str, Setting] = {
     "method": _chosen(
@@ -105,6 +110,15 @@ SETTINGS: dict[str, Setting] = {
         "object", '{"kinds": ["preference"]}', "filters of the dataset that is built for the run",
         "为这次训练构建数据集时的筛选条件",
     ),
+    "confirm_cost": Setting(
+        "number", "5", "hosted jobs: the most that one may cost, in the vendor's currency; without it none is made",
+        "托管微调：任务最多可花费的金额，按供应商的币种；不填则不会创建任务", 0.0, 1e9,
+    ),
+    "n_epochs": _by_vendor("3", "hosted jobs: passes over the rows", "托管微调：遍历数据的次数"),
+    "batch_size": _by_vendor("8", "hosted jobs: rows a step learns from", "托管微调：每一步学习的数据行数"),
+    "learning_rate_multiplier": _by_vendor(
+        "2", "hosted jobs: factor on the vendor's learning rate", "托管微调：供应商学习率的系数"
+    ),
     "lr_scale": Setting(
         "number", "0.5", "factor on the learning rate; the trainer sets it after an adapter was held",
         "学习率的系数；适配器被搁置后由训练器设置", 1e-6, 1.0,
@@ -121,6 +135,8 @@ OF_A_STAGE = frozenset(
 def checked(name: str, value: Any, setting: Setting | None = None) -> Any:
     """Return one value in its form; raises ThumbwheelError `bad_setting` that names it."""
     about = setting or SETTINGS[name]
+    if about.form == "number" and value in about.choices:
+        return value
     try:
         found = _read(about, value)
     except (TypeError, ValueError, KeyError) as error:

@@ -82,12 +82,11 @@ class Models:
         found = sorted(self._root.glob(f"*/adapters/{model}"))
         if found:
             return found[0]
-        for file in sorted(self._root.glob("*/aliases.json")):
-            if remote := self.aliases(file.parent.name).remote.get(model):
-                raise ThumbwheelError(
-                    "remote_model", f"The adapter {model} is the remote model {remote}: its weights are not here.",
-                    "Ask for another model; GET /v1/models lists them.", "model", 409,
-                )  # fmt: skip
+        if remote := self.remote(model):
+            raise ThumbwheelError(
+                "remote_model", f"The adapter {model} is the remote model {remote}: its weights are not here.",
+                "Ask for another model; GET /v1/models lists them.", "model", 409,
+            )  # fmt: skip
         return self._root / "missing" / model
 
     def names(self, project: str) -> list[str]:
@@ -95,7 +94,15 @@ class Models:
         aliases = self.aliases(project)
         names = [BASE, "champion"] + (["challenger"] if aliases.challenger else [])
         folder = self._adapters(project)
-        return names + sorted(p.name for p in folder.glob("ad-*") if (p / "adapter_config.json").exists())
+        here = [p.name for p in folder.glob("ad-*") if (p / "adapter_config.json").exists()]
+        return names + sorted([*here, *aliases.remote])
+
+    def remote(self, model: str) -> str | None:
+        """Return the vendor's id of an adapter that is a remote model, None for one whose files are here."""
+        for file in sorted(self._root.glob("*/aliases.json")):
+            if found := self.aliases(file.parent.name).remote.get(model):
+                return found
+        return None
 
     def _adapters(self, project: str) -> Path:
         return self._root / project / "adapters"

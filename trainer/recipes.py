@@ -18,7 +18,7 @@ SMALL_MODEL = 1_000_000_000
 # What a wish may carry beside the settings of an objective: read by the service loop, or true for the whole run.
 RUN_PARAMS = frozenset({
     "method", "filters", "challenge", "trial_labels", "dtype", "start", "lr_scale", "replay_share", "balance",
-    "thinking",
+    "thinking", "confirm_cost", "n_epochs", "batch_size", "learning_rate_multiplier",
 })  # fmt: skip
 
 

@@ -92,6 +92,11 @@ class DatasetFolder:
         """Return the dataset's id."""
         return str(self.manifest.get("dataset_id") or self.path.name)
 
+    def count(self, config: str) -> int:
+        """Return how many rows of a config there are to train on."""
+        found: int = self.counts.get(config, {}).get("train", 0)
+        return found
+
     def table(self, config: str, split: str) -> list[dict[str, Any]]:
         """Return the raw rows of one split as dictionaries, [] where there are none."""
         rows: list[dict[str, Any]] = []

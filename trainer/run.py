@@ -1,9 +1,9 @@
 """One training run, in a process of its own: a dataset folder in, an adapter out.
 
     python -m trainer.run --project P --dataset DIR --out RUNDIR --method dpo|sft|kto|auto --config JSON --base MODELDIR
-        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
+        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID] [--resume]
 
-Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `adapter/` (PEFT files),
+Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `work/` (checkpoints), `adapter/`,
 `guards.json`, `result.json`, and `DONE` last: the contract that `trainer/backends/run_folder.py` describes. The two
 axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`).
 Errors are one line with a hint on stderr, exit code 2.
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import threading
@@ -36,6 +35,8 @@ from inference.messages import TemplateRefusal
 from inference.thoughts import template_kwargs
 from inference.tokens import Encoder, make_encoder
 from runtime.files import write_whole
+from trainer import processes
+from trainer.backends.run_folder import DONE, WORK
 from trainer.guarding import evaluate, guards
 from trainer.guarding.chance import Accuracy
 from trainer.methods import AUTO, CHOICES
@@ -64,6 +65,8 @@ class Job:
     start: Path | None = None
     cache: Path | None = None
     tuning: str = DEFAULT
+    resume: bool = False
+    processes: int = 1
 
 
 class Clock:
@@ -80,13 +83,17 @@ class Clock:
         self._last = now
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Train, save, judge; return what `result.json` holds. Raises ThumbwheelError."""
+def run(job: Job) -> dict[str, Any] | None:
+    """Train, save, judge; return what `result.json` holds, None in all processes but the first.
+
+    Raises ThumbwheelError.
+    """
     clock = Clock()
     dataset = open_dataset(job.dataset)
     tuning = find_tuning(job.tuning)
     rows = read_rows(job.method, dataset)
     hardware = find_hardware(str(job.params.get("dtype", "auto")))
+    processes.join(job.processes, hardware.device)
     model = load_model(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
@@ -98,10 +105,10 @@ def run(job: Job) -> dict[str, Any]:
     prepared = tuning.prepare(model, job.start, first.rank, first.alpha)
     before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder, plan))
     clock.lap("load")
-    metrics = _fresh_metrics(job.out)
-    work = job.out / "work"
-    done = train_stages(plan, prepared, encoder, configs, hardware, metrics, work)
-    shutil.rmtree(work, ignore_errors=True)
+    metrics = MetricsFile(job.out / "metrics.jsonl")
+    done = train_stages(plan, prepared, encoder, configs, hardware, metrics, job.out / WORK, job.processes)
+    if not processes.is_first():
+        return None
     changed = tuning.changed(prepared, done.model)
     if not changed:
         raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
@@ -113,6 +120,7 @@ def run(job: Job) -> dict[str, Any]:
     ran = {
         "tuning": tuning.name, "base": job.base.name, "start": job.start.name if job.start else "base",
         "dtype": str(hardware.dtype), "device": hardware.device, "chat_template_kwargs": kwargs,
+        "processes": job.processes,
     }  # fmt: skip
     result = {
         "project": job.project, **ran, **_of_dataset(dataset), "reference": prepared.reference, "weights_sha256": sha,
@@ -120,7 +128,8 @@ def run(job: Job) -> dict[str, Any]:
         "metrics": _summary(metrics, report, done, plan, ran), "seconds": clock.seconds,
     }  # fmt: skip
     _write(job.out / "result.json", result)
-    (job.out / "DONE").write_text(sha + "\n", "utf-8")
+    shutil.rmtree(job.out / WORK, ignore_errors=True)
+    (job.out / DONE).write_text(sha + "\n", "utf-8")
     return result
 
 
@@ -235,14 +244,9 @@ def _summary(
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
         "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": done.dropped,
         "plan": list(plan.words), "stages": done.stages, "ran": dict(ran),
+        "resumed_from": [line["resumed_from"] for line in metrics.lines if "resumed_from" in line],
         "guards": [{name: guard[name] for name in GUARD_FIELDS} for guard in report["guards"]],
     }  # fmt: skip
-
-
-def _fresh_metrics(out: Path) -> MetricsFile:
-    file = out / "metrics.jsonl"
-    file.unlink(missing_ok=True)
-    return MetricsFile(file)
 
 
 def _write(file: Path, body: Mapping[str, Any]) -> None:
@@ -260,7 +264,9 @@ def _parse(arguments: Sequence[str] | None) -> Job:
     parser.add_argument("--base", required=True, help="folder of the base model, or a setting such as demo with --home")
     parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")
     parser.add_argument("--parent", type=int, help="process id; the run ends when its parent is no longer that process")
+    parser.add_argument("--processes", type=int, default=1, help="so many of these torchrun has started; see backends")
     parser.add_argument("--start", type=Path, help="folder of the adapter to continue; without it a new one is made")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, if it is whole")
     parser.add_argument("--cache", type=Path, help="folder in which the base's side of the guards is kept")
     given = parser.parse_args(arguments)
     try:
@@ -277,7 +283,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
             "missing_model", f"No model in the folder {base}.", "The folder needs config.json and the weights."
         )
     if given.parent:
-        threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
+        threading.Thread(target=processes.end_with, args=(given.parent,), daemon=True).start()
     return Job(
         given.project,
         given.dataset,
@@ -288,14 +294,17 @@ def _parse(arguments: Sequence[str] | None) -> Job:
         given.start,
         given.cache,
         given.tuning,
+        given.resume,
+        given.processes,
     )
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a new one would start a second training beside it."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(3)
+def _clear(job: Job) -> None:
+    """Remove what an earlier start left in the folder, all but what a resumed one goes on with."""
+    (job.out / DONE).unlink(missing_ok=True)
+    if not job.resume:
+        shutil.rmtree(job.out / WORK, ignore_errors=True)
+        (job.out / "metrics.jsonl").unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -306,7 +315,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = _parse(arguments)
         job.out.mkdir(parents=True, exist_ok=True)
-        (job.out / "DONE").unlink(missing_ok=True)
+        if processes.is_first():
+            _clear(job)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
@@ -321,6 +331,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         print(f"Training failed: {type(error).__name__}: {first}  hint: the whole trace is in {trace}", file=sys.stderr)
         return 1
+    if result is None:
+        return 0
     print(
         json.dumps({name: result[name] for name in ("method", "rows", "steps", "plan", "passed", "reasons", "seconds")})
     )

@@ -1,4 +1,4 @@
-"""train, evaluate, promote, rollback, models: wishes to the trainer, and what it has made."""
+"""estimate, train, evaluate, promote, rollback: wishes to the trainer."""
 
 from __future__ import annotations
 
@@ -143,19 +143,6 @@ def rollback(context: Context, reason: str) -> None:
 
 
 @click.command()
-@shared_options
-@pass_context
-def models(context: Context) -> None:
-    """List adapters with their state."""
-    found = data_api(context.settings, context.project).get("/api/v1/models")
-    rows = found["items"]
-    context.table(
-        rows, ("adapter_id", "state", "run_id", "dataset_id", "parent", "baseline"),
-        "No adapters yet: the base answers. Train one: thumbwheel train",
-    )  # fmt: skip
-
-
-@click.command()
 @click.argument("size")
 @click.option("--method", default="lora", show_default=True, help="How weights are tuned; a wrong name lists all.")
 @click.option("--raters", default=1, show_default=True, type=click.IntRange(1), help="So many people rate.")
@@ -179,4 +166,4 @@ def estimate(context: Context, size: str, method: str, raters: int, card: float)
     ]))  # fmt: skip
 
 
-COMMANDS = (estimate, train, evaluate, promote, rollback, models)
+COMMANDS = (estimate, train, evaluate, promote, rollback)

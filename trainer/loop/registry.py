@@ -260,6 +260,14 @@ class Registry:
         refuse_remote(adapter_id, details.remote_model if details else None)
         return self.adapter(adapter_id)
 
+    def start(self, adapter_id: str | None) -> tuple[Path | None, str | None]:
+        """Return what a run continues: a folder here or a vendor's model; neither for the base."""
+        if adapter_id in (None, "base"):
+            return None, None
+        details = self.load().details_of(str(adapter_id))
+        remote = details.remote_model if details else None
+        return (None if remote else self.adapter(str(adapter_id))), remote
+
     def sweep(self) -> None:
         """Remove what a writer that was killed left half done. Call it while nobody writes."""
         sweep_unfinished(self.folder)

@@ -29,6 +29,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import REFUSED, NothingLeft, Pair, counted, spread
@@ -246,5 +247,5 @@ def train(
         peft_config=prepared.lora, callbacks=[metrics],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, made.dropped

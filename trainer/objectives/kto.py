@@ -23,6 +23,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import LIGHTER, REFUSED, NothingLeft, Rated, counted, sample_by_weight, spread
@@ -154,5 +155,5 @@ def train(
         peft_config=prepared.lora, callbacks=[metrics],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, dropped
