@@ -94,8 +94,7 @@ class DatasetFolder:
 
     def count(self, config: str) -> int:
         """Return how many rows of a config there are to train on."""
-        found: int = self.counts.get(config, {}).get("train", 0)
-        return found
+        return self.counts.get(config, {}).get("train", 0)
 
     def table(self, config: str, split: str) -> list[dict[str, Any]]:
         """Return the raw rows of one split as dictionaries, [] where there are none."""
