@@ -66,7 +66,7 @@ class Models:
             return aliases.champion
         if name == "challenger" and aliases.challenger:
             return aliases.challenger
-        if _ADAPTER_ID.match(name) and (self._adapters(project) / name / "adapter_config.json").exists():
+        if _ADAPTER_ID.match(name) and _has_weights(self._adapters(project) / name):
             return name
         if name in aliases.remote:
             return name
@@ -95,10 +95,15 @@ class Models:
         aliases = self.aliases(project)
         names = [BASE, "champion"] + (["challenger"] if aliases.challenger else [])
         folder = self._adapters(project)
-        return names + sorted(p.name for p in folder.glob("ad-*") if (p / "adapter_config.json").exists())
+        return names + sorted(p.name for p in folder.glob("ad-*") if _has_weights(p))
 
     def _adapters(self, project: str) -> Path:
         return self._root / project / "adapters"
+
+
+def _has_weights(folder: Path) -> bool:
+    """Say whether an adapter's folder holds an adapter or a whole model; `inference/tuned.py` needs torch."""
+    return (folder / "adapter_config.json").exists() or (folder / "config.json").exists()
 
 
 def _remote(body: Mapping[str, Any]) -> dict[str, str]:

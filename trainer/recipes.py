@@ -13,10 +13,12 @@ from typing import Any
 from contract.errors import ThumbwheelError
 from trainer.methods import AUTO, OBJECTIVES, find_objective
 from trainer.rows import DatasetFolder
+from trainer.tuning import settings
+from trainer.tuning.table import DEFAULT, TUNINGS, Tuning
 
 SMALL_MODEL = 1_000_000_000
 # What a wish may carry beside the trainer's own settings; read by the service loop.
-LOOP_PARAMS = frozenset({"filters", "challenge", "trial_labels", "dtype", "start", "lr_scale"})
+LOOP_PARAMS = frozenset({"filters", "challenge", "trial_labels", "dtype", "start", "lr_scale", "checkpointing"})
 
 
 def choose_method(method: str, dataset: DatasetFolder) -> str:
@@ -36,8 +38,10 @@ def choose_method(method: str, dataset: DatasetFolder) -> str:
     )
 
 
-def make_config(method: str, params: Mapping[str, Any], parameters: int) -> Any:
-    """Return the settings of a run: the recipe for a model of that many parameters, then `params`.
+def make_config(
+    method: str, params: Mapping[str, Any], parameters: int, tuning: Tuning = TUNINGS[DEFAULT]
+) -> Any:  # fmt: skip
+    """Return the settings of a run: the recipe for a model of that many parameters and the tuning, then `params`.
 
     Raises ThumbwheelError `bad_setting` that names an unknown or malformed one.
     """
@@ -46,7 +50,7 @@ def make_config(method: str, params: Mapping[str, Any], parameters: int) -> Any:
     known = {field.name: field for field in fields(kind)}
     values: dict[str, Any] = {} if parameters < SMALL_MODEL else dict(objective.large)
     for name, value in params.items():
-        if name in LOOP_PARAMS:
+        if name in LOOP_PARAMS or name in settings.NAMES:
             continue
         if name not in known:
             if any(name in {f.name for f in fields(other.parts().config)} for other in OBJECTIVES):
@@ -55,8 +59,11 @@ def make_config(method: str, params: Mapping[str, Any], parameters: int) -> Any:
                 "bad_setting", f"Unknown setting {name!r}.", f"Known: {', '.join(sorted(known))}.", name
             )
         values[name] = _convert(name, value, getattr(kind, name))
+    if tuning.virtual and "packing" not in params:
+        values.pop("packing", None)
     config = kind(**values)
-    return replace(config, lr=config.lr * float(params.get("lr_scale", 1.0)))
+    rate = 1.0 if "lr" in params else tuning.rate
+    return replace(config, lr=config.lr * rate * float(params.get("lr_scale", 1.0)))
 
 
 def _convert(name: str, value: Any, default: Any) -> Any:

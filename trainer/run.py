@@ -1,11 +1,12 @@
 """One training run, in a process of its own: a dataset folder in, an adapter out.
 
     python -m trainer.run --project P --dataset DIR --out RUNDIR --method dpo|sft|kto|auto --config JSON --base MODELDIR
-        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
+        [--tuning NAME] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
 
 Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `adapter/` (PEFT files),
 `guards.json`, `result.json`, and `DONE` last: the contract that `trainer/backends/run_folder.py` describes. The two
-axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`).
+axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`). What
+was tuned is judged as it is served: loaded anew from its files, on the base that a gateway puts under it.
 Errors are one line with a hint on stderr, exit code 2.
 """
 
@@ -25,23 +26,25 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from contract.errors import ThumbwheelError
-from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.base_model import ensure_base_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder, make_encoder
+from inference.tuned import load_tuned
 from runtime.files import write_whole
 from trainer.guarding import evaluate, guards
+from trainer.guarding.beside import cache_of, with_base
 from trainer.guarding.chance import Accuracy
 from trainer.methods import AUTO, CHOICES, Objective, find_objective
 from trainer.progress import MetricsFile
 from trainer.recipes import choose_method, make_config
 from trainer.rows import DatasetFolder, open_dataset
+from trainer.tuning.refusals import checkpointing, ready
 from trainer.tuning.shape import Prepared
-from trainer.tuning.table import DEFAULT, TUNINGS, find_tuning
+from trainer.tuning.table import DEFAULT, find_tuning
 
 # Held-out comparisons scored before and after: more cost time and no longer change the verdict.
 MAX_HELD_OUT = 100
@@ -81,15 +84,17 @@ def run(job: Job) -> dict[str, Any]:
     clock = Clock()
     dataset = open_dataset(job.dataset)
     tuning = find_tuning(job.tuning)
+    settings = ready(tuning, job.params)
     objective = find_objective(choose_method(job.method, dataset))
     rows = _training_rows(dataset, objective)
-    hardware = find_hardware(str(job.params.get("dtype", "auto")))
-    model = load_model(job.base, hardware.dtype)
+    hardware = find_hardware(str(job.params.get("dtype", "auto")), checkpointing(tuning, job.params))
+    how = tuning.parts()
+    model = how.load(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
     encoder = make_encoder(load_tokenizer(job.base), model)
-    config = make_config(objective.name, job.params, sum(p.numel() for p in model.parameters()))
-    prepared = tuning.prepare(model, job.start, config.rank, config.alpha)
+    config = make_config(objective.name, job.params, sum(p.numel() for p in model.parameters()), tuning)
+    prepared = how.prepare(model, job.start, settings)
     before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder))
     clock.lap("load")
     metrics = _fresh_metrics(job.out)
@@ -97,16 +102,17 @@ def run(job: Job) -> dict[str, Any]:
     trainer, dropped = objective.parts().train(rows, prepared, encoder, config, hardware, metrics, work)
     shutil.rmtree(work, ignore_errors=True)
     trained = trainer.accelerator.unwrap_model(trainer.model, keep_fp32_wrapper=False)
-    changed = tuning.changed(prepared, trained)
+    changed = how.changed(prepared, trained)
     if not changed:
         raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
-    sha = tuning.save(trained, job.out / "adapter")
+    sha = how.save(trained, job.out / "adapter", hardware.dtype)
     clock.lap("train")
     report = _judge(job, trained, encoder, hardware, before, changed)
     _write(job.out / "guards.json", report)
     clock.lap("guards")
     result = {
-        "project": job.project, "method": objective.name, "tuning": tuning.name, "dataset_id": dataset.dataset_id,
+        "project": job.project, "method": objective.name, "tuning": tuning.name, "tuning_settings": asdict(settings),
+        "warning": tuning.warning, "dataset_id": dataset.dataset_id,
         "dataset_digest": dataset.manifest.get("digest"), "base": job.base.name,
         "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
         "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
@@ -178,15 +184,15 @@ def _judge(
     after = evaluate.likelihoods(trained, encoder, before.held_out.tokens)
     accuracy = before.held_out.accuracy(after, before.likelihoods)
     logits = evaluate.probe_logits(trained, encoder)
-    served = PeftModel.from_pretrained(load_model(job.base, hardware.dtype), str(job.out / "adapter"), "served")
-    served.to(hardware.device).eval()
+    served = load_tuned(job.base, job.out / "adapter", hardware.dtype).to(hardware.device)
     training = guards.Training(
         changed, float((logits - before.logits).abs().max()),
         guards.reload_difference(logits, evaluate.probe_logits(served, encoder)), accuracy,
     )  # fmt: skip
     del served
-    base = guards.base_side(trained, encoder, job.base, job.cache, guards.SAMPLING)
-    side = guards.measure(trained, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
+    judged = with_base(trained, job.base)
+    base = guards.base_side(judged, encoder, job.base, cache_of(job.cache, job.out / "adapter"), guards.SAMPLING)
+    side = guards.measure(judged, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
     verdicts = guards.judge(side, base, training)
     return {
         "passed": guards.all_passed(verdicts), "reasons": guards.reasons(verdicts),
@@ -232,7 +238,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
     parser.add_argument("--dataset", type=Path, required=True, help="dataset folder")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run, made where missing")
     parser.add_argument("--method", default=AUTO, choices=CHOICES, help="the objective")
-    parser.add_argument("--tuning", default=DEFAULT, choices=TUNINGS, help="which weights are tuned, and how")
+    parser.add_argument("--tuning", default=DEFAULT, help="which weights are tuned, and how")
     parser.add_argument("--config", default="{}", help="settings as JSON, see docs/reference")
     parser.add_argument("--base", required=True, help="folder of the base model, or a setting such as demo with --home")
     parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")

@@ -30,9 +30,9 @@ def training_command(work: Work) -> list[str]:
     """Return the command that trains."""
     parts = [
         sys.executable, "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
-        "--out", str(work.folder), "--method", work.method, "--config", json.dumps(dict(work.params)),
-        "--base", work.base, "--home", str(work.home), "--cache", str(work.home / "models" / "guards"),
-        "--parent", str(os.getpid()),
+        "--out", str(work.folder), "--method", work.method, "--tuning", work.tuning,
+        "--config", json.dumps(dict(work.params)), "--base", work.base, "--home", str(work.home),
+        "--cache", str(work.home / "models" / "guards"), "--parent", str(os.getpid()),
     ]  # fmt: skip
     return [*parts, "--start", str(work.start)] if work.start else parts
 

@@ -9,7 +9,7 @@ folder `runs/<project>/<run id>` is all that passes between the two, so whoever 
 | `job.json` | the backend | what it needs to find the job again after a restart: a process, or a vendor's job id |
 | `job.log` | the training program | its output; the last line says why it failed |
 | `metrics.jsonl` | the training program | a line per log: {"step", "total", "seconds", "loss", ...} |
-| `adapter/` | the training program | the adapter's files; a hosted model has none |
+| `adapter/` | the training program | the adapter's files, or a whole model's; a hosted model has none |
 | `guards.json` | the training program | {"guards": [...], "passed", "reasons", "not_measured", ...} |
 | `result.json` | the training program | method, base, metrics, `weights_sha256` or `remote_model`, passed, reasons |
 | `DONE` | the training program | last of all: everything above is whole |
@@ -36,7 +36,7 @@ State = Literal["running", "ended", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Work:
-    """What a run is to do. `method` names the objective, `start` the adapter folder that it continues."""
+    """What a run is to do. `method` and `tuning` name the two axes, `start` is the adapter folder that it continues."""
 
     project: str
     method: str
@@ -46,6 +46,7 @@ class Work:
     base: str
     home: Path
     start: Path | None = None
+    tuning: str = "lora"
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,9 @@ from trainer.loop import jobs, registry, taking_in, trigger, wishes
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
+from trainer.loop.starting import tuning_and_start
 from trainer.loop.verdict import read_verdict
+from trainer.tuning.table import DEFAULT
 from trials.process import consequence
 
 log = logging.getLogger("trainer")
@@ -171,7 +173,8 @@ class Scheduler:
                 aliases, aliases.challenger, reason="The next run was asked for before its test was decided."
             ))  # fmt: skip
         params = dict(body.get("params") or {})
-        self._train(project, body.get("method") or methods.AUTO, params, body.get("dataset_id"), wish["event_id"])
+        method, tuning = body.get("method") or methods.AUTO, body.get("tuning")
+        self._train(project, method, params, body.get("dataset_id"), wish["event_id"], tuning)
 
     def _move_as_wished(self, project: str, wish: Mapping[str, Any]) -> None:
         body, request_id = wish["body"], wish["event_id"]
@@ -238,21 +241,23 @@ class Scheduler:
         return datetime.fromisoformat(file.read_text("utf-8"))
 
     def _train(
-        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None
+        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None,
+        wished: str | None = None,
     ) -> None:  # fmt: skip
         aliases = self._registry(project).load()
-        start = aliases.champion if params.get("start") != "base" else None
         challenge = bool(params.pop("challenge", True))
         filters = params.pop("filters", None)
         trial_labels = params.pop("trial_labels", ())
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures
         record = Record(
-            jobs.new_run_id(), project, method, parent=start or "base", config=params, request_id=request_id,
-            challenge=challenge, started_at=jobs.now(),
+            jobs.new_run_id(), project, method, config=params, request_id=request_id, challenge=challenge,
+            started_at=jobs.now(), tuning=wished or DEFAULT,
         )  # fmt: skip
         try:
             record = replace(record, trial_labels=jobs.checked_labels(trial_labels))
+            tuning, start = tuning_and_start(self._registry(project), aliases, params, wished)
+            record = replace(record, tuning=tuning, parent=start or "base")
             record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
         except ApiAway:
             raise
@@ -276,7 +281,8 @@ class Scheduler:
         jobs.write_record(folder, record)
         self._remember(record)
         self._backend.start(Work(
-            project, record.method, record.config, dataset, folder, self._settings.base_model, home, start
+            project, record.method, record.config, dataset, folder, self._settings.base_model, home, start,
+            record.tuning,
         ))  # fmt: skip
         self._job = Running(record, folder)
         if record.attempt == 1:
