@@ -61,10 +61,8 @@ TUNING = (
     _("Use fewer stages, more rows or more epochs."),
     _("%(name)s=%(given)s is outside 1..%(most)s."),
     _("They take room from every prompt."),
-    _(
-        "The first preference loss is %(found)s and not %(expected)s: the run would learn against a "
-        "reference that is not where it starts."
-    ),
+    _("The first preference loss is %(found)s and not %(expected)s: the reference is not where the run starts."),
+    _("The policy begins %(apart)s nats a token away from its reference, and not at it."),
     _("Train from the base, with --tuning lora."),
     _(
         "Weak: in %(steps)s steps on a tiny model the preference loss fell from %(first)s to %(last)s, "

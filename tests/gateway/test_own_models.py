@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import torch
@@ -21,12 +23,10 @@ from inference.base_model import load_model
 from inference.replies import Generation, Sampling
 from inference.tuned import OWN, VIRTUAL, form_of
 from tests.gateway.conftest import CHAMPION, Gateway, save_adapter, serve
-from tests.gateway.test_candidates import post
+from tests.gateway.test_candidates import ASK, COLD, post
 from tests.trainer import tiny
 
 LORA, WHOLE, DORA, PREFIX, OTHER = CHAMPION, "ad-0000000000f1", "ad-0000000000f2", "ad-0000000000f3", "ad-0000000000f4"
-# A nucleus of one token: each model says one thing only.
-COLD = {"top_p": 1e-9, "max_tokens": 8}
 
 
 def save_whole(base: Path, folder: Path, seed: int) -> None:
@@ -94,9 +94,8 @@ def test_models_of_every_form_write_together_what_they_write_alone(engine: Engin
     assert ask(engine, *reversed(named)) == alone[::-1]
 
 
-@pytest.mark.parametrize("challenger", [WHOLE, DORA, PREFIX])
-@pytest.mark.parametrize("champion", [None, LORA, OTHER])
-def test_candidates_are_half_of_each_under_every_name(gateway: Gateway, challenger: str, champion: str | None) -> None:
+@pytest.mark.parametrize(("champion", "challenger"), [(None, WHOLE), (LORA, DORA), (OTHER, PREFIX), (OTHER, WHOLE)])
+def test_candidates_are_half_of_each_under_every_name(gateway: Gateway, champion: str | None, challenger: str) -> None:
     gateway.set_aliases(champion=champion, challenger=challenger, baseline=champion)
     sent, body = post(gateway, k=4, **COLD)
     (event,) = gateway.logged()
@@ -104,30 +103,19 @@ def test_candidates_are_half_of_each_under_every_name(gateway: Gateway, challeng
     assert len({c["content"] for c in body["candidates"]}) == 2
     assert challenger.encode() not in sent
     said = {c.model: c.content for c in event.candidates}
-    engine = gateway_engine(gateway)
     for name, model in (("challenger", challenger), (challenger, challenger), ("champion", champion or "base")):
-        answer = engine(name)
-        assert answer == said[model], name
+        assert chat(gateway, name) == said[model], name
 
 
-def gateway_engine(gateway: Gateway) -> Any:
-    """Return a function from a model's name to what the gateway says under it."""
-    import http.client
-    from urllib.parse import urlsplit
-
-    def say(model: str) -> str:
-        connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=60)
-        asked = {
-            "model": model, "messages": [{"role": "user", "content": "where is my parcel"}], "store": False,
-            "temperature": 0, "max_tokens": 8,
-        }  # fmt: skip
-        headers = {"Authorization": f"Bearer {gateway.secret.key}", "Content-Type": "application/json"}
-        connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
-        answer = json.loads(connection.getresponse().read())
-        connection.close()
-        return str(answer["choices"][0]["message"]["content"])
-
-    return say
+def chat(gateway: Gateway, model: str) -> str:
+    """Return what the gateway answers under a model's name."""
+    connection = http.client.HTTPConnection(urlsplit(gateway.url).netloc, timeout=60)
+    asked = {"model": model, "messages": ASK, "store": False, "temperature": 0, "max_tokens": 8}
+    headers = {"Authorization": f"Bearer {gateway.secret.key}", "Content-Type": "application/json"}
+    connection.request("POST", "/v1/chat/completions", json.dumps(asked), headers)
+    answer = json.loads(connection.getresponse().read())
+    connection.close()
+    return str(answer["choices"][0]["message"]["content"])
 
 
 def test_at_most_two_models_of_their_own_are_held(engine: Engine) -> None:

@@ -10,7 +10,6 @@ language.
 
 from __future__ import annotations
 
-import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
-from trainer.objectives.reference import check_first
+from trainer.objectives.reference import check_same
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import REFUSED, Pair, spread
 from trainer.tuning.shape import Prepared
@@ -150,7 +149,7 @@ class WeightedDPOTrainer(DPOTrainer):  # type: ignore[misc]
         logps = token_logps.sum(dim=1)
         chosen, rejected = (logps - ref_logps).chunk(2)
         if self.at_reference and self.model.training and self.state.global_step == 0:
-            check_first(-F.logsigmoid(self.beta * (chosen - rejected)).mean().item(), math.log(2))
+            check_same(logps.detach(), ref_logps, mask.sum(dim=1))
         chosen_mask = mask.chunk(2)[0]
         nll = -token_logps.chunk(2)[0].sum(dim=1)
         loss = weighted_loss(

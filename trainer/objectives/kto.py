@@ -23,7 +23,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
-from trainer.objectives.reference import check_first
+from trainer.objectives.reference import check_loss
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import REFUSED, Rated, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
@@ -108,7 +108,7 @@ class OrderedKTOTrainer(KTOTrainer):  # type: ignore[misc]
         if self.at_reference and self.model.training and self.state.global_step == 0:
             labels = inputs["label"].float()
             weights = labels * self.desirable_weight + (1 - labels) * self.undesirable_weight
-            check_first(loss.item(), weights.mean().item() / 2)
+            check_loss(loss.item(), weights.mean().item() / 2)
         return loss
 
 
