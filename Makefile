@@ -54,7 +54,7 @@ check-js:
 
 # Short ones first, `gate` takes 20 minutes; `rivals` installs what it compares with the first time; the last two use the demo model and take minutes.
 bench: setup-test
-	@for program in log_append log_writers collector rivals processor hot_interaction end_to_end processors kafka_clients quota duplicates gate candidates raters trainer_overhead; do \
+	@for program in log_append log_writers collector rivals processor hot_interaction end_to_end processors kafka_clients quota duplicates annotators gate candidates raters trainer_overhead; do \
 		[ -f bench/$$program.py ] || continue; \
 		printf '\n== bench.%s\n' $$program; $(BIN)/python -m bench.$$program || failed="$$failed $$program"; \
 	done; \

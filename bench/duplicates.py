@@ -2,9 +2,9 @@
 
     python -m bench.duplicates
 
-In: the pairs in tests/processor/verifier_pairs: prompts that look alike and ask otherwise, and paraphrases. The files
-named held-out were written after the verifier was first done, which merged none of those that ask otherwise; their
-paraphrases have tuned it since. Out: of the pairs taken for one question the share that is one
+In: the pairs in tests/processor/similarity/verifier_pairs: prompts that look alike and ask otherwise, and paraphrases.
+The files named held-out were written after the verifier was first done, which merged none of those that ask otherwise;
+their paraphrases have tuned it since. Out: of the pairs taken for one question the share that is one
 (precision), of the paraphrases the share taken for one (recall), and pairs a second. Exits with 1 below a precision of
 0.98; recall is shown only. Takes seconds.
 """
@@ -19,7 +19,7 @@ from pathlib import Path
 from processor.similarity.verifier import disagreement
 from processor.similarity.wording import _remembered
 
-PAIRS = Path(__file__).parents[1] / "tests" / "processor" / "verifier_pairs"
+PAIRS = Path(__file__).parents[1] / "tests" / "processor" / "similarity" / "verifier_pairs"
 LANGUAGES = {"en": "English", "zh": "Chinese"}
 MIN_PRECISION = 0.98
 

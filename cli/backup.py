@@ -24,6 +24,7 @@ from typing import IO, Any
 import apsw
 
 from contract.errors import ThumbwheelError
+from control_store.sealing import ControlKey
 from runtime.settings import Settings, without_secrets
 
 INDEX = "backup.json"
@@ -53,12 +54,14 @@ def back_up(settings: Settings, target: Path, progress: Progress = lambda name: 
     target.parent.mkdir(parents=True, exist_ok=True)
     digests: dict[str, str] = {}
     left_out: list[str] = []
+    copies: dict[str, Path | None] = {}
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".backup-") as folder:
         made = Path(folder) / "made.tar"
         with made.open("xb") as raw, tarfile.open(fileobj=raw, mode="w") as archive:
             os.chmod(made, 0o600)  # It holds keys.
             for name, url in ((LOG, settings.log_url), (CONTROL, settings.control_url)):
                 copied = _copy_database(url, Path(folder) / name)
+                copies[name] = copied
                 if copied is None:
                     left_out.append(f"{name.removesuffix('.db')}: {without_secrets(url)} is backed up where it lives")
                 else:
@@ -67,7 +70,7 @@ def back_up(settings: Settings, target: Path, progress: Progress = lambda name: 
             if (said := _left_out_key(settings)) is not None:
                 left_out.append(said)
             else:
-                digests[CONTROL_KEY] = _add(archive, CONTROL_KEY, settings.control_key_path)
+                digests[CONTROL_KEY] = _add(archive, CONTROL_KEY, _fitting_key(settings, copies[CONTROL], Path(folder)))
             if settings.archive:
                 left_out.append(f"archive: {settings.archive} is backed up where it lives")
             for name, path in _files(settings.home):
@@ -111,6 +114,33 @@ def _left_out_key(settings: Settings) -> str | None:
         return None
     place = "THUMBWHEEL_CONTROL_KEY" if settings.control_key else str(settings.control_key_path)
     return f"control key: {place} is kept where you set it; without it the restored signing keys cannot be read"
+
+
+def _fitting_key(settings: Settings, copied: Path | None, folder: Path) -> Path:
+    """Return the control key that the copied store is sealed for, whatever is rotated meanwhile."""
+    wanted = None if copied is None else _fingerprint(copied)
+    found = ControlKey.of(settings).matching(wanted) if wanted else None
+    if found is not None:
+        place = folder / CONTROL_KEY
+        place.write_text(f"{found.hex()}\n", "ascii")
+        return place
+    store = _sqlite_path(settings.control_url)
+    if wanted and store is not None and _fingerprint(store) != wanted:
+        raise ThumbwheelError("not_copied", "The control key was rotated meanwhile.", "Try again.")
+    return settings.control_key_path
+
+
+def _fingerprint(store: Path) -> str | None:
+    """Return the fingerprint of the control key that an SQLite store is sealed for; None where it names none."""
+    opened = apsw.Connection(str(store), flags=apsw.SQLITE_OPEN_READWRITE)
+    try:
+        opened.set_busy_timeout(30_000)
+        found = opened.execute("SELECT fingerprint FROM control_key").fetchall()
+    except apsw.SQLError:
+        return None  # Of a release before there was one.
+    finally:
+        opened.close()
+    return str(found[0][0]) if found else None
 
 
 def _places(settings: Settings) -> dict[str, Path]:

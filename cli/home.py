@@ -21,6 +21,8 @@ from runtime.settings import Settings
 DEV_FILE = "dev.toml"
 # Ports that front-end tools use for development; the public key works from pages served there.
 COMMON_PORTS = (3000, 5173, 8000, 8080)
+# Browsers leave it out of an origin.
+HTTP_PORT = 80
 CONSOLE_USER = "admin"
 DEMO_PROJECT = "demo"
 
@@ -61,6 +63,7 @@ def read_dev_keys(home: Path) -> DevKeys | None:
 def ensure_dev_keys(settings: Settings) -> DevKeys:
     """Return the development credentials, made once and kept with mode 0600; made again where the store lost them.
 
+    The origins of the public keys follow the ports of the demo and the console, which may be others than last time.
     A person who was changed, disabled or removed since stays so: the password is then empty, as ours does not work.
     """
     control = Control.of(settings)
@@ -73,6 +76,8 @@ def ensure_dev_keys(settings: Settings) -> DevKeys:
             control.create_user(kept.user, kept.password, "admin")
         elif control.check_user(kept.user, kept.password) is None:
             kept = replace(kept, password="")
+        for text in (kept.public, kept.demo_public):
+            _follow(control, text, _origins(settings))
         public = control.find_key(kept.public)
         return replace(kept, origins=public.origins if public else ())
     finally:
@@ -83,9 +88,26 @@ def _keys(kept: DevKeys) -> tuple[str, ...]:
     return (kept.public, kept.secret, kept.service, kept.demo_public, kept.demo_secret)
 
 
+def _origins(settings: Settings) -> list[str]:
+    """Return where pages of this machine may be: our own, and what front-end tools serve."""
+    binds = (settings.demo_bind, settings.console_bind)
+    here = {(host, port) for host in ("127.0.0.1", "localhost") for port in (*(b.port for b in binds), *COMMON_PORTS)}
+    # An address of another network card is a page's own; those that mean every one, or are IPv6, are opened as above.
+    here |= {
+        (bind.host.lower(), bind.port) for bind in binds if bind.host not in ("", "0.0.0.0") and ":" not in bind.host
+    }
+    listed = sorted(here, key=lambda one: (one[1], one[0]))
+    return [f"http://{host}" if port == HTTP_PORT else f"http://{host}:{port}" for host, port in listed]
+
+
+def _follow(control: Control, text: str, origins: list[str]) -> None:
+    key = control.find_key(text)
+    if key is not None and set(key.origins) != set(origins):
+        control.set_origins(key.key_id, origins, by="thumbwheel up")
+
+
 def _create(control: Control, settings: Settings) -> DevKeys:
-    ports = {settings.demo_bind.port, settings.console_bind.port, *COMMON_PORTS}
-    origins = [f"http://{host}:{port}" for port in sorted(ports) for host in ("127.0.0.1", "localhost")]
+    origins = _origins(settings)
 
     def create(project: str, kind: str) -> str:
         return control.create_key(

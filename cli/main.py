@@ -10,7 +10,7 @@ from types import TracebackType
 
 import click
 
-from cli.commands import backups, data, demo, forget, keys, maintenance, rejected, run, training, trials, users
+from cli.commands import backups, data, demo, forget, keys, labels, maintenance, rejected, run, training, trials, users
 from cli.context import Context, OneLineErrors, shared_options
 from runtime.private import UMASK
 
@@ -24,7 +24,7 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, users, data, training, trials, maintenance, rejected, forget, backups):
+for module in (run, demo, keys, users, data, labels, training, trials, maintenance, rejected, forget, backups):
     for command in module.COMMANDS:
         cli.add_command(command)
 

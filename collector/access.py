@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 
 from collector.errors import keys_away, no_key, wrong_origin
+from contract.curation.checks import ANNOTATING
 from contract.topics import PUBLIC_TYPES, SECRET_TYPES
 from control_store.control import Control, Key
 from control_store.engine import ControlUnavailable
@@ -68,3 +69,8 @@ def origin_allowed(allowed: Sequence[str], origin: str | None) -> bool:
 def allowed_types(key: Key) -> frozenset[str]:
     """Return the event types this key may write."""
     return SECRET_TYPES if key.kind == "secret" else PUBLIC_TYPES
+
+
+def plainly_allowed(key: Key) -> frozenset[str]:
+    """Return the event types of which this key may write any; a page's annotations are looked at alone."""
+    return allowed_types(key) - (ANNOTATING if key.kind == "public" else frozenset())

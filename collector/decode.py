@@ -84,6 +84,8 @@ def _check(event: Any) -> None:
         if candidate.sampling or not isinstance(candidate.content, str):
             check_storable(candidate.content, 3)
             check_storable(candidate.sampling, 3)
+    if answers := getattr(event, "answers", None):
+        check_storable(answers, 1)
     if (trial := getattr(event, "trial", None)) is not None:
         check_storable(trial.sampling, 2)
     check_event(event)

@@ -18,7 +18,7 @@ from typing import Any
 
 import msgspec
 
-from collector.access import allowed_types
+from collector.access import allowed_types, plainly_allowed
 from collector.body import Batch, event_id_of, parse
 from collector.decode import TYPE_OF, Decoded, decode, decode_batch
 from collector.drops import report_entry
@@ -26,6 +26,7 @@ from collector.errors import actor_too_fast, not_allowed_type
 from collector.limits import Rates
 from collector.metrics import count_events, count_given_up, count_held_back, count_rejected, observe_append
 from collector.rejected import rejected_entry
+from contract.curation.checks import check_page
 from contract.errors import LogUnavailable, ThumbwheelError
 from contract.events import Event, encode, named_candidates, stamp
 from contract.signing import FindSigningKey, verify_candidate
@@ -98,7 +99,7 @@ class Intake:
         sent_at = _moment(batch.sent_at)
         allowed = allowed_types(key)
         find = cache(self._control.signing_key)
-        if isinstance(batch, Decoded) and not {TYPE_OF[type(event)] for event in batch.events} <= allowed:
+        if isinstance(batch, Decoded) and not {TYPE_OF[type(event)] for event in batch.events} <= plainly_allowed(key):
             batch = parse(body)
         if isinstance(batch, Decoded):
             judged = [_stamped(event, key, now, sent_at, find) for event in batch.events]
@@ -151,6 +152,8 @@ def _judge(
         event = decode(raw)
         if event.type not in allowed:
             raise not_allowed_type(event.type)
+        if key.kind == "public":
+            check_page(event)
     except ThumbwheelError as error:
         return Judged(event_id_of(raw), rejected_entry(raw, key, error, now), error.code, error.as_dict())
     return _stamped(event, key, now, sent_at, find)

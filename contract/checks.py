@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from contract.curation.checks import ANNOTATING, check_annotating
 from contract.errors import EventError
 
 MAX_EVENT_BYTES = 256 * 1024
@@ -62,9 +63,11 @@ def check_event(event: Any) -> None:
         raise EventError(
             "invalid_event", "context is too large.", f"Keep it within {MAX_CONTEXT_BYTES} bytes.", "context"
         )
-    if hasattr(event, "shown"):
+    if hasattr(event, "outcome"):
         _check_vote(event)
-    if hasattr(event, "target") and not UUID_TEXT.match(event.target):
+    elif event.type in ANNOTATING:
+        check_annotating(event)
+    if getattr(event, "target", None) is not None and not UUID_TEXT.match(event.target):
         raise EventError("invalid_event", "target is not an event id.", "Send the event_id to take back.", "target")
     candidates = getattr(event, "candidates", None)
     if candidates and len({c.candidate_id for c in candidates}) != len(candidates):

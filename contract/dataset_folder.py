@@ -1,7 +1,7 @@
 """In: the path of a dataset folder. Out: its manifest and where its rows lie: what is written there and read later.
 
 manifest.json                           what it is: id, digest, filters, counts, files; a folder without it is unfinished
-README.md                               the card
+README.md, README.zh-CN.md              the card, in English and in Chinese (earlier releases: English only)
 lineage.parquet                         which event each row came from
 data/CONFIG/SPLIT-00000-of-00001.parquet    the rows
 """  # noqa: E501
@@ -17,6 +17,7 @@ from contract.errors import ThumbwheelError
 
 MANIFEST = "manifest.json"
 CARD = "README.md"
+CARD_IN_CHINESE = "README.zh-CN.md"
 LINEAGE = "lineage.parquet"
 CONFIGS = ("preference", "unpaired", "demonstration")
 SPLITS = ("train", "validation", "test")

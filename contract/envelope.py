@@ -16,7 +16,7 @@ class Actor(Struct, frozen=True, forbid_unknown_fields=False):
     """Who gave the feedback; `id` is pseudonymous."""
 
     id: WireId
-    kind: Literal["user", "agent", "expert", "ai", "system"] = "user"
+    kind: Literal["user", "agent", "expert", "ai", "system", "crowd"] = "user"
 
 
 class Sdk(Struct, frozen=True):

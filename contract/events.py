@@ -17,12 +17,25 @@ from msgspec import UNSET, Meta, Struct
 from msgspec.structs import replace
 
 from contract.checks import MAX_DEPTH, MAX_EVENT_BYTES, check_event, check_storable, split_path
+from contract.curation.answers import Adjudication, Annotation, Feedback, Note, Outcome, Review, ShortText
+from contract.curation.definitions import (
+    BatchDrawn,
+    BatchVerdict,
+    DefinitionGuideline,
+    DefinitionLabel,
+    DefinitionSource,
+    DefinitionTask,
+    GoldSet,
+    MemberPaused,
+    MemberQualified,
+    MemberResumed,
+    TaskItems,
+    TaskState,
+)
 from contract.envelope import CandidateText, Envelope, Label, Message, WireId
 from contract.errors import EventError
 from contract.facts import (
     DatasetBuilt,
-    DefinitionLabel,
-    DefinitionSource,
     Forget,
     ModelChallenger,
     ModelHeld,
@@ -40,8 +53,6 @@ from contract.facts import (
 )
 from contract.fast_decoding import ids_in, twin, well_spelled
 
-ShortText = Annotated[str, Meta(max_length=4000)]
-Outcome = Literal["chosen", "tie", "none"]
 Shown = Annotated[list[WireId], Meta(min_length=2, max_length=8)]
 
 
@@ -70,18 +81,6 @@ class Interaction(Envelope, frozen=True, kw_only=True, tag="interaction"):
     truncated: bool = False
     digest: str | None = None
     trial: Trial | None = None
-
-
-class Feedback(Envelope, frozen=True, kw_only=True):
-    """What all feedback carries; inline `messages` and `candidates` imply the interaction.
-
-    `campaign` names the campaign that asked for it.
-    """
-
-    interaction_id: WireId
-    campaign: WireId | None = None
-    messages: Annotated[list[Message], Meta(min_length=1, max_length=1000)] | None = None
-    candidates: Annotated[list[CandidateText], Meta(min_length=1, max_length=8)] | None = None
 
 
 class Thumb(Feedback, frozen=True, kw_only=True, tag="thumb"):
@@ -127,16 +126,6 @@ class Retract(Feedback, frozen=True, kw_only=True, tag="retract"):
     target: str
 
 
-class Annotation(Feedback, frozen=True, kw_only=True, tag="annotation"):
-    """Answers from the console."""
-
-    answers: dict[str, Any] = {}
-    candidate_id: WireId | None = None
-    rating: float | None = None
-    ranking: list[WireId] = []
-    task_id: WireId | None = None
-
-
 class Judgement(Feedback, frozen=True, kw_only=True, tag="judgement"):
     """An AI judge's verdict; never counted in the support rate."""
 
@@ -147,13 +136,15 @@ class Judgement(Feedback, frozen=True, kw_only=True, tag="judgement"):
     swapped_agrees: bool = False
 
 
-Event = Union[  # noqa: UP007  (msgspec reads the union; a chain of 25 bars reads worse)
-    Interaction, Thumb, Choice, Pick, Edit, Retract, Annotation, Judgement,
+Event = Union[  # noqa: UP007  (msgspec reads the union; a chain of 39 bars reads worse)
+    Interaction, Thumb, Choice, Pick, Edit, Retract, Annotation, Judgement, Review, Adjudication, Note,
     RunStarted, RunProgress, RunFinished, RunFailed,
     ModelRegistered, ModelChallenger, ModelHeld, ModelRejected, ModelPromoted, ModelRolledBack,
-    DatasetBuilt, RequestTrain, RequestPromote, RequestRollBack, DefinitionLabel, DefinitionSource, Forget,
+    DatasetBuilt, RequestTrain, RequestPromote, RequestRollBack, Forget,
+    DefinitionLabel, DefinitionGuideline, DefinitionSource, DefinitionTask, TaskItems, TaskState, GoldSet,
+    MemberPaused, MemberResumed, MemberQualified, BatchDrawn, BatchVerdict,
 ]  # fmt: skip
-FeedbackEvent = Thumb | Choice | Pick | Edit | Retract | Annotation | Judgement
+FeedbackEvent = Thumb | Choice | Pick | Edit | Retract | Annotation | Judgement | Review | Adjudication | Note
 E = TypeVar("E", bound=Envelope)
 
 STRUCTS: dict[str, type[Envelope]] = {str(c.__struct_config__.tag): c for c in Event.__args__}  # type: ignore[attr-defined]

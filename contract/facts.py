@@ -1,11 +1,11 @@
-"""Facts from the trainer and the dataset builder, wishes from people, and definitions: the `runs` topic."""
+"""Facts from the trainer and the dataset builder, and wishes from people: the `runs` topic."""
 
 from __future__ import annotations
 
 from datetime import datetime
 from typing import Any, Literal
 
-from contract.envelope import Envelope, Label
+from contract.envelope import Envelope
 
 # What a wish to train may name; the trainer's own table is trainer/methods.py.
 TrainMethod = Literal["sft", "dpo", "kto", "auto"]
@@ -122,22 +122,6 @@ class RequestRollBack(Envelope, frozen=True, kw_only=True, tag="request.roll_bac
 
     reason: str | None = None
     adapter_id: str | None = None
-
-
-class DefinitionLabel(Envelope, frozen=True, kw_only=True, tag="definition.label"):
-    """What a label means."""
-
-    path: Label
-    title: str = ""
-    description: str = ""
-
-
-class DefinitionSource(Envelope, frozen=True, kw_only=True, tag="definition.source"):
-    """A registered data source."""
-
-    name: str
-    description: str = ""
-    weight: float = 1.0
 
 
 class Forget(Envelope, frozen=True, kw_only=True, tag="forget"):

@@ -15,6 +15,7 @@ from typing import Any
 
 import msgspec
 
+from contract.curation.definitions import Member
 from contract.envelope import Actor
 from contract.events import decode_stored, encode
 from contract.facts import ModelFact, RequestPromote, RequestRollBack
@@ -67,6 +68,8 @@ def redact(raw: bytes) -> bytes:
     changes: dict[str, Any] = {"actor": Actor(NOBODY, event.actor.kind), "context": {}, "extra": {}}
     if isinstance(event, RequestPromote | RequestRollBack | ModelFact):
         changes["reason"] = None
+    if isinstance(event, Member):
+        changes |= {"member": NOBODY, "evidence": {}, "reason": None}
     return _fitted(encode(msgspec.structs.replace(event, **changes)), raw)
 
 

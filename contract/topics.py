@@ -9,8 +9,11 @@ REJECTED = "thumbwheel.rejected.v1"
 RUNS = "thumbwheel.runs.v1"
 TOPICS = (EVENTS, REJECTED, RUNS)
 
-FEEDBACK_TYPES = frozenset({"thumb", "choice", "pick", "edit", "retract", "annotation", "judgement"})
-PUBLIC_TYPES = frozenset({"thumb", "choice", "pick", "edit", "retract"})
+FEEDBACK_TYPES = frozenset({
+    "thumb", "choice", "pick", "edit", "retract", "annotation", "judgement", "review", "adjudication", "note",
+})  # fmt: skip
+# An annotation under a public key is a user's: of no task, see collector.access.
+PUBLIC_TYPES = frozenset({"thumb", "choice", "pick", "edit", "retract", "annotation"})
 SECRET_TYPES = PUBLIC_TYPES | {"interaction"}
 
 # 30 days: a rejected event is evidence for a person, not data.

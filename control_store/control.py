@@ -9,26 +9,29 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import sqlalchemy as sa
 
 from contract.errors import ThumbwheelError
 from control_store import key_store, people
 from control_store.engine import control_away, open_engine
-from control_store.key_store import CreatedKey, KeyChange, digest
+from control_store.key_store import CreatedKey, KeyChange, SealsChanged, digest
 from control_store.keys import EVERY_PROJECT, KINDS, Key, KeysFile
 from control_store.migrating import load, migrate
 from control_store.origins import check_origin, check_project
 from control_store.people import ROLES, Session, User
-from control_store.sealing import ControlKey, Seals, claim, forget
+from control_store.sealing import ControlKey, Seals, claim, forget, in_force
 from runtime.settings import Settings
 
 __all__ = ["KINDS", "ROLES", "Control", "CreatedKey", "Key", "KeyChange", "Session", "User"]
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CACHE_SECONDS = 5.0
 # A key made a moment ago by another process must work at once; at most one look a second.
@@ -131,8 +134,10 @@ class Control:
         if kind not in KINDS:
             raise ThumbwheelError("key_kind", f"Unknown kind of key {kind!r}.", f"Use one of {', '.join(KINDS)}.")
         project = EVERY_PROJECT if kind == "service" else check_project(project)
-        origins = list(dict.fromkeys(check_origin(origin) for origin in origins))
-        created = key_store.create(self._engine, self._sealing(), project, kind, "\n".join(origins), name, by)
+        kept = _kept(origins)
+        created = self._with_seals(
+            lambda seals: key_store.create(self._engine, seals, project, kind, kept, name, by)
+        )  # fmt: skip
         self.refresh()
         return created
 
@@ -141,13 +146,22 @@ class Control:
 
         Raises ThumbwheelError for a key that is not in the store, or does not go on for ever any more.
         """
-        created = key_store.rotate(self._engine, self._sealing(), key_id, overlap, by)
+        created = self._with_seals(lambda seals: key_store.rotate(self._engine, seals, key_id, overlap, by))
         self.refresh()
         return created
 
     def revoke_key(self, key_id: str, *, by: str = "thumbwheel") -> bool:
         """Revoke a key; False when there is none of that id. Other processes notice within the cache time."""
         done = key_store.revoke(self._engine, key_id, by)
+        self.refresh()
+        return done
+
+    def set_origins(self, key_id: str, origins: Sequence[str], *, by: str = "thumbwheel") -> bool:
+        """Let a key work from these origins and no others; False when there is none of that id.
+
+        Other processes notice within the cache time. Raises ThumbwheelError for an origin that matches no page.
+        """
+        done = key_store.set_origins(self._engine, key_id, _kept(origins), by)
         self.refresh()
         return done
 
@@ -236,11 +250,29 @@ class Control:
     def refresh(self) -> None:
         """Read all keys again; raises sqlalchemy's errors, and what is known stays."""
         with self._lock:
-            seals = self._sealing()
-            self._stored = {text: _opened(key, seals) for text, key in key_store.read_keys(self._engine).items()}
+            self._stored = self._read()
             if self._away:
                 log.warning("The control store is back.")
             self._take(away=False)
+
+    def _read(self) -> dict[str, Key]:
+        """Return the keys, opened with the control key that was in force before and after they were read."""
+        seals = self._sealing()
+        while True:
+            found = key_store.read_keys(self._engine)
+            with self._engine.connect() as connection:
+                if in_force(connection) == seals.fingerprint:
+                    return {text: _opened(key, seals) for text, key in found.items()}
+            # It was rotated meanwhile.
+            self._seals = seals = claim(self._engine)
+
+    def _with_seals(self, write: Callable[[Seals], T]) -> T:
+        """Return what `write` does; again where the control key was rotated meanwhile."""
+        while True:
+            try:
+                return write(self._sealing())
+            except SealsChanged:
+                self._seals = claim(self._engine)
 
     def _sealing(self) -> Seals:
         if self._seals is None:
@@ -315,6 +347,11 @@ class Control:
     def close(self) -> None:
         """Release the connections."""
         self._engine.dispose()
+
+
+def _kept(origins: Sequence[str]) -> str:
+    """Return origins as the store keeps them, each once, one a line; raises ThumbwheelError for a wrong one."""
+    return "\n".join(dict.fromkeys(check_origin(origin) for origin in origins))
 
 
 def _opened(key: Key, seals: Seals) -> Key:

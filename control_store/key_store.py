@@ -1,4 +1,5 @@
-"""Keys in the control store, and the audit log of what happened to them: created, rotated, revoked, when and by whom.
+"""Keys in the control store, and the audit log of what happened to them: created, rotated, revoked, given other
+origins, when and by whom.
 
 A change and its line in the audit log are one transaction. Neither table holds a key's text, and signing keys
 are sealed (`control_store.sealing`).
@@ -17,7 +18,7 @@ import sqlalchemy as sa
 from contract.errors import ThumbwheelError
 from contract.signing import signing_key
 from control_store.keys import EVERY_PROJECT, KINDS, Key
-from control_store.sealing import Seals
+from control_store.sealing import Seals, in_force
 
 metadata = sa.MetaData()
 _keys = sa.Table(
@@ -46,6 +47,10 @@ _changes = sa.Table(
     sa.Column("successor", sa.String(32)),
     sa.Column("expires_at", sa.DateTime),
 )  # fmt: skip
+
+
+class SealsChanged(Exception):
+    """The store is sealed for another control key than these seals: claim it anew, and try again."""
 
 
 @dataclass(frozen=True)
@@ -137,6 +142,28 @@ def revoke(engine: sa.Engine, key_id: str, by: str) -> bool:
     return True
 
 
+def set_origins(engine: sa.Engine, key_id: str, origins: str, by: str) -> bool:
+    """Let a key work from these origins, one a line, and no others; False when there is none of that id, or revoked."""
+    lives = (_keys.c.key_id == key_id, _keys.c.revoked_at.is_(None))
+    with engine.begin() as connection:
+        if connection.execute(_keys.update().where(*lives).values(origins=origins)).rowcount != 1:
+            return False
+        row = connection.execute(sa.select(_keys).where(_keys.c.key_id == key_id)).one()
+        _note(connection, KeyChange(now(), "origins", key_id, row.project, row.kind, row.name, by))
+    return True
+
+
+def seal_anew(connection: sa.Connection, before: Seals, after: Seals) -> int:
+    """Seal every signing key for another control key; return how many. One that `before` does not open stays."""
+    sealed = 0
+    for row in connection.execute(sa.select(_keys.c.key_id, _keys.c.signing_key)).all():
+        if (plain := before.open(row.key_id, row.signing_key)) is not None:
+            changed = _keys.update().where(_keys.c.key_id == row.key_id)
+            connection.execute(changed.values(signing_key=after.seal(row.key_id, plain)))
+            sealed += 1
+    return sealed
+
+
 def list_changes(engine: sa.Engine, project: str) -> list[KeyChange]:
     """Return the changes of a project's keys and of those that serve every project, newest first."""
     wanted = (
@@ -159,6 +186,9 @@ def _insert(connection: sa.Connection, seals: Seals, project: str, kind: str, or
         "signing_key": seals.seal(created.key_id, signing_key(created.key)), "origins": origins, "created_at": now(),
     }  # fmt: skip
     connection.execute(_keys.insert().values(**row))
+    # Once it is written no rotation of the control key can end before this transaction does.
+    if in_force(connection, held=True) != seals.fingerprint:
+        raise SealsChanged
     return created
 
 

@@ -15,12 +15,14 @@ import secrets
 from base64 import urlsafe_b64encode
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from contract.errors import SettingsError, ThumbwheelError
+from runtime.files import write_whole
 from runtime.settings import Settings
 
 OPTION = "control_key"
@@ -106,6 +108,54 @@ class ControlKey:
         assert found is not None
         return found
 
+    def matching(self, wanted: str) -> bytes | None:
+        """Return the key of this fingerprint, None where there is none; raises SettingsError for what is no key.
+
+        Looks for the successor of a rotation that was killed, or has just ended, too.
+        """
+        for look in (self.read, partial(self._settled, wanted), self.read):
+            found = look()
+            if found is not None and fingerprint(found) == wanted:
+                return found
+        return None
+
+    def prepare(self, key: bytes) -> None:
+        """Put a successor beside the file, durably; raises ControlKeyError where the key is in no file of ours."""
+        place = self._beside(fingerprint(key))
+        if place is None:
+            raise ControlKeyError(
+                "control_key_set", f"The control key is set in {self.place}, which only you can change.",
+                f"Name a file with the new one: --new-key-file FILE; {_MADE_WITH}", "THUMBWHEEL_CONTROL_KEY",
+            )  # fmt: skip
+        try:
+            write_whole(place, (key.hex() + "\n").encode(), durable=True)
+        except OSError as error:
+            raise self._wrong(f"cannot be replaced: {error}") from error
+
+    def drop(self, key: bytes) -> None:
+        """Remove a successor that the store was not sealed for."""
+        if (place := self._beside(fingerprint(key))) is not None:
+            place.unlink(missing_ok=True)
+
+    def _settled(self, wanted: str) -> bytes | None:
+        """Return the successor of this fingerprint, once it is in the file's place."""
+        place = self._beside(wanted)
+        try:
+            found = self._parse(place.read_text("ascii")) if place else None
+        except FileNotFoundError:
+            return None
+        except (OSError, UnicodeDecodeError) as error:
+            raise self._wrong(f"has a successor, {place}, that cannot be read: {error}") from error
+        if found is not None and fingerprint(found) == wanted and place and self.file:
+            # Another process may be doing the same; a folder that cannot be written keeps both files.
+            with suppress(OSError):
+                os.replace(place, self.file)
+        return found
+
+    def _beside(self, successor: str) -> Path | None:
+        """Return where a successor is kept until the store is sealed for it: a name of its own, so none is lost."""
+        return self.file.with_name(f"{self.file.name}.{successor}") if self.file and not self.text else None
+
     def _parse(self, text: str) -> bytes:
         try:
             key = bytes.fromhex(text.strip())
@@ -126,6 +176,7 @@ class Seals:
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
         self._cipher = AESGCM(key)
+        self.fingerprint = fingerprint(key)
         self._mac_key = hmac.digest(key, b"thumbwheel control mac v1", "sha256")
 
     def seal(self, key_id: str, plain: bytes) -> bytes:
@@ -158,12 +209,17 @@ def claim(engine: sa.Engine) -> Seals:
 
     Raises ControlKeyError where the key is missing or another one, SettingsError where it is none, sqlalchemy's errors.
     """
+    looked = False
     while True:
         try:
             with engine.begin() as connection:
                 return claim_in(connection)
         except sa.exc.IntegrityError:
             continue  # Another process was first: its fingerprint counts.
+        except ControlKeyError:
+            if looked:
+                raise
+            looked = True  # A rotation may have come between the look at the store and that at the key.
 
 
 def forget(engine: sa.Engine) -> None:
@@ -185,6 +241,9 @@ def claim_in(connection: sa.Connection) -> Seals:
         key = control_key.make()
         connection.execute(fingerprints.insert().values(number=1, fingerprint=fingerprint(key)))
         return Seals(key)
+    found = control_key.matching(wanted)
+    if found is not None:
+        return Seals(found)
     found = control_key.read()
     if found is None:
         raise ControlKeyError(
@@ -193,11 +252,18 @@ def claim_in(connection: sa.Connection) -> Seals:
             "Put that file back (a backup of the home holds it), or set THUMBWHEEL_CONTROL_KEY or _FILE; "
             "thumbwheel keys reseal goes on without it.", "THUMBWHEEL_CONTROL_KEY",
         )  # fmt: skip
-    if fingerprint(found) != wanted:
-        raise ControlKeyError(
-            "control_key_wrong",
-            f"The control key of {control_key.place} is {fingerprint(found)}; this control store's is {wanted}.",
-            "Use the control key of this store, every service the same one; thumbwheel keys reseal goes on without it.",
-            "THUMBWHEEL_CONTROL_KEY",
-        )  # fmt: skip
-    return Seals(found)
+    raise ControlKeyError(
+        "control_key_wrong",
+        f"The control key of {control_key.place} is {fingerprint(found)}; this control store's is {wanted}.",
+        "Use the control key of this store, every service the same one; thumbwheel keys reseal goes on without it.",
+        "THUMBWHEEL_CONTROL_KEY",
+    )  # fmt: skip
+
+
+def in_force(connection: sa.Connection, *, held: bool = False) -> str | None:
+    """Return the fingerprint of the control key the store is sealed for.
+
+    `held`: it stays that until the transaction ends; in SQLite it does once that has written something.
+    """
+    asked = sa.select(fingerprints.c.fingerprint)
+    return connection.execute(asked.with_for_update(read=True) if held else asked).scalar()

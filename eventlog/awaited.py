@@ -1,4 +1,4 @@
-"""The log of a collector that starts while the brokers are away: opened as soon as they answer.
+"""The log of a process that starts while the brokers are away: opened as soon as they answer.
 
 Until then nothing is accepted: appends raise LogUnavailable, which senders are told as `retry`, and `check` says why.
 """
@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contract.errors import LogUnavailable, ThumbwheelError
 from eventlog.behind import InFront
 from eventlog.log import Entry, Log, Position
+from eventlog.opening import open_log
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,7 @@ class AwaitedLog(InFront):
         self._why: ThumbwheelError = LogUnavailable("The brokers have not answered yet.")
         self._closing = threading.Event()
         self._tried = threading.Event()
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="log-await", daemon=True)
         self._thread.start()
         if self._tried.wait(START_SECONDS) and self._found is None and not isinstance(self._why, LogUnavailable):
@@ -57,7 +59,13 @@ class AwaitedLog(InFront):
                     log.warning("The brokers are there.")
                 self._found = found
             self._tried.set()
-            return
+            break
+        self._over.set()
+
+    def wait(self, timeout_s: float | None = None) -> Log | None:
+        """Return the log behind once it is there; None when it is not in time, or is no longer awaited."""
+        self._over.wait(timeout_s)
+        return self._found
 
     def _reached(self) -> Log:
         if self._found is None:
@@ -89,3 +97,13 @@ class AwaitedLog(InFront):
             self._found.close(timeout_s)
         else:
             self._thread.join(min(timeout_s, 1.0))
+
+
+def open_awaited(url: str, partitions: int | None = None) -> Log:
+    """Open the log at `url`; brokers that are away are waited for (`AwaitedLog`), an embedded log is there or is wrong.
+
+    Raises SettingsError.
+    """
+    if url.startswith("kafka://"):
+        return AwaitedLog(lambda: open_log(url, partitions))
+    return open_log(url, partitions)

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from contract.curation.checks import check_page
 from contract.errors import EventError, LogUnavailable, ThumbwheelError
 from contract.events import STAMPED_FIELDS, Event, decode_event, decode_stored, named_candidates, stamp
 from contract.signing import FindSigningKey, verify_candidate
@@ -182,6 +183,8 @@ def revive(record: Record, find_key: FindKey, find_signing_key: FindSigningKey) 
     event = decode_event(kept.whole())
     if event.type not in (SECRET_TYPES if key.kind == "secret" else PUBLIC_TYPES):
         raise not_retryable(f"Its key may not write {event.type!r} events")
+    if key.kind == "public":
+        check_page(event)
     interaction_id: str = event.interaction_id  # type: ignore[union-attr]
     named = named_candidates(event)
     verified = [verify_candidate(find_signing_key, kept.project, interaction_id, c, event.actor.id) for c in named]

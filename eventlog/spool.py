@@ -22,7 +22,7 @@ from pathlib import Path
 
 from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
 from contract.topics import TOPICS
-from eventlog.awaited import AwaitedLog
+from eventlog.awaited import open_awaited
 from eventlog.behind import InFront
 from eventlog.embedded.log import SqliteLog
 from eventlog.log import Entry, Log, Position, Record
@@ -220,10 +220,9 @@ def open_spooled(url: str, folder: str, partitions: int | None = None) -> Log:
 
     Raises SettingsError for a spool beside an embedded log, or in a place that cannot keep it.
     """
-    on_brokers = url.startswith("kafka://")
     if not folder:
-        return AwaitedLog(lambda: open_log(url, partitions)) if on_brokers else open_log(url, partitions)
-    if not on_brokers:
+        return open_awaited(url, partitions)
+    if not url.startswith("kafka://"):
         raise _refused("An embedded log needs no spool.", "Leave it out, or set THUMBWHEEL_LOG to kafka://...")
     return SpooledLog(lambda: open_log(url, partitions), Path(folder))
 

@@ -20,7 +20,7 @@ from flask import Flask
 
 from contract.errors import ThumbwheelError
 from control_store.control import Control
-from eventlog.opening import open_log
+from eventlog.awaited import open_awaited
 from gateway.aliases import Models
 from gateway.app import create_app
 from gateway.upstream import Upstream
@@ -71,8 +71,8 @@ def make_app() -> Flask:
     models = Models(settings.home)
     try:
         generator = make_generator(settings, models)
-        log = open_log(settings.log_url, settings.partitions or None)
-        control = Control.of(settings)
+        log = open_awaited(settings.log_url, settings.partitions or None)
+        control = Control.of(settings, patient=True)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr, flush=True)
         os._exit(2)

@@ -161,12 +161,20 @@ class Gateway:
         return True
 
     def ready(self) -> tuple[dict[str, Any], int]:
-        """GET /readyz: the model answers; says when the log is away (replies still come, uncounted)."""
+        """GET /readyz: the model answers and keys are known; says when the log is away (replies still come, uncounted).
+
+        What is missing is told by name, in `reason`.
+        """
         try:
             self._generator.check()
+            self._control.check()
         except ThumbwheelError as error:
             return {"status": "not ready", "reason": error.message}, 503
-        return {"status": "ready", "log": "ok" if self._log_there() else "away"}, 200
+        try:
+            self._log.check()
+        except LogUnavailable as error:
+            return {"status": "ready", "log": "away", "reason": error.message}, 200
+        return {"status": "ready", "log": "ok"}, 200
 
 
 def _model(name: str) -> dict[str, Any]:

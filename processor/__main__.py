@@ -2,7 +2,8 @@
 
 One process owns the DuckDB file: the worker that serves the console. Several processors share a log on Kafka where
 THUMBWHEEL_PARTS names the folder they exchange their rows through (`processor.sharing.ownership`). SIGTERM ends it
-within seconds; an error of the runner ends it with status 1, and whoever started it starts it again.
+within seconds; an error of the runner ends it with status 1, and whoever started it starts it again. Brokers, and a
+control store, that are away at the start are waited for.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import logging
 import os
 import sys
 from functools import partial
-from typing import Any
+from typing import Any, NoReturn
 
 from contract.errors import ThumbwheelError
 from control_store.campaigns import Campaigns
 from control_store.control import Control
-from eventlog.opening import open_log
+from eventlog.awaited import AwaitedLog, open_awaited
+from eventlog.log import Log
 from runtime.logs import configure_logging
 from runtime.private import say_tightened
 from runtime.serve import at_worker_exit, check_port, serve
@@ -26,7 +28,34 @@ log_lines = logging.getLogger("processor")
 
 
 def create(settings: Settings) -> Any:
-    """Open everything in the worker, start the threads, and return the console's WSGI app."""
+    """Open everything in the worker, and return the console's app; while the log is away, one that waits for it."""
+    from processor.console.waiting import Waiting
+
+    configure_logging("processor")
+    try:
+        log = open_awaited(settings.log_url, settings.partitions or None)
+        there = log.wait(0.0) if isinstance(log, AwaitedLog) else log
+        if there is not None:
+            return open_console(settings, there)
+    except ThumbwheelError as error:
+        _give_up(error)
+    assert isinstance(log, AwaitedLog)
+    waiting = Waiting(log, partial(open_console, settings), _give_up)
+    at_worker_exit(waiting.close)
+    return waiting
+
+
+def _give_up(error: BaseException) -> NoReturn:
+    """End a process that cannot start."""
+    if isinstance(error, ThumbwheelError):
+        log_lines.error("%s", error.line())
+    else:
+        log_lines.error("The processor cannot start: %s", type(error).__name__, exc_info=error)
+    os._exit(1)
+
+
+def open_console(settings: Settings, log: Log) -> Any:
+    """Open the tables over a log that is there, start the threads, and return the console's WSGI app."""
     from processor.campaign_answers import AnswerCounter
     from processor.console import create_app
     from processor.history.archive import with_archive
@@ -39,32 +68,22 @@ def create(settings: Settings) -> Any:
     from processor.similarity.duplicates import Follower
     from processor.tables.examining import Examiner
 
-    configure_logging("processor")
-    try:
-        log = open_log(settings.log_url, settings.partitions or None)
-        whole = with_archive(log, settings.archive)
-        store = open_shared_store(settings) if settings.parts else open_store(settings, whole, _show_progress)
-        control = Control.of(settings)
-        tune_interpreter()
-        freshness = Freshness()
-        ownership = share(settings, store, whole, freshness, _end) if settings.parts else None
-        follows = ownership or Runner(store, whole, failed=_end, freshness=freshness)
-        embeds = settings.embedder if settings.processor_holds == "all" else "none"
-        follower = Follower(store, whole, embeds, folder=settings.home / "processor" / "neighbours")
-        eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
-        expiry = Expiry(store, log)
-        examiner = Examiner(store)
-        counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)
-        app = create_app(settings, store, log, control, freshness)
-        follows.start()
-        follower.start()
-        counter.start()
-        eraser.start()
-        expiry.start()
-        examiner.start()
-    except ThumbwheelError as error:
-        log_lines.error("%s", error.line())
-        os._exit(1)
+    whole = with_archive(log, settings.archive)
+    store = open_shared_store(settings) if settings.parts else open_store(settings, whole, _show_progress)
+    control = Control.of(settings, patient=True)
+    tune_interpreter()
+    freshness = Freshness()
+    ownership = share(settings, store, whole, freshness, _end) if settings.parts else None
+    follows = ownership or Runner(store, whole, failed=_end, freshness=freshness)
+    embeds = settings.embedder if settings.processor_holds == "all" else "none"
+    follower = Follower(store, whole, embeds, folder=settings.home / "processor" / "neighbours")
+    eraser = Eraser(store, log, settings.home / "processor" / "neighbours")
+    expiry = Expiry(store, log)
+    examiner = Examiner(store)
+    counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)
+    app = create_app(settings, store, log, control, freshness)
+    for thread in (follows, follower, counter, eraser, expiry, examiner):
+        thread.start()
     # Together well below the 8 s after which the server kills a worker.
     closing = (
         (50, partial(follows.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),

@@ -144,6 +144,7 @@ class PairRow(NamedTuple):
     why_not: str | None
     occurred_at: Time
     received_at: Time
+    strength: int | None
 
 
 class DemonstrationRow(NamedTuple):
@@ -183,6 +184,62 @@ class UnpairedRow(NamedTuple):
     actor_id: str
     trainable: bool
     why_not: str | None
+    occurred_at: Time
+    received_at: Time
+
+
+class AnswerRow(NamedTuple):
+    """One answer of an annotation; made by `steps.answers.answer_rows`."""
+
+    project: str
+    interaction_key: Uuid
+    interaction_id: str
+    event_key: Uuid
+    event_id: str
+    answer_id: Uuid
+    task_id: str | None
+    task_version: int
+    stage: int
+    round: int
+    slot: int
+    unit: str
+    label: str
+    label_version: int
+    value: str
+    actor_id: str
+    actor_kind: str
+    via: str
+    state: str
+    suggestion_shown: str
+    active_ms: Long | None
+    occurred_at: Time
+    received_at: Time
+
+
+class ReviewRow(NamedTuple):
+    """What a reviewer or adjudicator decided; made by `steps.answers.review_rows`."""
+
+    project: str
+    interaction_key: Uuid
+    interaction_id: str
+    event_key: Uuid
+    event_id: str
+    kind: str
+    task_id: str
+    stage: int
+    round: int
+    unit: str
+    target: str | None
+    verdict: str | None
+    answers: str
+    reasons: Texts | None
+    return_to: str | None
+    basis: Texts | None
+    comment: str | None
+    actor_id: str
+    actor_kind: str
+    via: str
+    state: str
     occurred_at: Time
     received_at: Time
 
@@ -260,6 +317,19 @@ class FactRow(NamedTuple):
         return self.received_at, self.digest, self.offset
 
 
+class TaskItemRow(NamedTuple):
+    """An item that entered a task; made by `steps.fold.task_item_rows` of a fact."""
+
+    project: str
+    event_key: Uuid
+    task_id: str
+    item_key: Uuid
+    interaction_id: str
+    unit: str
+    position: int
+    received_at: Time
+
+
 class ForgottenRow(NamedTuple):
     """An event known to be forgotten; made by `steps.decode` from a tombstone, and by `steps.forget`."""
 
@@ -281,9 +351,9 @@ class ErasingRow(NamedTuple):
 
 ROWS: dict[str, type[NamedTuple]] = {
     "events": EventRow, "interactions": InteractionRow, "candidates": CandidateRow, "feedback": FeedbackRow,
-    "pairs": PairRow, "demonstrations": DemonstrationRow, "unpaired": UnpairedRow, "conflicts": ConflictRow,
-    "over_limit": OverLimitRow, "rejected": RejectedRow, "facts": FactRow, "forgotten": ForgottenRow,
-    "erasing": ErasingRow,
+    "pairs": PairRow, "demonstrations": DemonstrationRow, "unpaired": UnpairedRow, "answers": AnswerRow,
+    "reviews": ReviewRow, "conflicts": ConflictRow, "over_limit": OverLimitRow, "rejected": RejectedRow,
+    "facts": FactRow, "task_items": TaskItemRow, "forgotten": ForgottenRow, "erasing": ErasingRow,
 }  # fmt: skip
 # Tables whose rows belong to an interaction, and so to its partition.
 OF_INTERACTIONS = tuple(table for table, row in ROWS.items() if "interaction_key" in row._fields)

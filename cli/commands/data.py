@@ -193,4 +193,44 @@ def lineage(context: Context, subject: str) -> None:
     context.result(data_api(context.settings, context.project).get(f"/api/v1/lineage/{subject}"))
 
 
-COMMANDS = (import_, export, dataset, lineage)
+@click.command()
+@click.argument("row")
+@shared_options
+@pass_context
+def why(context: Context, row: str) -> None:
+    """Show every stage a row passed: what was shown, who said what, what dropped it, where it trained.
+
+    ROW is the id of a pair, a demonstration or an unpaired row, as the page of pairs and a dataset have it.
+    """
+    found = data_api(context.settings, context.project).get(f"/api/v1/why/{row}")
+    context.result(found, "\n".join(_stages(found)))
+
+
+def _stages(found: dict[str, Any]) -> list[str]:
+    """Return every stage of a row, a line each."""
+    row, event = found["row"], found["event"] or {}
+    verdict = "trains" if row["trainable"] else f"does not train: {_spaced(row['why_not'])}"
+    lines = [
+        f"{found['table']} {row['row_id']} {verdict}",
+        f"shown           {(found['interaction'] or {}).get('prompt_text') or '(no text)'}",
+        f"said            {event.get('type')} of {event.get('actor_kind')} {row['actor_id']}, "
+        f"{_spaced(event.get('state'))}",
+    ]  # fmt: skip
+    for one in found["others"]:
+        lines.append(f"others          {one['actor_id']} says {'the same' if one['agrees'] else 'the contrary'}")
+    for one in found["answers"]:
+        value = json.dumps(one["value"], ensure_ascii=False)
+        lines.append(f"answer          {one['label']} = {value} of {one['actor_id']}, {_spaced(one['state'])}")
+    for one in found["reviews"]:
+        lines.append(f"decision        {one['kind']} {one['verdict'] or ''} of {one['actor_id']}")
+    for name in ("datasets", "runs", "adapters"):
+        held = ", ".join(one[f"{name[:-1]}_id"] for one in found[name])
+        lines.append(f"{name:<16}{held or 'none'}")
+    return lines
+
+
+def _spaced(code: object) -> str:
+    return str(code).replace("_", " ")
+
+
+COMMANDS = (import_, export, dataset, lineage, why)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import getpass
 import re
 from datetime import timedelta
+from pathlib import Path
 
 import click
 
 from cli.context import Context, pass_context, shared_options
 from contract.errors import ThumbwheelError
 from control_store.control import KINDS, Control
+from control_store.engine import open_engine
 from control_store.key_store import now, written
 from control_store.origins import meaning
+from control_store.rotating import rotate_control_key
+from control_store.sealing import ControlKey
 
 WHAT_AN_ORIGIN_IS = (
     "A public key works on pages of its origins only. An origin is scheme, host and port of the page's address, "
@@ -101,6 +105,31 @@ def reseal_keys(context: Context) -> None:
     lines = ["The control store has a new control key."]
     lines += [f"Rotate {key.key_id} ({key.project}): what it signed is not verified any more." for key in lost]
     context.result({"rotate": [key.key_id for key in lost]}, "\n".join(lines))
+
+
+@keys.command("rotate-control-key")
+@click.option(
+    "--new-key-file",
+    type=click.Path(path_type=Path),
+    help="The new key, where the old one is a setting or a mounted file: `openssl rand -hex 32 > FILE` makes one.",
+)
+@shared_options
+@pass_context
+def rotate_control(context: Context, new_key_file: Path | None) -> None:
+    """Seal the signing keys for a new control key, while services run. For a lost one: reseal."""
+    settings = context.settings
+    engine = open_engine(settings.control_url, ControlKey.of(settings))
+    try:
+        rotated = rotate_control_key(engine, ControlKey("", new_key_file) if new_key_file else None)
+    finally:
+        engine.dispose()
+    lines = [
+        f"{rotated.keys} signing keys are sealed for the control key {rotated.after}; it was {rotated.before}.",
+        "Give every service the new one and restart it; until then it goes on with the keys it knows."
+        if new_key_file
+        else f"It is in {settings.control_key_path}. Running services go on with it; earlier backups hold the old one.",
+    ]
+    context.result({"before": rotated.before, "after": rotated.after, "keys": rotated.keys}, "\n".join(lines))
 
 
 @keys.command("audit")

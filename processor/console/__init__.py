@@ -2,8 +2,8 @@
 
     app = create_app(settings, store, log, control)
 
-It writes nothing but wishes (`request.*`) and `forget` to the log, sessions and campaigns to the control store, and
-dataset folders.
+It writes wishes (`request.*`), definitions, `retract` and `forget` to the log, sessions and campaigns to the control
+store, and dataset folders.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from control_store.control import Control
 from control_store.engine import ControlUnavailable, control_away
 from eventlog.log import Log
 from processor.console import access, data_api, formats, health, language, login
+from processor.console.headers import secure
 from processor.console.screens import (
     adapters,
     campaigns,
     datasets,
     interactions,
+    labels,
     overview,
     pairs,
     rejected,
     runs,
     trials,
+    why,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness
@@ -42,19 +45,7 @@ from runtime.settings import Settings
 log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
-# No inline script or style anywhere; pictures, scripts and styles only from here.
-SECURITY_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; "
-        "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    ),
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "Cross-Origin-Resource-Policy": "same-origin",
-}
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, campaigns, rejected)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, labels, campaigns, rejected, why)
 
 
 class _Json(DefaultJSONProvider):
@@ -91,17 +82,8 @@ def create_app(
     for away in (OperationalError, InterfaceError, TimeoutError):
         app.register_error_handler(away, _control_away)
     app.register_error_handler(Exception, _unexpected)
-    app.after_request(_secure)
+    app.after_request(secure)
     return app
-
-
-def _secure(response: Response) -> Response:
-    for name, value in SECURITY_HEADERS.items():
-        response.headers.setdefault(name, value)
-    if request.endpoint != "static":
-        response.headers.setdefault("Cache-Control", "no-store")
-    response.headers.setdefault("Vary", "Cookie, Accept-Language")
-    return response
 
 
 def _our_error(error: ThumbwheelError) -> Any:

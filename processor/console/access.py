@@ -18,7 +18,8 @@ from processor.console.permissions import allows, permission_of, roles_with
 from processor.console.services import services
 from processor.queries.overview import stored_projects
 
-OPEN_ENDPOINTS = frozenset({"static", "access.login", "health.healthz", "health.readyz", "health.metrics"})
+NEEDS_NOBODY = frozenset({"static", "health.healthz", "health.readyz", "health.metrics"})
+OPEN_ENDPOINTS = NEEDS_NOBODY | {"access.login"}
 
 
 class Denied(ThumbwheelError):
@@ -65,6 +66,10 @@ def install(app: Flask) -> None:
 
 def _identify() -> Any:
     g.user, g.project, g.csrf = None, "default", ""
+    if request.endpoint in NEEDS_NOBODY:
+        return None
+    # One that was away at the start may not have its tables yet: this makes them, once it answers.
+    services().control.check()
     is_api = request.path.startswith("/api/")
     authorization = request.headers.get("Authorization", "")
     if is_api and authorization:

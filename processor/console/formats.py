@@ -9,12 +9,13 @@ from functools import wraps
 from typing import Any
 
 from flask import Flask
-from flask_babel import format_datetime, format_decimal, format_percent
+from flask_babel import format_datetime, format_decimal, format_percent, get_locale
 from jinja2 import pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup, escape
 
 from contract.control_text import holds_control_text
+from contract.curation.definitions import Words
 from contract.finish_reasons import is_cut
 from processor.console import charts, sentences, trial_words, words
 
@@ -55,6 +56,13 @@ def moment(value: datetime | None, form: str = "yyyy-MM-dd HH:mm:ss") -> Markup:
         return Markup("")
     at = value if value.tzinfo else value.replace(tzinfo=UTC)
     return Markup('<time datetime="{}">{}</time>').format(at.isoformat(), format_datetime(at, form))
+
+
+def in_language(text: str | Words) -> str:
+    """Return a text of a definition in the reader's language, or in the other where that one is missing."""
+    if isinstance(text, str):
+        return text
+    return (text.zh or text.en) if str(get_locale()).startswith("zh") else (text.en or text.zh)
 
 
 def share(value: float | None, digits: int = 0) -> str:
@@ -112,5 +120,5 @@ _FILTERS: dict[str, Callable[..., Any]] = {
     "moment": moment, "share": share, "whole": whole, "size": size, "short": short, "pretty": pretty,
     "figure": figure, "word": words.word, "name_of": words.name_of, "said": sentences.said,
     "list_pair": lambda value: (value, value), "word_pair": lambda value: (value, words.word(value)),
-    "as_text": _as_text, "with_adapter": _with_adapter,
+    "as_text": _as_text, "in_language": in_language, "with_adapter": _with_adapter,
 }  # fmt: skip

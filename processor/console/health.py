@@ -20,8 +20,9 @@ def healthz() -> Any:
 
 @blueprint.get("/readyz")
 def readyz() -> Any:
-    """Say whether the tables can be read and the log reached; raises the error that says why not."""
+    """Say whether the tables can be read, the log reached and people known; raises the error that says why not."""
     services().log.check()
+    services().control.check()
     services().store.check()
     with reading() as cursor:
         cursor.execute("SELECT 1").fetchone()

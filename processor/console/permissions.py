@@ -24,6 +24,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "console.enter": _EVERYBODY,
     "overview.read": _READERS,
     "feedback.read": _READERS,
+    # Undo somebody's vote. In blind tests it changes nothing.
+    "vote.retract": frozenset({"reviewer", "manager", "admin"}),
     "rejected.read": _READERS,
     "dataset.read": _READERS,
     "dataset.build": frozenset({"reviewer", "manager", "admin"}),
@@ -34,6 +36,8 @@ PERMISSIONS: dict[str, frozenset[str]] = {
     "model.command": frozenset({"admin"}),
     "campaign.read": _READERS,
     "campaign.edit": frozenset({"manager", "admin"}),
+    "label.read": _READERS,
+    "label.edit": frozenset({"manager", "admin"}),
     "key.audit": frozenset({"admin"}),
     "person.forget": frozenset({"admin"}),
 }

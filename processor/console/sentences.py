@@ -15,6 +15,7 @@ from functools import cache
 
 from flask_babel import gettext
 
+from processor.console.curation.forms import FORMS as curation
 from processor.console.tuning_sentences import TUNING
 from processor.console.words import name_of, word
 
@@ -101,6 +102,11 @@ _CONSOLE = (
     _("No dataset %(id)s."),
     _("Project %(project)s has no campaign %(id)s."),
     _("Project %(project)s has no dataset %(id)s."),
+    _("Interaction %(id)s has no vote %(vote)s."),
+    _("See its feedback history."),
+    _("The vote %(vote)s does not count any more."),
+    _("Nothing needs to be taken back."),
+    _("Keep it within %(bytes)s bytes."),
     _("See the list of adapters."),
     _("See the list of runs."),
     _("See the list of datasets."),
@@ -160,7 +166,18 @@ _CONSOLE = (
     _("The log did not confirm the write."),
     _("The last commit failed: %(why)s"),
     _("Check the disk's free space."),
-    _("Kafka at %(address)s cannot be reached: %(why)s."),
+    _("Kafka at %(address)s cannot be reached: %(said_why)s."),
+    _("Kafka at %(address)s does not answer: %(why)s"),
+    _("The brokers have not answered yet."),
+    _("nothing listens there"),
+    _("it refused the user or the password"),
+    _("its certificate is not trusted"),
+    _("Check the address and that the broker runs; a wrong user, password or TLS setting may look the same."),
+    _("Check that the brokers run and that the user may read and write the topics."),
+    _("Check sasl_plain_username and sasl_plain_password."),
+    _("Name the authority that signed it: ssl_cafile=/path/ca.pem."),
+    _("The tables are being opened."),
+    _("After an upgrade they are made again first, from the log."),
     _("Kafka did not acknowledge the last records."),
     _("The disk of the tables is full: %(said_why)s"),
     _("The disk of the log is full: %(said_why)s"),
@@ -281,7 +298,7 @@ _GUARDS = (
     _("not measured: it needs the model's weights"),
 )
 
-FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *TUNING, *_GUARDS)
+FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *TUNING, *_GUARDS, *curation)
 # "code 3, other 4", and a dict of the same.
 _COUNT = re.compile(r"(\w+)'?:? (\d+)")
 # What a blank of a kind can hold; those of other kinds hold anything.

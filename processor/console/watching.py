@@ -20,9 +20,11 @@ def for_caller(found: dict[str, list[Row]]) -> dict[str, list[Row]]:
             **found, "items": [{**item, "concealed": False} for item in found["items"]],
             "rollbacks": [{**item, "concealed": False} for item in found["rollbacks"]],
         }  # fmt: skip
-    running = {item["challenger"] for item in found["items"] if item["state"] == "running"}
+    # That of a champion asks about the champion; its predecessor may be the base, which much is compared with.
+    tested = {item["challenger"] for item in found["items"] if item["state"] == "running"}
+    tested |= {item["baseline"] for item in found["rollbacks"] if item["state"] == "running"}
     return {
         "items": [conceal(item) for item in found["items"]],
         "rollbacks": [conceal(item) for item in found["rollbacks"]],
-        "comparisons": [one for one in found["comparisons"] if not {one["challenger"], one["baseline"]} & running],
+        "comparisons": [one for one in found["comparisons"] if not {one["challenger"], one["baseline"]} & tested],
     }

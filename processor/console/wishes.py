@@ -1,4 +1,8 @@
-"""Wishes: what people ask of the trainer, appended to the log. The trainer polls them, acts, and answers with facts."""
+"""What people at the console append to the log: wishes, and a reviewer's undo of a vote.
+
+The trainer polls the wishes, acts, and answers with facts. An undo is a `retract`, never a delete; who may do it could
+look at the counts of a blind test, so picks of blind tests stand as they were (`trials.votes`, frozen).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +17,11 @@ from eventlog.log import append_all
 from processor.console.access import Caller
 from processor.console.services import reading, services
 from processor.queries.facts import list_adapters
+from processor.queries.interactions import find_vote
+from processor.queries.reading import NotFound
 
+# States of a vote that taking it back changes: one that was replaced or taken back says nothing any more.
+OPEN_STATES = frozenset({"vote", "untrusted", "unmatched"})
 TYPES = {"train": "request.train", "promote": "request.promote", "roll_back": "request.roll_back"}
 
 
@@ -44,3 +52,34 @@ def _check_adapter(project: str, adapter_id: str) -> None:
             "unknown_adapter", f"No adapter {adapter_id!r} in project {project!r}.", "See the list of adapters.",
             "adapter_id", 404,
         )  # fmt: skip
+
+
+def take_back(caller: Caller, project: str, interaction_id: str, target: str, reason: str = "") -> str:
+    """Append the `retract` of the vote whose event id is `target`; return the retract's event id.
+
+    Raises ThumbwheelError: 404 for a vote that the interaction does not have, 409 for one that says nothing any more,
+    400 for a reason that is too long, 503 when the log is away.
+    """
+    with reading() as cursor:
+        vote = find_vote(cursor, project, interaction_id, target)
+    if vote is None:
+        raise NotFound(
+            "unknown_vote", f"Interaction {interaction_id!r} has no vote {target!r}.", "See its feedback history."
+        )
+    if not may_be_taken_back(vote["type"], vote["state"]):
+        raise ThumbwheelError(
+            "not_in_force", f"The vote {target!r} does not count any more.", "Nothing needs to be taken back.",
+            status=409,
+        )  # fmt: skip
+    event = decode_event({
+        "type": "retract", "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(),
+        "actor": caller.actor, "interaction_id": interaction_id, "target": vote["event_id"],
+        **({"context": {"reason": reason}} if reason else {}),
+    })  # fmt: skip
+    append_all(services().log, [stamp(event, project=project, key_id=caller.key_id, via="console")])
+    return event.event_id
+
+
+def may_be_taken_back(kind: str, state: str) -> bool:
+    """Say whether taking back a vote of this type in this state changes anything."""
+    return kind != "retract" and state in OPEN_STATES

@@ -20,6 +20,19 @@ WORDS: dict[str, LazyString | str] = {
     "vote": _("counts"), "superseded": _("replaced by a later vote"), "retracted": _("taken back"),
     "unmatched": _("names nothing shown"), "untrusted": _("not trusted"), "applied": _("undo in force"),
     "over_limit": _("over the limit"),
+    "review": _("review"), "adjudication": _("adjudication"), "note": _("note"),
+    # labels
+    "label_bool": _("yes or no"), "label_choice": _("one of several"), "label_multi": _("any of several"),
+    "label_rating": _("rating"), "label_text": _("text"), "label_pairwise": _("which is better"),
+    "label_ranking": _("order from best to worst"), "label_span": _("marked passages"),
+    "label_correction": _("a better reply"), "scope_interaction": _("the whole interaction"),
+    "scope_candidate": _("each reply"), "scope_pair": _("two replies"), "scope_span": _("a passage"),
+    "language_zh": _("Chinese"), "language_other": _("other languages"), "rows_pairs": _("pairs that train"),
+    "rows_demonstrations": _("demonstrations that train"), "rows_unpaired": _("thumbs that train"),
+    "crowd": _("crowd worker"), "row_pair": _("pair"), "row_demonstration": _("demonstration"),
+    "row_unpaired": _("thumb on one reply"), "verdict_accept": _("accepted"), "verdict_fix": _("mended"),
+    "verdict_reject": _("sent back"),
+    "not_allowed": _("not allowed under a public key"),
     # surfaces, actors, ways in
     "chat": _("chat"), "workbench": _("workbench"), "user": _("user"), "agent": _("agent"), "expert": _("expert"),
     "ai": _("AI"), "system": _("system"), "public": _("public key"), "secret": _("secret key"),
@@ -28,6 +41,7 @@ WORDS: dict[str, LazyString | str] = {
     "truncated_prompt": _("prompt was shortened"), "tools": _("uses tools"), "not_text": _("more than text"),
     "no_prompt": _("no prompt"), "truncated": _("cut before its end"), "ai_feedback": _("an AI’s feedback"),
     "empty_reply": _("empty reply"), "truncated_reply": _("repeats a cut reply"), "kind": _("another kind of row"),
+    "refused_in_review": _("a reviewer sent it back"),
     "outvoted": _("others judged otherwise"), "agreeing": _("others judged the same, and one row trains"),
     "tied": _("as many judged otherwise"),
     "label_not_included": _("label not asked for"), "label_excluded": _("label left out"),
@@ -115,6 +129,9 @@ NAMES: dict[str, LazyString | str] = {
     "name": _("name"), "surface": _("surface"), "label": _("label"), "scenario": _("scenario"),
     "question": _("question"), "quota": _("answers wanted"), "cooldown_s": _("pause"), "cooldown_h": _("pause"),
     "starts_at": _("first day"), "ends_at": _("last day"),
+    "path": _("path"), "choices": _("choices"), "scope": _("asked of"), "min": _("lowest rating"),
+    "max": _("highest rating"), "step": _("step"), "to": _("new path"), "moved_to": _("new path"),
+    "version": _("version"), "kind": _("kind of answer"), "event_id": _("definition"),
     "frequency_penalty": _("frequency penalty"), "presence_penalty": _("presence penalty"), "stop": _("stops at"),
 }  # fmt: skip
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from contract.dataset_folder import CARD, LINEAGE, MANIFEST, is_dataset, read_manifest
+from contract.dataset_folder import CARD, CARD_IN_CHINESE, LINEAGE, MANIFEST, is_dataset, read_manifest
 from contract.envelope import Actor
 from contract.errors import ThumbwheelError
 from contract.events import stamp
@@ -21,7 +21,7 @@ from contract.facts import DatasetBuilt
 from contract.ids import derived_id
 from eventlog.log import Log, append_all
 from processor.datasets.caps import cap
-from processor.datasets.card import render, shortcuts
+from processor.datasets.card import render, render_in_chinese, shortcuts
 from processor.datasets.filters import Filters, parse_filters
 from processor.datasets.folder import project_folder
 from processor.datasets.parquet import write_files
@@ -59,6 +59,7 @@ def build_dataset(
         manifest = _manifest(project, wanted, rows, candidates.dropped, files, offsets, meta)
         manifest["behind"] = list(behind)
         (building / CARD).write_text(render(manifest), "utf-8")
+        (building / CARD_IN_CHINESE).write_text(render_in_chinese(manifest), "utf-8")
         del manifest["filters_text"]
         (building / MANIFEST).write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n", "utf-8")
         manifest = _publish(building, parent_folder / manifest["dataset_id"])

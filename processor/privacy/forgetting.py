@@ -36,6 +36,8 @@ INSERT INTO forgets VALUES (?, ?, make_timestamp(?)) ON CONFLICT DO UPDATE SET "
 # As contract.forgetting.actor_digest makes it.
 _DIGEST = "left(sha256({project} || chr(31) || {actor}), 32)"
 _BODY_DIGEST = _DIGEST.format(project="t.project", actor="(t.body->>'$.actor.id')")
+# Whom a fact speaks of, such as somebody paused in a task.
+_MEMBER_DIGEST = _DIGEST.format(project="t.project", actor="(t.body->>'$.member')")
 _INTERACTIONS = f"""
 SELECT t.interaction_key FROM events t JOIN leaving l
 ON t.project = l.project AND {_DIGEST.format(project="t.project", actor="t.actor_id")} = l.actor_digest
@@ -48,7 +50,8 @@ ON t.project = l.project AND {_DIGEST.format(project="t.project", actor="t.actor
 ORDER BY 1
 """
 _FACTS = f"""
-SELECT {selected(FactRow, "t")} FROM facts t JOIN leaving l ON t.project = l.project AND {_BODY_DIGEST} = l.actor_digest
+SELECT {selected(FactRow, "t")} FROM facts t JOIN leaving l ON t.project = l.project
+    AND (l.actor_digest = {_BODY_DIGEST} OR l.actor_digest = {_MEMBER_DIGEST})
 """
 _REJECTED = f"""
 SELECT {selected(RejectedRow, "rejected")} FROM rejected

@@ -9,13 +9,16 @@ from typing import Any
 
 import duckdb
 
-from contract.dataset_folder import CARD, LINEAGE, MANIFEST, is_dataset, read_manifest
+from contract.dataset_folder import CARD, CARD_IN_CHINESE, LINEAGE, MANIFEST, is_dataset, read_manifest
 from processor.queries.reading import NotFound, Row, rows
 
 _NAME = re.compile(r"[A-Za-z0-9._-]{1,128}\Z")
 _USES_OF_EVENTS = """
 SELECT filename, count(*) AS n FROM read_parquet($paths, filename = true)
 WHERE list_contains($event_ids, event_id) GROUP BY filename
+"""
+_HOLDING = """
+SELECT filename, count(*) AS n FROM read_parquet($paths, filename = true) WHERE id = $id GROUP BY filename
 """
 _EVENTS_OF_DATASET = """
 SELECT event_id, count(*) AS n FROM read_parquet($path) WHERE event_id IS NOT NULL GROUP BY event_id ORDER BY event_id
@@ -57,13 +60,19 @@ class Datasets:
         ]
 
     def file(self, dataset_id: str, name: str) -> Path:
-        """Return the path of a file the manifest lists, of the manifest, or of the card; raise NotFound."""
+        """Return the path of a file the manifest lists, of the manifest, or of a card; raise NotFound."""
         folder = self.folder(dataset_id)
-        known = {entry["name"] for entry in read_manifest(folder).get("files", [])} | {MANIFEST, CARD, LINEAGE}
+        known = {entry["name"] for entry in read_manifest(folder).get("files", [])}
+        known |= {MANIFEST, CARD, CARD_IN_CHINESE, LINEAGE}
         path = (folder / name).resolve()
         if name not in known or not path.is_relative_to(folder.resolve()) or not path.is_file():
             raise NotFound("unknown_file", f"{dataset_id} has no file {name!r}.", "See `files` of the manifest.")
         return path
+
+    def cards(self, dataset_id: str) -> list[str]:
+        """Return the names of the cards that the folder holds; one of an earlier release has the English one only."""
+        folder = self.folder(dataset_id)
+        return [name for name in (CARD, CARD_IN_CHINESE) if (folder / name).is_file()]
 
     def prompt_groups(self, dataset_id: str) -> frozenset[str] | None:
         """Return the prompt groups a dataset trains or validates on, or None when its folder is gone."""
@@ -78,6 +87,12 @@ class Datasets:
         if not paths or not event_ids:
             return {}
         found = rows(cursor, _USES_OF_EVENTS, {"paths": paths, "event_ids": list(event_ids)})
+        return {Path(row["filename"]).parent.name: row["n"] for row in found}
+
+    def holding(self, cursor: duckdb.DuckDBPyConnection, row_id: str) -> dict[str, int]:
+        """Return the datasets that hold a row, each with how often (1)."""
+        paths = [str(path) for folder in self.folders() if (path := folder / LINEAGE).is_file()]
+        found = rows(cursor, _HOLDING, {"paths": paths, "id": row_id}) if paths else []
         return {Path(row["filename"]).parent.name: row["n"] for row in found}
 
     def events_of(self, cursor: duckdb.DuckDBPyConnection, dataset_id: str) -> list[str]:

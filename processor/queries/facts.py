@@ -225,14 +225,6 @@ def _add_runs(cursor: duckdb.DuckDBPyConnection, project: str, found: Row) -> No
             adapter["parent"] = None if parent == "base" else parent
 
 
-def challengers_under_test(cursor: duckdb.DuckDBPyConnection, project: str) -> list[str]:
-    """Return the adapters whose blind test has begun and not ended."""
-    last: dict[str, str] = {}
-    for fact in model_story(cursor, project)[0]:
-        last[fact["body"]["adapter_id"]] = fact["type"]
-    return [adapter_id for adapter_id, kind in last.items() if kind == "model.challenger"]
-
-
 def ancestors(adapters: Iterable[Row], adapter_id: str) -> list[str]:
     """Return the adapter and those it was trained from, nearest first."""
     parents: dict[str, Any] = {adapter["adapter_id"]: adapter["parent"] for adapter in adapters}

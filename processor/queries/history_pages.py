@@ -67,8 +67,10 @@ SELECT count(*) FILTER (why = 'votes') AS votes, count(*) FILTER (why = 'descrip
 FROM over_limit WHERE interaction_key = $key
 """
 _LABELS = """
-SELECT label, count(*) AS interactions FROM (
-    SELECT unnest(list_distinct(labels)) AS label FROM interactions WHERE project = $project
+SELECT label, CAST(sum(interactions) AS BIGINT) AS interactions FROM (
+    SELECT unnest(list_distinct(labels)) AS label, 1 AS interactions FROM interactions WHERE project = $project
+    UNION ALL
+    SELECT DISTINCT body->>'$.path', 0 FROM facts WHERE project = $project AND type = 'definition.label'
 ) WHERE $after::TEXT IS NULL OR label > $after
 GROUP BY label ORDER BY label LIMIT $take
 """
@@ -115,7 +117,7 @@ def over_limit(cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: 
 
 
 def labels_page(cursor: duckdb.DuckDBPyConnection, project: str, after: str | None, limit: int) -> Page:
-    """Return labels in order, each with the number of its interactions."""
+    """Return labels in order, defined ones and those that interactions carry, with the number of the latter."""
     last = decode_key(after) if after else None
     found = rows(cursor, _LABELS, {"project": project, "after": last, "take": limit + 1})
     return Page(found[:limit], encode_key(found[limit - 1]["label"]) if len(found) > limit else None)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import duckdb
 
 from contract.ids import key128
+from processor.queries.blinding import BLINDED, NOT_BLIND, Blind
 from processor.queries.history_pages import Places, events_page, feedback_page, over_limit, said_of_replies
 from processor.queries.reading import MAX_CHOICES, NotFound, Page, Row, one, page, parse_json, rows
 
@@ -18,7 +19,7 @@ SHOW = ("feedback", "orphans", "untrusted", "conflicts")
 MAX_CONFLICTS = 100
 _START = Places()
 
-_LIST = """
+_LIST = f"""
 WITH found AS (
     SELECT * FROM interactions i
     WHERE project = $project
@@ -49,7 +50,7 @@ WITH found AS (
     FROM candidates WHERE interaction_key IN (SELECT interaction_key FROM found) GROUP BY ALL
 )
 SELECT i.interaction_id, i.conversation_id, i.surface, i.source, i.labels, i.prompt_text, i.via, i.trusted,
-    i.truncated, i.described, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
+    i.truncated, i.described, {BLINDED} AS blinded,
     nullif(i.occurred_at, TIMESTAMP '1970-01-01') AS occurred_at, i.received_at,
     coalesce(v.feedback, 0) AS feedback,
     coalesce(v.up, 0) AS up, coalesce(v.down, 0) AS down, coalesce(v.picks, 0) AS picks,
@@ -66,6 +67,9 @@ WHERE interaction_key = $key AND project = $project
 _CANDIDATES = """
 SELECT candidate_id, position, content, model, finish_reason, sampling FROM candidates
 WHERE interaction_key = $key ORDER BY position
+"""
+_VOTE = """
+SELECT event_id, type, state FROM feedback WHERE interaction_key = $key AND project = $project AND event_id = $event_id
 """
 _CONFLICTS = """
 SELECT kind, event_id, kept_event_id, detail FROM conflicts WHERE interaction_key = $key
@@ -99,27 +103,27 @@ UNION SELECT event_id FROM facts WHERE project = $project AND list_contains($ids
 def list_interactions(
     cursor: duckdb.DuckDBPyConnection, project: str, *, after: str | None = None, limit: int = 50,
     label: str | None = None, q: str | None = None, surface: str | None = None, source: str | None = None,
-    show: str | None = None, blind: Sequence[str] = (),
+    show: str | None = None, blind: Blind = NOT_BLIND,
 ) -> Page:  # fmt: skip
     """Return interactions, newest first, with counts of their feedback.
 
-    `show` is one of SHOW. Of trials of the challengers named in `blind`, no model is told.
+    `show` is one of SHOW. Of interactions that `blind` hides, no model is told.
     """
     parameters = {
         "project": project, "label": label or None, "q": q or None, "surface": surface or None,
-        "source": source or None, "show": show or "", "blind": list(blind),
+        "source": source or None, "show": show or "", **blind.parameters(),
     }  # fmt: skip
     return page(cursor, _LIST, parameters, after, limit)
 
 
 def find_interaction(
-    cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, blind: Sequence[str] = (),
+    cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, blind: Blind = NOT_BLIND,
     places: Places = _START,
 ) -> Row:  # fmt: skip
     """Return one interaction with messages, candidates, feedback history, events and conflicts; raise NotFound.
 
     Feedback and events are pages, read on at `feedback_next` and `events_next`; `over_limit` counts what of them does
-    not count, there being too much. Of a trial of a challenger named in `blind` no model is told (`blinded`).
+    not count, there being too much. Of one that `blind` hides no model is told (`blinded`).
     """
     key = key128(project, interaction_id)
     found = one(cursor, _ONE, {"key": key, "project": project})
@@ -144,10 +148,16 @@ def find_interaction(
     found["conflicts"] = rows(cursor, _CONFLICTS, {"key": key, "most": MAX_CONFLICTS})
     found["same_prompt"] = rows(cursor, _SAME_PROMPT, {"key": key, "project": project})
     del found["interaction_key"]
-    found["blinded"] = bool(found["trial"] and found["trial"].get("challenger") in blind)
+    found["blinded"] = blind.hides(found["trial"])
     if found["blinded"]:
         _hide_models(found)
     return found
+
+
+def find_vote(cursor: duckdb.DuckDBPyConnection, project: str, interaction_id: str, event_id: str) -> Row | None:
+    """Return {event_id, type, state} of a piece of feedback on the interaction, or None."""
+    key = key128(project, interaction_id)
+    return one(cursor, _VOTE, {"key": key, "project": project, "event_id": event_id.lower()})
 
 
 def _hide_models(found: Row) -> None:

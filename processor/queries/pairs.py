@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import duckdb
 
 from contract.control_text import CONTROL_TEXT
+from processor.queries.blinding import BLINDED, NOT_BLIND, Blind
 from processor.queries.reading import MAX_CHOICES, Page, Row, page, rows
 
-_LIST = """
+_LIST = f"""
 WITH p AS (
     SELECT p.pair_id, p.interaction_id, p.event_id, p.kind, i.prompt_text, p.chosen, p.rejected, p.chosen_candidate,
-        p.rejected_candidate, list_contains($blind, i.trial->>'$.challenger') IS TRUE AS blinded,
+        p.rejected_candidate, {BLINDED} AS blinded,
         CASE WHEN blinded THEN NULL ELSE p.chosen_model END AS chosen_model,
         CASE WHEN blinded THEN NULL ELSE p.rejected_model END AS rejected_model,
         p.weight_num, p.weight_den, p.truncated_chosen,
@@ -64,18 +63,18 @@ SELECT model FROM (
 def list_pairs(
     cursor: duckdb.DuckDBPyConnection, project: str, *, after: str | None = None, limit: int = 50,
     kind: str | None = None, trainable: bool | None = None, model: str | None = None, interaction: str | None = None,
-    blind: Sequence[str] = (),
+    blind: Blind = NOT_BLIND,
 ) -> Page:  # fmt: skip
     """Return pairs, newest first, each with prompt, both texts, who wrote them, and the vote behind it.
 
     `chosen_share`: of those who judged the two replies, how many chose as this row does; None where it is no judgement.
     `occurred_at` is None where nobody knows it (imports).
     `control_text` says whether its messages or replies hold what is a control token of some family of models.
-    Of trials of the challengers named in `blind`, no model is told.
+    Of interactions that `blind` hides, no model is told.
     """
     parameters = {
         "project": project, "kind": kind or None, "trainable": trainable, "model": model or None,
-        "interaction": interaction or None, "blind": list(blind),
+        "interaction": interaction or None, **blind.parameters(),
     }  # fmt: skip
     found = page(cursor, _LIST, parameters, after, limit)
     ids = [item["pair_id"] for item in found.items]

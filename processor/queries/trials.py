@@ -82,7 +82,7 @@ def list_support(
     found = _read(cursor, project, datasets)
     moment = _micros(now or datetime.now(UTC))
     items = [item for _, item in _counted_tests(found, settings, moment)]
-    doubts = [_Count(test, _rule_of(settings, 1), found, now=moment).item() for test in _list_doubts(found.changes)]
+    doubts = [_Count(test, _rule_of(settings, 1), found, now=moment).item() for test in list_doubts(found.changes)]
     return {"items": items[::-1], "rollbacks": doubts, "comparisons": _comparisons(found)}
 
 
@@ -163,7 +163,7 @@ def _list_tests(changes: Iterable[Row]) -> list[Test]:
     return tests
 
 
-def _list_doubts(changes: Iterable[Row]) -> list[Test]:
+def list_doubts(changes: Iterable[Row]) -> list[Test]:
     """Return the test of the champion against its predecessor, or none while the base answers."""
     stack: list[tuple[str, int]] = [("base", 0)]
     for fact in changes:

@@ -23,7 +23,7 @@ from processor.rows import FactRow, ForgottenRow, RejectedRow
 from processor.steps.batch import Copy, Decoded, Key, microseconds
 
 MAX_RAW = 256 * 1024
-_SUBJECTS = ("run_id", "adapter_id", "dataset_id")
+_SUBJECTS = ("run_id", "adapter_id", "dataset_id", "task_id")
 fact_rank = attrgetter("rank")
 
 

@@ -12,20 +12,23 @@ import msgspec
 
 from contract.events import STAMPED_FIELDS
 from processor.rows import (
+    AnswerRow,
     CandidateRow,
     ConflictRow,
     DemonstrationRow,
     FeedbackRow,
     InteractionRow,
     PairRow,
+    ReviewRow,
     UnpairedRow,
     new_row,
 )  # fmt: skip
+from processor.steps.answers import labels_that_count, refused_in_review
 from processor.steps.batch import Changes, Copy, Key, Known
 from processor.steps.consensus import agree_on_pairs, agree_on_thumbs
 from processor.steps.describe import candidate_rows, describe, interaction_row
 from processor.steps.rows import Evidence
-from processor.steps.votes import feedback_row, settle_votes
+from processor.steps.votes import annotated, feedback_row, settle_votes
 
 
 class Derived(NamedTuple):
@@ -37,10 +40,12 @@ class Derived(NamedTuple):
     pairs: Sequence[PairRow]  # rows.Evidence, consensus.agree_on_pairs
     demonstrations: Sequence[DemonstrationRow]  # rows.Evidence
     unpaired: Sequence[UnpairedRow]  # rows.Evidence, consensus.agree_on_thumbs
+    answers: Sequence[AnswerRow]  # answers.answer_rows
+    reviews: Sequence[ReviewRow]  # answers.review_rows
     conflicts: Sequence[ConflictRow]  # conflict_rows
 
 
-_NONE = Derived([], [], [], [], [], [], [])
+_NONE = Derived([], [], [], [], [], [], [], [], [])
 
 
 def derive(interactions: Mapping[Key, tuple[Known | None, Known]]) -> Changes:
@@ -77,10 +82,14 @@ def rows_of(known: Known) -> Derived:
     description, others = describe(known.kept)
     votes = settle_votes(known.kept, description)
     evidence = Evidence()
+    answers, reviews = annotated(votes)
     if description is not None:
+        counting, refused = (
+            (labels_that_count(answers), refused_in_review(answers, reviews)) if answers else ({}, set())
+        )
         for copy, state in votes:
             if state in ("vote", "untrusted"):
-                evidence.read(copy, description)
+                evidence.read(copy, description, counting.get(copy.key, frozenset()), copy.key in refused)
     described = description is not None
     return new_row(Derived, (
         [interaction_row(known.kept, description)],
@@ -89,6 +98,8 @@ def rows_of(known: Known) -> Derived:
         agree_on_pairs(evidence.pairs),
         evidence.demonstrations,
         agree_on_thumbs(evidence.unpaired),
+        answers,
+        reviews,
         conflict_rows(known, description.copy.event.event_id if description else "", others),
     ))  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Third step. In: what arrived, what is held of it, what leaves. Out: what counts, and the changes of two tables.
+"""Third step. In: what arrived, what is held of it, what leaves. Out: what counts, and its changes of tables.
 
 Of several copies of an event one counts, whatever order the log has them in.
 
@@ -16,8 +16,9 @@ from typing import Any
 import msgspec
 from msgspec import UNSET
 
-from contract.events import FeedbackEvent, Interaction, encode
-from processor.rows import EventRow, FactRow, new_row
+from contract.events import FeedbackEvent, Interaction, decode_stored, encode
+from contract.ids import key_bytes
+from processor.rows import EventRow, FactRow, TaskItemRow, new_row
 from processor.steps.batch import Changes, Copy, Folded, Key, Known, Remaining
 from processor.steps.decode import fact_rank
 from processor.steps.limit import CONTENTS, keep_within, over_limit_changes
@@ -119,7 +120,7 @@ def event_row(copy: Copy) -> EventRow:
 
 
 def fold_facts(remaining: Remaining) -> Changes:
-    """Return the changes of `facts`: of several copies of one the first counts."""
+    """Return the changes of `facts` and `task_items`: of several copies of a fact the first counts."""
     added: list[FactRow] = []
     gone = list(remaining.stale_facts)
     for key, row in remaining.facts.items():
@@ -129,4 +130,17 @@ def fold_facts(remaining: Remaining) -> Changes:
         elif fact_rank(row) < fact_rank(held):
             gone.append(key)
             added.append(row)
-    return Changes({"facts": added}, {"facts": gone})
+    items = [item for row in added if row.type == "task.items" for item in task_item_rows(row)]
+    return Changes({"facts": added, "task_items": items}, {"facts": gone, "task_items": gone})
+
+
+def task_item_rows(row: FactRow) -> list[TaskItemRow]:
+    """Return the items that a `task.items` fact brings into its task."""
+    fact: Any = decode_stored(row.body.encode())
+    return [
+        TaskItemRow(
+            row.project, row.event_key, fact.task_id, key_bytes(row.project, item.interaction_id),
+            item.interaction_id, item.unit, position, row.received_at,
+        )
+        for position, item in enumerate(fact.items)
+    ]  # fmt: skip

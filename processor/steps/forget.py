@@ -92,10 +92,11 @@ def _forget_facts(remaining: Remaining, decoded: Decoded, held: Held) -> None:
 
 
 def redacted(row: FactRow, forgets: Forgets) -> FactRow:
-    """Return a fact's row without who said it where that actor is forgotten; else the row itself."""
-    actor = msgspec.json.decode(row.body, type=_Said).actor.id
-    before = forgets.before(row.project, actor)
-    if before is None or min(row.occurred_at, row.received_at) >= before:
+    """Return a fact's row without who said it, or of whom, where that person is forgotten; else the row itself."""
+    said = msgspec.json.decode(row.body, type=_Said)
+    moment = min(row.occurred_at, row.received_at)
+    named = [said.actor.id] + ([said.member] if said.member else [])
+    if not any((before := forgets.before(row.project, name)) is not None and moment < before for name in named):
         return row
     raw = redact(row.body.encode())
     return row._replace(body=raw.decode(), digest=digest128(raw))
@@ -119,6 +120,7 @@ class _Id(msgspec.Struct):
 
 class _Said(msgspec.Struct):
     actor: _Id
+    member: str = ""
 
 
 class _Timed(msgspec.Struct):

@@ -1,16 +1,19 @@
 """In: votes of one interaction and its description. Out: the rows that train.
 
-Pairs come from picks, choices and edits; demonstrations from corrected replies; unpaired rows from thumbs.
+Pairs come from picks, choices, edits and what annotators prefer or rank; demonstrations from corrected replies;
+unpaired rows from thumbs.
 
 A pick says that one reply beat the others, nothing about the order among the losers. Ties and "none" make nothing.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence, Set
 from typing import Any
 
 from rapidfuzz.distance import Levenshtein
 
+from contract.curation.answers import Annotation
 from contract.events import Choice, Edit, Pick, Thumb
 from contract.ids import derived_bytes
 from processor.rows import DemonstrationRow, PairRow, UnpairedRow, new_row
@@ -33,10 +36,15 @@ class Evidence:
         self.demonstrations: list[DemonstrationRow] = []
         self.unpaired: list[UnpairedRow] = []
 
-    def read(self, copy: Copy, description: Description) -> None:
-        """Add what one vote that counts (or is shown, being untrusted) says."""
+    def read(self, copy: Copy, description: Description, labels: Set[str] = frozenset(), refused: bool = False) -> None:
+        """Add what one vote that counts (or is shown, being untrusted) says.
+
+        Of an annotation, what its answers to `labels` say; `refused` where a reviewer sent it back.
+        """
         event = copy.event
-        if isinstance(event, _PICKS):
+        if isinstance(event, Annotation):
+            self._annotated(copy, event, description, labels, "refused_in_review" if refused else None)
+        elif isinstance(event, _PICKS):
             if event.outcome == "chosen":
                 self._preferences(copy, event, description)
             if isinstance(event, Pick) and event.edited_text and not blank(event.edited_text):
@@ -69,11 +77,42 @@ class Evidence:
         else:
             self._demonstration(copy, "own" if event.outcome == "none" else "edit", text, description)
 
+    def _annotated(
+        self, copy: Copy, event: Annotation, description: Description, labels: Set[str], refused: str | None
+    ) -> None:
+        """Add the pairs of a preference and of a ranking, and a correction; the weights of one answer sum to 1."""
+        ordered: dict[str, list[tuple[Candidate, Candidate]]] = {}
+        if "@preference" in labels:
+            ordered["@preference"] = _preferred(event, description)
+        if "@ranking" in labels:
+            said = {(one.candidate_id, other.candidate_id) for one, other in ordered.get("@preference", ())}
+            pairs = _in_order([description.candidates[one] for one in group] for group in _groups(event.ranking))
+            ordered["@ranking"] = [
+                (one, other) for one, other in pairs
+                if not said & {(one.candidate_id, other.candidate_id), (other.candidate_id, one.candidate_id)}
+            ]  # fmt: skip
+        why_not = refused or _why_not(copy, description)
+        for label, pairs in ordered.items():
+            apart = [(one, other) for one, other in pairs if not _equal(one, other)]
+            strength = event.preference.strength if label == "@preference" and event.preference else None
+            for one, other in apart:
+                because = why_not or _why_not_reply(one) or _why_not_reply(other)
+                row = _pair(copy, description, "annotation", one.content or "", one, other, len(apart), because)
+                self.pairs.append(row._replace(strength=strength))
+        if "@correction" in labels and event.correction and not refused:
+            self._corrected(copy, event, description, event.correction)
+
+    def _corrected(self, copy: Copy, event: Annotation, description: Description, text: str) -> None:
+        there = description.candidates
+        unit = event.unit or event.candidate_id or (next(iter(there)) if len(there) == 1 else "")
+        if unit in there:
+            self._correction(copy, there[unit], text, description)
+        else:
+            self._demonstration(copy, "own", text, description)
+
     def _correction(self, copy: Copy, original: Candidate, text: str, description: Description) -> None:
         self._demonstration(copy, "import" if copy.event.via == "import" else "edit", text, description)
-        if original.text is None or same_text(text, original.text):
-            return
-        if Levenshtein.normalized_distance(text, original.text, score_cutoff=MIN_EDIT_DISTANCE) < MIN_EDIT_DISTANCE:
+        if original.text is None or not rewritten(text, original.text):
             return
         why_not = _why_not(copy, description, text) or _why_not_reply(original)
         self.pairs.append(_pair(copy, description, "edit", text, None, original, 1, why_not))
@@ -103,6 +142,39 @@ class Evidence:
         ))  # fmt: skip
 
 
+def rewritten(text: str, original: str) -> bool:
+    """Say whether a correction says more than that a letter or a space was wrong, so that it is preferred."""
+    if same_text(text, original):
+        return False
+    return Levenshtein.normalized_distance(text, original, score_cutoff=MIN_EDIT_DISTANCE) >= MIN_EDIT_DISTANCE
+
+
+def _preferred(event: Annotation, description: Description) -> list[tuple[Candidate, Candidate]]:
+    """Return the reply that is preferred beside each it was compared with: the unit's two, else those shown."""
+    there, preference = description.candidates, event.preference
+    if preference is None or preference.chosen is None:
+        return []
+    compared = [one for one in there if event.unit in (f"{one}|{preference.chosen}", f"{preference.chosen}|{one}")]
+    compared = compared or [one for one in event.shown or list(there) if one in there and one != preference.chosen]
+    return [(there[preference.chosen], there[one]) for one in compared]
+
+
+def _groups(ranking: Sequence[str | list[str]]) -> list[list[str]]:
+    return [[group] if isinstance(group, str) else group for group in ranking]
+
+
+def _in_order(groups: Iterable[list[Candidate]]) -> list[tuple[Candidate, Candidate]]:
+    """Return every two replies of which one stands before the other; those of one group are equally good."""
+    ranks = list(groups)
+    return [
+        (one, other)
+        for at, better in enumerate(ranks)
+        for worse in ranks[at + 1 :]
+        for one in better
+        for other in worse
+    ]
+
+
 def _pair(
     copy: Copy, description: Description, kind: str, chosen_text: str, chosen: Candidate | None, loser: Candidate,
     kept: int, why_not: str | None,
@@ -115,7 +187,7 @@ def _pair(
         copy.interaction_key, event.interaction_id, copy.key, event.event_id, kind, description.hash, chosen_text,
         loser.content or "", chosen_id, loser.candidate_id, chosen.model if chosen else None, loser.model, 1, kept,
         chosen.truncated if chosen else False, loser.truncated, event.actor.id, why_not is None, why_not,
-        copy.occurred, copy.received,
+        copy.occurred, copy.received, None,
     ))  # fmt: skip
 
 

@@ -12,8 +12,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from contract.events import Annotation, Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
-from processor.rows import FeedbackRow, new_row
+from contract.curation.answers import Adjudication, Annotation, Note, Review
+from contract.events import Choice, Edit, Interaction, Judgement, Pick, Retract, Thumb
+from processor.rows import AnswerRow, FeedbackRow, ReviewRow, new_row
+from processor.steps.answers import answer_rows, answer_voices, review_rows, speaks_of
 from processor.steps.batch import Copy
 from processor.steps.describe import Description
 
@@ -24,6 +26,8 @@ UNKNOWN = 0
 _ON_ONE = (Thumb, Edit)
 _PICKS = (Choice, Pick)
 _AMONG = (Choice, Pick, Judgement)
+_DECISIONS = (Review, Adjudication)
+_ANNOTATING = (Annotation, Review, Adjudication)
 
 
 def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[tuple[Copy, str]]:
@@ -33,13 +37,7 @@ def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[
     if len(feedback) < 2 and not taken_back:
         return [(copy, _standing(copy.event, description)) for copy in feedback]
     retracted, applied = _retractions(feedback) if taken_back else (set(), set())
-    latest: dict[tuple[Any, ...], Copy] = {}
-    for copy in feedback:
-        if not isinstance(copy.event, Retract):
-            voice = _voice(copy.event)
-            held = latest.get(voice)
-            if held is None or moment(copy) > moment(held):
-                latest[voice] = copy
+    latest = _latest(feedback)
     winners = {copy.key for copy in latest.values()}
     settled = []
     for copy in feedback:
@@ -53,6 +51,28 @@ def settle_votes(kept: Sequence[Copy], description: Description | None) -> list[
             state = _standing(copy.event, description)
         settled.append((copy, state))
     return settled
+
+
+def _latest(feedback: Sequence[Copy]) -> dict[tuple[Any, ...], Copy]:
+    """Return the vote that counts by identity; an annotation has several."""
+    latest: dict[tuple[Any, ...], Copy] = {}
+    for copy in feedback:
+        event: Any = copy.event
+        if isinstance(event, Retract):
+            continue
+        for voice in answer_voices(event, person(event)) if isinstance(event, Annotation) else (_voice(event),):
+            held = latest.get(voice)
+            if held is None or moment(copy) > moment(held):
+                latest[voice] = copy
+    return latest
+
+
+def annotated(votes: Sequence[tuple[Copy, str]]) -> tuple[list[AnswerRow], list[ReviewRow]]:
+    """Return the rows of `answers` and `reviews` that settled votes make; of most interactions none."""
+    if not any([isinstance(copy.event, _ANNOTATING) for copy, _ in votes]):
+        return [], []
+    own = [copy for copy, _ in votes if isinstance(copy.event, Annotation)]
+    return answer_rows(votes, _latest(own), {copy.key: person(copy.event) for copy in own}), review_rows(votes)
 
 
 def _retractions(feedback: Sequence[Copy]) -> tuple[set[bytes], set[bytes]]:
@@ -79,8 +99,10 @@ def _voice(event: Any) -> tuple[Any, ...]:
     voice = (person(event), event.type)
     if isinstance(event, _ON_ONE):
         return (*voice, event.candidate_id)
-    if isinstance(event, Annotation):
-        return (*voice, event.task_id)
+    if isinstance(event, _DECISIONS):
+        return (*voice, event.task_id, event.stage, event.round, event.unit, getattr(event, "target", None))
+    if isinstance(event, Note):
+        return (*voice, event.event_id)
     if isinstance(event, Judgement):
         return (*voice, event.judge, tuple(event.shown))
     return voice
@@ -102,7 +124,7 @@ def _standing(event: Any, description: Description | None) -> str:
     elif isinstance(event, _AMONG):
         matched = event.chosen in there if event.chosen else any(shown in there for shown in event.shown)
     elif isinstance(event, Annotation):
-        matched = event.candidate_id is None or event.candidate_id in there
+        matched = speaks_of(event, there)
     else:
         matched = True
     if not matched:
@@ -130,6 +152,15 @@ def feedback_row(copy: Copy, state: str, described: bool) -> FeedbackRow:
         outcome, chosen, shown, value = event.outcome, event.chosen, event.shown, event.judge
     elif isinstance(event, Annotation):
         candidate_id, value = event.candidate_id, None if event.rating is None else repr(event.rating)
+        text, comment, dwell_ms, shown = event.correction, event.comment, event.active_ms, event.shown or None
+        if event.preference is not None:
+            outcome, chosen = event.preference.outcome, event.preference.chosen
+    elif isinstance(event, Review):
+        value, comment, reasons, target = event.verdict, event.comment, event.reasons, event.target
+    elif isinstance(event, Adjudication):
+        comment = event.note
+    elif isinstance(event, Note):
+        comment, target, value = event.text, event.parent, "resolved" if event.resolved else None
     return new_row(FeedbackRow, (
         event.project, copy.interaction_key, copy.key, event.event_id, event.interaction_id, event.type, candidate_id,
         value, outcome, chosen, shown, reasons, comment, text, sent, dwell_ms, event.actor.id, event.actor.kind,

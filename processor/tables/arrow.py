@@ -30,7 +30,7 @@ COLUMNS: dict[str, dict[str, Any]] = {
 
 # The column by which rows of a table are replaced.
 REPLACED_BY = {table: "interaction_key" for table in COLUMNS} | {
-    "events": "event_key", "facts": "event_key", "over_limit": "digest",
+    "events": "event_key", "facts": "event_key", "task_items": "event_key", "over_limit": "digest",
 }  # fmt: skip
 
 

@@ -1,7 +1,7 @@
 """In: what a tables' file says made its rows. Out: whether this code would make the same rows from the same log.
 
-`ROWS_VERSION` is raised by whoever changes a row that the log makes: tests/processor/test_rows_version.py makes the
-rows of a fixed log and compares their digest with `GOLDEN_ROWS`. Both stand in a database's `meta`, so that two
+`ROWS_VERSION` is raised by whoever changes a row that the log makes: tests/processor/tables/test_rows_version.py makes
+the rows of a fixed log and compares their digest with `GOLDEN_ROWS`. Both stand in a database's `meta`, so that two
 branches that raise the number to the same value cannot merge unseen. A comment or a moved file changes neither.
 """
 
@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-ROWS_VERSION = 2
+ROWS_VERSION = 3
 # SHA-256 over the ordered digests of the golden log's tables, its first 16 signs.
-GOLDEN_ROWS = "62836885b0d95d13"
+GOLDEN_ROWS = "f4c06353a337f367"
 
 
 def rows_version() -> str:

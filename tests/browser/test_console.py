@@ -139,6 +139,29 @@ def test_promotion_asks_first_and_can_be_done_by_keyboard(console: Any, served: 
     assert wish["body"]["reason"] == "the agents prefer it"
 
 
+def test_a_vote_is_taken_back_by_keyboard_after_a_question(console: Any, served: tuple[Bench, str]) -> None:
+    served[0].put(
+        story.asked("undone", 600, ["base"], "hello"),
+        story.event("thumb", "undone thumb", 601, interaction_id="undone", candidate_id="undone-0", value="up"),
+    )
+    console.goto(f"{console.base}/interactions/undone")
+    console.get_by_role("button", name="Take back the vote of u-17").focus()
+    console.keyboard.press("Enter")
+    assert console.locator(".dialog:popover-open h2").inner_text() == "Take back this vote of u-17?"
+    console.keyboard.press("Escape")
+    assert console.locator(".dialog:popover-open").count() == 0
+    console.keyboard.press("Enter")
+    console.keyboard.type("a test of ours")
+    console.keyboard.press("Enter")
+    console.wait_for_selector("[role=status] >> text=The vote is taken back.")
+    served[0].catch_up()
+    console.reload()
+    assert console.locator("#votes tr").first.locator("td").nth(4).inner_text() == "taken back"
+    assert console.get_by_role("button", name="Take back").count() == 0
+    (undo,) = [e["body"] for e in served[0].get("interactions/undone")["events"] if e["type"] == "retract"]
+    assert (undo["actor"]["id"], undo["context"]) == ("ada", {"reason": "a test of ours"})
+
+
 def test_overview_refreshes_by_itself(console: Any, served: tuple[Bench, str]) -> None:
     console.goto(f"{console.base}/?project=fresh")
     assert console.locator("h2").first.inner_text() == "Nothing has arrived in project fresh yet"

@@ -13,10 +13,14 @@ from pathlib import Path
 
 import pytest
 
+from cli import backup
 from cli.backup import back_up, restore
 from contract.errors import ThumbwheelError
+from contract.signing import signing_key
 from contract.topics import EVENTS
 from control_store.control import Control
+from control_store.rotating import rotate_control_key
+from control_store.sealing import ControlKey
 from eventlog.log import Entry, Log
 from eventlog.opening import open_log
 from runtime.settings import Settings
@@ -207,3 +211,45 @@ def test_a_control_key_that_is_a_setting_is_named_and_not_in_the_backup(
         Control.of(fresh)
     assert caught.value.code == "control_key_missing"
     assert Control.of(replace(fresh, control_key="5a" * 32)).signing_key("default", made.key_id)
+
+
+def test_a_control_key_whose_rotation_was_cut_off_is_backed_up_as_the_store_needs_it(
+    filled: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    control = Control.of(filled)
+    made = control.create_key("default", "secret")
+
+    class Killed(BaseException):
+        pass
+
+    def end(*given: object) -> bytes:
+        raise Killed
+
+    # The store is sealed for the new key, which is not in the old one's place yet.
+    settle = ControlKey.matching
+    looks = iter([settle])
+    monkeypatch.setattr(ControlKey, "matching", lambda *given: next(looks, end)(*given))
+    with pytest.raises(Killed):
+        rotate_control_key(control.engine)
+    monkeypatch.undo()
+    assert len(list(filled.home.glob("control.key.*"))) == 1
+    back_up(filled, tmp_path / "b.tar")
+    restore(other(tmp_path), tmp_path / "b.tar")
+    assert Control.of(other(tmp_path)).signing_key("default", made.key_id) == signing_key(made.key)
+
+
+def test_a_control_key_that_is_rotated_during_the_backup_is_said(
+    filled: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = backup._copy_database
+
+    def copy_then_rotate(url: str, target: Path) -> Path | None:
+        copied = copy(url, target)
+        if target.name == backup.CONTROL:
+            rotate_control_key(Control.of(filled).engine)
+        return copied
+
+    monkeypatch.setattr(backup, "_copy_database", copy_then_rotate)
+    with pytest.raises(ThumbwheelError, match="rotated meanwhile") as caught:
+        back_up(filled, tmp_path / "b.tar")
+    assert caught.value.hint == "Try again." and not (tmp_path / "b.tar").exists()

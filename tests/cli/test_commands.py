@@ -13,6 +13,7 @@ from click.testing import CliRunner, Result
 from cli.home import ensure_dev_keys, find_running, owned
 from cli.main import cli
 from contract.errors import ThumbwheelError
+from contract.signing import signing_key
 from contract.topics import EVENTS, RUNS
 from control_store.control import Control
 from eventlog.log import Entry
@@ -20,7 +21,7 @@ from eventlog.opening import open_log
 from runtime.settings import Settings
 from tests.console import greek
 from tests.console.bench import open_bench
-from tests.processor.test_damage import damage
+from tests.processor.tables.test_damage import damage
 
 
 @pytest.fixture
@@ -265,3 +266,18 @@ def test_wrong_origins_and_projects_make_no_key_and_the_list_shows_each_origin_w
 def test_a_project_whose_name_is_none_is_refused_before_anything_is_done(run: Any, name: str) -> None:
     said = run("import", "nothing.jsonl", "--project", name)
     assert said.exit_code == 1 and "is not a project name" in said.output and "hint:" in said.output
+
+
+def test_the_control_key_is_rotated_and_the_command_says_where_it_is(run: Any, home: Path, tmp_path: Path) -> None:
+    made = json.loads(run("keys", "create", "secret", "--json").output)
+    service = Control.of(Settings(home=home))
+    told = json.loads(run("keys", "rotate-control-key", "--json").output)
+    assert told["keys"] == 1 and told["before"] != told["after"]
+    service.refresh()
+    assert service.signing_key("default", made["key_id"]) == signing_key(made["key"])
+    said = run("keys", "rotate-control-key").output
+    assert str(home / "control.key") in said and told["after"] in said
+    (tmp_path / "short.key").write_text("abc")
+    for name, why in (("short.key", "64 hexadecimal digits"), ("none.key", "There is no file")):
+        refused = run("keys", "rotate-control-key", "--new-key-file", str(tmp_path / name))
+        assert refused.exit_code == 1 and why in refused.output and "hint:" in refused.output

@@ -18,7 +18,7 @@ from cli.main import cli
 from cli.up import environment, welcome
 from contract.errors import ThumbwheelError
 from control_store.control import Control
-from runtime.settings import Settings, load_settings
+from runtime.settings import Bind, Settings, load_settings
 
 NAMES = ("COLLECTOR", "CONSOLE", "GATEWAY", "DEMO")
 
@@ -154,3 +154,23 @@ def test_the_welcome_names_every_origin_and_port_that_the_public_key_works_from(
     other = replace(keys, origins=("https://shop.example", "null", "http://localhost:1234"))
     line = next(line for line in welcome(settings, other, []) if "works from" in line)
     assert line.endswith("https://shop.example  null  http://localhost:1234")
+
+
+def test_the_development_keys_work_from_the_ports_of_today(home: Path) -> None:
+    before = Settings(home=home, demo_bind=Bind("127.0.0.1", 8703))
+    first = ensure_dev_keys(before)
+    moved = replace(before, demo_bind=Bind("0.0.0.0", 9103), console_bind=Bind("192.168.7.5", 80))
+    keys = ensure_dev_keys(moved)
+    assert replace(keys, origins=()) == replace(first, origins=())
+    control = Control.of(moved)
+    for text in (keys.public, keys.demo_public):
+        found = control.find_key(text)
+        assert found is not None
+        here = {"http://127.0.0.1:9103", "http://localhost:9103", "http://localhost", "http://192.168.7.5"}
+        assert here | {"http://localhost:5173"} <= set(found.origins)
+        assert not {"http://localhost:8703", "http://localhost:8701", "http://0.0.0.0:9103"} & set(found.origins)
+    assert set(keys.origins) == set(found.origins)
+    changes = [(one.action, one.changed_by) for one in control.list_key_changes("default")]
+    assert changes[0] == ("origins", "thumbwheel up")
+    assert ensure_dev_keys(moved) == keys
+    assert len(control.list_key_changes("default")) == len(changes)

@@ -20,6 +20,7 @@ from collector.body import Batch, event_id_of, parse
 from collector.drops import report_entry
 from collector.errors import REFUSALS, Refused, not_allowed_type
 from collector.rejected import rejected_entry
+from contract.curation.checks import check_page
 from contract.errors import EventError
 from contract.events import Event, decode_event, decode_stored, encode, named_candidates, stamp
 from contract.signing import FindSigningKey, verify_candidate
@@ -146,6 +147,8 @@ def judge(batch: Batch, key: Key) -> Owed:
             event = decode_event(bytes(raw))
             if event.type not in allowed_types(key):
                 raise not_allowed_type(event.type)
+            if key.kind == "public":
+                check_page(event)
             owed.accepted.append(event)
         except EventError as error:
             owed.refused.append((bytes(raw), error))

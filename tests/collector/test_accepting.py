@@ -83,11 +83,36 @@ def test_a_public_key_may_write_feedback(bench: Bench, kind: str) -> None:
     assert bench.post_from(SHOP, [thumb(type=kind, **own[kind])]).status_code == 202
 
 
-@pytest.mark.parametrize("kind", ["interaction", "annotation", "judgement", "run.started", "request.train", "forget"])
+def annotation(**fields: Any) -> dict[str, Any]:
+    return thumb(type="annotation", value=..., answers={"tone/polite": True}, **fields)
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({"task_id": "t-1"}, "task_id"),
+        ({"actor": {"id": "u-1", "kind": "expert"}}, "actor.kind"),
+        ({"actor": {"id": "u-1", "kind": "crowd"}}, "actor.kind"),
+        ({"actor": {"id": "u-1", "kind": "agent"}}, "actor.kind"),
+    ],
+)
+def test_a_page_annotates_for_its_reader_only(bench: Bench, fields: dict[str, Any], field: str) -> None:
+    answer = bench.post_from(SHOP, [annotation(**fields), annotation(), thumb()])
+    results = answer.get_json()["results"]
+    assert [result["status"] for result in results] == ["rejected", "accepted", "accepted"]
+    assert (results[0]["error"]["code"], results[0]["error"]["field"]) == ("not_allowed", field)
+
+
+def test_a_server_answers_for_a_task_and_for_the_people_it_names(bench: Bench) -> None:
+    answer = bench.post([annotation(task_id="t-1", actor={"id": "ann", "kind": "expert"})])
+    assert [result["status"] for result in answer.get_json()["results"]] == ["accepted"]
+
+
+@pytest.mark.parametrize("kind", ["interaction", "review", "judgement", "run.started", "request.train", "forget"])
 def test_a_type_the_public_key_may_not_write_is_rejected_alone(bench: Bench, kind: str) -> None:
     own: dict[str, dict[str, Any]] = {
         "interaction": interaction(),
-        "annotation": thumb(type="annotation", candidate_id=..., value=...),
+        "review": thumb(type="review", task_id="t", verdict="accept", candidate_id=..., value=...),
         "judgement": thumb(type="judgement", shown=["a", "b"], outcome="tie", judge="j", candidate_id=..., value=...),
         "run.started": thumb(type="run.started", run_id="r", method="dpo"),
         "request.train": thumb(type="request.train"),

@@ -124,6 +124,7 @@ def complete(kind: str) -> dict[str, Any]:
         "conversation_id": "v-1", "campaign": "k-1", "candidate_id": "c-1", "shown": ["c-1", "c-2"], "chosen": "c-1",
         "outcome": "chosen", "value": "up", "text": "a", "target": thumb()["event_id"], "candidates": candidates,
         "messages": [{"role": "user", "content": "a"}], "order": ["c-1", "c-2"],
+        "task_id": "t-1", "spans": [{"path": "fact", "candidate_id": "c-1", "start": 0, "end": 1, "text": "a"}],
     }  # fmt: skip
     return thumb() | {"type": kind} | {k: v for k, v in given.items() if k in STRUCTS[kind].__struct_fields__}
 

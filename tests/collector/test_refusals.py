@@ -151,7 +151,7 @@ def test_every_documented_refusal_is_in_the_openapi_document(bench: Bench) -> No
     assert {str(status) for status, _, _ in REFUSALS} | {"202", "207"} == set(post["responses"])
     names = [one["$ref"].rsplit("/", 1)[1] for one in post["requestBody"]["content"]["application/json"]["schema"][
         "properties"]["events"]["items"]["oneOf"]]  # fmt: skip
-    assert sorted(names) == ["Choice", "Edit", "Interaction", "Pick", "Retract", "Thumb"]
+    assert sorted(names) == ["Annotation", "Choice", "Edit", "Interaction", "Pick", "Retract", "Thumb"]
     assert set(names) <= set(document["components"]["schemas"])
 
 

@@ -43,13 +43,16 @@ def of_type(kind: inspect.Type) -> Json:
             most = min(kind.max_length or 3, 3)
             return st.lists(of_type(kind.item_type), min_size=kind.min_length or 0, max_size=most)
         case inspect.DictType():
-            return st.dictionaries(TEXT, of_type(kind.value_type), max_size=3)
+            return st.dictionaries(of_type(kind.key_type), of_type(kind.value_type), max_size=3)
         case inspect.LiteralType():
             return st.sampled_from(kind.values)
         case inspect.StrType():
-            return WIRE_ID if kind.pattern else TEXT.filter(lambda text: len(text) >= (kind.min_length or 0))
+            short = kind.max_length or 4000
+            return WIRE_ID if kind.pattern else TEXT.filter(lambda text: (kind.min_length or 0) <= len(text) <= short)
         case inspect.IntType():
             return st.integers(kind.ge if kind.ge is not None else -(2**53), kind.le or 2**53)
+        case inspect.FloatType():
+            return st.floats(-1e6 if kind.ge is None else kind.ge, 1e6 if kind.le is None else kind.le, allow_nan=False)
         case inspect.BoolType():
             return st.booleans()
         case inspect.NoneType():
@@ -72,6 +75,8 @@ def fields_of(kind: inspect.StructType) -> Json:
 
 def lawful(event: dict[str, Any]) -> dict[str, Any]:
     """Keep what no type says: ids are told apart, the chosen one was shown, the order names what was offered."""
+    if event["type"] == "annotation":
+        return lawful_annotation(event)
     if "shown" in event:
         event["shown"] = [f"{number}{name}"[:128] for number, name in enumerate(event["shown"])]
         event["chosen"] = event["shown"][0] if event["outcome"] == "chosen" else None
@@ -81,6 +86,32 @@ def lawful(event: dict[str, Any]) -> dict[str, Any]:
         event["order"] = [one["candidate_id"] for one in reversed(event["candidates"])]
     if len(json.dumps(event.get("context", {}))) > 2000:
         event["context"] = {}
+    return event
+
+
+def lawful_annotation(event: dict[str, Any]) -> dict[str, Any]:
+    """Keep what no type says: it answers or is skipped, ranks each reply once, and marks what stands there."""
+    told = [f"{number}c" for number, _ in enumerate(event.get("ranking") or [])]
+    event["ranking"] = told if len(told) > 1 else []
+    if preference := event.get("preference"):
+        preference.pop("strength", None)
+        preference["chosen"] = "c" if preference["outcome"] == "chosen" else None
+    event["shown"], event["unit"] = [], "c" if event.get("unit") else ""
+    for span in event.get("spans") or []:
+        span["text"] = span["text"] or "x"
+        span["start"] = min(span["start"], 1000)
+        span["end"] = span["start"] + len(span["text"])
+    if event.get("suggestion_id"):
+        event["suggestion_id"] = event["event_id"]
+    event.pop("skipped", None)
+    # What a page may write, too.
+    event.pop("task_id", None)
+    event["actor"]["kind"] = "user"
+    event["correction"] = event.get("correction") or "better"
+    if len(json.dumps(event.get("context", {}))) > 2000:
+        event["context"] = {}
+    for number, candidate in enumerate(event.get("candidates") or []):
+        candidate["candidate_id"] = f"{number}{candidate['candidate_id']}"
     return event
 
 

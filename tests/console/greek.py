@@ -10,11 +10,12 @@ import random
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from contract.events import Event
+from contract.events import Event, decode_event, stamp
+from contract.ids import derived_id
 from control_store.campaigns import Campaigns, Rule
 from processor.datasets import build_dataset
 from tests.console.bench import Bench
-from tests.console.story import append_rejected, event, fact, picked
+from tests.console.story import append_rejected, event, fact, moment, picked
 
 HELD, CHAMPION, CHALLENGER = "ad-111111111111", "ad-222222222222", "ad-333333333333"
 QUESTIONS = ("Πού είναι το δέμα μου;", "Πώς επιστρέφω τα παπούτσια;", "Γιατί χρεώθηκα δύο φορές;", "Πότε ανοίγετε;")
@@ -49,6 +50,11 @@ GUARDS = [
     {"name": "loads", "passed": None, "value": None, "base": None,
      "limit": "not measured: it needs the model's weights"},
 ]  # fmt: skip
+# A row of an interaction with answers and decisions, and another.
+_PAIRS = """
+SELECT first(pair_id ORDER BY pair_id) FROM pairs WHERE interaction_id IN ('pick-0', 'pick-4') GROUP BY interaction_id
+ORDER BY interaction_id
+"""
 HELD_BECAUSE = "Held by its guards. reply_nll: 4.1 against 2 of the base (limit: at most 1.5 x base)"
 METRICS = {
     "loss_first": 1.9, "loss_last": 0.4, "train_accuracy_last": 0.9, "length_ratio": 0.7, "perplexity_ratio": 1.04,
@@ -97,8 +103,12 @@ def tell(bench: Bench) -> dict[str, str]:
         bench.store, bench.log, bench.settings, "default", {"kinds": ["preference"], "exclude_labels": ["άλλο"]}
     )
     dataset_id = str(manifest["dataset_id"])
+    bench.put(*_labels())
     bench.put(*_facts(dataset_id), *_trials(rng))
-    return {"dataset_id": dataset_id, "campaign_id": _campaigns(bench)}
+    with bench.store.read() as cursor:
+        pairs = cursor.execute(_PAIRS).fetchall()
+    named = dict(zip(("pair_id", "tied_id"), (str(pair) for (pair,) in pairs), strict=True))
+    return {"dataset_id": dataset_id, "campaign_id": _campaigns(bench), **named}
 
 
 def _chats() -> list[Event]:
@@ -116,6 +126,38 @@ def _chats() -> list[Event]:
     back = event("retract", "back", 62, target=gone.event_id, interaction_id="chat-4", actor=("u-9", "user"))
     return [*events, again, gone, back, event("thumb", "lost", 63, interaction_id="chat-4", candidate_id="c-x",
                                               value="up", actor=("u-8", "user"))]  # fmt: skip
+
+
+def _labels() -> list[Event]:
+    """Labels of every kind that has something of its own to show, answered, reworded and moved."""
+    choices = [{"key": "καλό", "title": {"en": "Φιλικό", "zh": "Φιλικό"}}, {"key": "κακό", "archived": True}]
+    tone = {"path": "ύφος", "kind": "choice", "choices": choices}
+    rating = {"path": "βαθμός", "kind": "rating", "min": 1, "max": 5}
+    defined: list[tuple[str, dict[str, Any]]] = [
+        ("tone 0", {**tone, "version": 0, "title": "Ύφος"}),
+        ("tone 1", {**tone, "version": 1, "title": {"en": "Ύφος λόγου", "zh": "Ύφος λόγου"}, "required": True}),
+        ("polite", {"path": "ύφος/ευγενικό", "parent": "ύφος", "version": 1, "deprecated": True}),
+        ("old", {"path": "παλιό", "version": 2, "moved_to": "βαθμός"}), ("rating", {**rating, "version": 1}),
+    ]  # fmt: skip
+    made = [_defined(name, fields) for name, fields in defined]
+    for n, tier in enumerate(("user", "crowd", "agent", "expert", "ai", "system")):
+        answered = {"ύφος": "καλό", "βαθμός": 1 + n % 5, "παλιό": 3}
+        made.append(event(
+            "annotation", f"answer {n}", 69.5, interaction_id=f"pick-{n}", answers=answered, via="console",
+            actor=(f"u-{n}", tier), label_versions={"ύφος": n % 2}, comment="Ναι.",
+        ))  # fmt: skip
+    told: dict[str, Any] = {"interaction_id": "pick-0", "via": "console", "actor": ("ada", "expert")}
+    return [
+        *made, event("review", "reviewed", 69.6, task_id="task-1", verdict="reject", **told),
+        event("adjudication", "settled", 69.7, task_id="task-1", answers={"ύφος": "καλό"}, **told),
+        event("note", "noted", 69.8, text="Ναι.", **told),
+    ]  # fmt: skip
+
+
+def _defined(name: str, fields: dict[str, Any]) -> Event:
+    body = {"type": "definition.label", "event_id": str(derived_id("label", name)), "actor": {"id": "ada"}}
+    told = decode_event({**body, "occurred_at": moment(69).isoformat(), **fields})
+    return stamp(told, project="default", key_id="console", via="console", received_at=moment(69))
 
 
 def _untrusted() -> list[Event]:

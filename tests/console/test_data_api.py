@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from contract.ids import derived_id
-from tests.console.bench import Bench
+from tests.console.bench import PASSWORD, Bench
 from tests.console.story import CHALLENGER, asked, event, fact, picked, trial
 
 
@@ -265,3 +265,19 @@ def test_health_ready_and_metrics_need_no_login(bench: Bench) -> None:
     assert client.get("/healthz").get_json() == {"status": "ok", "log": bench.log.promise}
     assert client.get("/readyz").status_code == 200
     assert b"thumbwheel_processor" in client.get("/metrics").data
+
+
+def test_a_dataset_s_card_is_handed_out_in_both_languages(told: Bench) -> None:
+    dataset_id = told.get("datasets")["items"][0]["dataset_id"]
+    client = told.app.test_client()
+    client.post("/login", data={"name": "vic", "password": PASSWORD})
+    address = f"/api/v1/datasets/{dataset_id}/files/README"
+    with client.get(f"{address}.zh-CN.md") as card:
+        assert card.status_code == 200 and f"# 数据集 {dataset_id}" in card.get_data(as_text=True)
+    page = client.get(f"/datasets/{dataset_id}").text
+    assert f"{address}.md" in page and f"{address}.zh-CN.md" in page
+    # One that an earlier release built.
+    (told.settings.home / "datasets" / "default" / dataset_id / "README.zh-CN.md").unlink()
+    page = client.get(f"/datasets/{dataset_id}").text
+    assert f"{address}.md" in page and "zh-CN" not in page.partition("<main")[2].partition("</main>")[0]
+    assert client.get(f"{address}.zh-CN.md").status_code == 404

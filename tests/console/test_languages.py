@@ -26,9 +26,9 @@ from tests.console.bench import PASSWORD, Bench, open_bench
 CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 LATIN = re.compile(r"[A-Za-z][A-Za-z'’]+")
 _MAY_STAND = (
-    r"Thumbwheel|English",  # names: the product's, and that of the other language in its own language
-    r"UTC|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|README\.md|beforeSend",  # terms
-    r"manifest\.json|data/\S+|lineage\.parquet",  # files of a dataset
+    r"Thumbwheel|English|Kafka",  # names: the products', and that of the other language in its own language
+    r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|beforeSend",  # terms
+    r"manifest\.json|data/\S+|lineage\.parquet|README(?:\.zh-CN)?\.md",  # files of a dataset
     r"(?:ad|ds|ca|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
@@ -38,6 +38,7 @@ _MAY_STAND = (
     r"\bdefault\b|\bnothing\b|\bgateway\b|\bada\b|\brei\b|\bvic\b|\btrainer\b",  # names of projects and people
     r"^evaluation$|^记录缺少 project。$",  # a label the product reserves; a field of the wire
     r"thumbwheel\.(?:events|rejected|runs)\.v1",  # topics
+    r"tone/polite",
     r"refund/late|after-refund|dev\.toml|thumbwheel keys create|https?://\S+",  # examples to type, files, commands
 )
 MAY_STAND = re.compile("|".join(_MAY_STAND))
@@ -117,7 +118,8 @@ PAGES = {
         "/interactions?q=δέμα", "/interactions?q=πουθενά", "/interactions?project=nothing",
     ),
     "interactions.detail": (
-        "/interactions/pick-4", "/interactions/chat-4", "/interactions/two-1", "/interactions/public-1",
+        "/interactions/pick-4", "/interactions/pick-4?taken_back=1", "/interactions/chat-4",
+        "/interactions/two-1", "/interactions/public-1",
         "/interactions/orphan-1", "/interactions/trial-3", "/interactions/pick-8",
     ),
     "pairs.index": ("/pairs", "/pairs?trainable=false", "/pairs?kind=choice", "/pairs?project=nothing"),
@@ -128,6 +130,9 @@ PAGES = {
     "adapters.index": ("/adapters", *(f"/adapters?asked={wish}" for wish in ("promote", "roll_back", "train")),
                        "/adapters?project=nothing"),
     "adapters.detail": tuple(f"/adapters/{one}" for one in (greek.HELD, greek.CHAMPION, greek.CHALLENGER)),
+    "why.show": ("/why/{pair_id}", "/why/{tied_id}"),
+    "labels.index": ("/labels", "/labels?project=nothing"),
+    "labels.detail": ("/labels/ύφος", "/labels/ύφος/ευγενικό", "/labels/βαθμός"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
@@ -145,6 +150,8 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "GET", "/pairs?cursor=x", {}, 400),
     ("ada", "GET", "/pairs?limit=0", {}, 400),
     ("ada", "PUT", "/pairs", {}, 405),
+    ("ada", "POST", "/interactions/pick-4/retract", {"target": "9"}, 404),
+    ("vic", "POST", "/interactions/pick-4/retract", {"target": "9"}, 403),
     ("vic", "POST", "/datasets", {}, 403),
     ("vic", "POST", "/adapters/train", {}, 403),
     ("ada", "POST", "/adapters/train", {"csrf": "stale"}, 403),
@@ -152,6 +159,22 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/datasets", {"max_rows": "0"}, 400),
     ("ada", "POST", "/datasets", {"kinds": "demonstration", "since": "2999-01-01"}, 409),
     ("ada", "POST", "/datasets", {"kinds": "preference", "include_labels": "ουδέν"}, 409),
+    ("ada", "GET", "/labels/nothing", {}, 404),
+    ("ada", "GET", "/why/nothing", {}, 404),
+    ("vic", "POST", "/labels", {"path": "α"}, 403),
+    ("ada", "POST", "/labels", {"path": "@α", "kind": "bool"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "choice"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating", "min": "9x"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "rating", "min": "9e99"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "multi", "choices": "α\nα"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "ranking", "scope": "candidate"}, 400),
+    ("ada", "POST", "/labels", {"path": "α", "kind": "bool", "parent": "β"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "multi", "choices": "α", "version": "1"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "1"}, 400),
+    ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "9"}, 409),
+    ("ada", "POST", "/labels/move", {"path": "ύφος", "to": "βαθμός"}, 409),
+    ("ada", "POST", "/labels/restore", {"path": "ύφος", "event_id": "ν"}, 404),
     ("ada", "POST", "/campaigns", {"name": "", "surface": "chat"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "9x"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "900"}, 400),

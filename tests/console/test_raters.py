@@ -9,6 +9,7 @@ import pytest
 
 from contract.events import Event
 from contract.forgetting import actor_digest
+from processor.queries.blinding import blind_to_people
 from processor.queries.datasets import Datasets
 from processor.queries.trials import CONCEALED, list_support
 from tests.console.bench import PASSWORD, Bench
@@ -194,3 +195,60 @@ def test_a_champion_is_tested_against_its_predecessor_on_picks_of_their_own(runn
     assert "The champion against its predecessor" in client.get("/trials").text
     running.put(fact("model.rolled_back", "down", 100, adapter_id=CHALLENGER, alias_version=3))
     assert running.get("support", running.service)["rollbacks"] == []
+
+
+def promoted_and_compared(bench: Bench) -> None:
+    """Have the challenger promoted, then compared with the base, and with an adapter that is none of the test's."""
+    bench.put(
+        *picks(2, 0, "one"),
+        *picks(5, 2, "one", at=5, counted=False, challenger="ad-000000000001", baseline="ad-000000000002"),
+        fact("model.promoted", "up", 50, adapter_id=CHALLENGER, alias_version=2),
+        *compared(3, 1, "one", at=60),
+        # The other way round it says as much; that it is none of this test's picks helps nobody.
+        *picks(4, 0, "two", at=61, counted=False, challenger=CHALLENGER, baseline="base"),
+        *picks(6, 1, "two", at=62, counted=False, challenger="ad-000000000001", baseline=CHALLENGER),
+    )  # fmt: skip
+
+
+def sides(found: Any) -> list[tuple[str, str]]:
+    return [(one["challenger"], one["baseline"]) for one in found["comparisons"]]
+
+
+def test_comparisons_of_a_champion_in_doubt_are_told_to_those_who_may_watch_only(running: Bench) -> None:
+    promoted_and_compared(running)
+    others = ("ad-000000000001", "ad-000000000002")
+    assert sides(running.get("support")) == [others]
+    assert sides(running.get("overview")) == [others]
+    assert set(sides(running.get("support", running.service))) == {
+        others, ("ad-000000000001", CHALLENGER), (CHALLENGER, "base"), ("base", CHALLENGER),
+    }  # fmt: skip
+    running.put(fact("model.rolled_back", "down", 100, adapter_id=CHALLENGER, alias_version=3))
+    assert len(sides(running.get("support"))) == 4
+
+
+def test_who_wrote_what_in_comparisons_of_a_champion_in_doubt_stays_hidden(running: Bench) -> None:
+    promoted_and_compared(running)
+    hidden, shown = ("one-60-0", "two-61-0"), ("one-1-0", "one-5-0")
+    for name in hidden:
+        told = running.get(f"interactions/{name}")
+        assert told["blinded"] and "base" not in str(told) and CHALLENGER not in str(told), name
+        assert "base" not in str(running.get(f"pairs?interaction={name}")["items"])
+        assert CHALLENGER in str(running.get(f"interactions/{name}", running.service))
+    for name in shown:
+        assert not running.get(f"interactions/{name}")["blinded"], name
+    listed = {one["interaction_id"]: one["models"] for one in running.get("interactions?limit=500")["items"]}
+    assert {name for name, models in listed.items() if not models} == {
+        name for name in listed if name.startswith(("one-60-", "two-61-"))
+    }
+    assert running.get("pairs?model=base&interaction=one-60-0")["items"] == []
+    running.put(fact("model.rolled_back", "down", 100, adapter_id=CHALLENGER, alias_version=3))
+    assert all(CHALLENGER in str(running.get(f"interactions/{name}")) for name in hidden)
+
+
+def test_a_champion_is_in_doubt_as_long_as_a_test_may_last(running: Bench) -> None:
+    promoted_and_compared(running)
+    settings = type(running.settings)(home=running.settings.home, trial_days=14)
+    with running.store.read() as cursor:
+        early = blind_to_people(cursor, "default", settings, START + timedelta(days=14))
+        late = blind_to_people(cursor, "default", settings, START + timedelta(days=14, minutes=50))
+    assert (early.compared, late.compared) == (("base", CHALLENGER), ())

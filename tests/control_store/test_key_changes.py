@@ -194,3 +194,19 @@ def test_a_candidate_s_signature_is_compared_in_constant_time(monkeypatch: pytes
     assert verify_candidate(lambda project, key_id: key, "shop", "i-1", right, "u-1")
     assert not verify_candidate(lambda project, key_id: key, "shop", "i-1", right[:-1] + "~", "u-1")
     assert [given for given, _ in compared] == [right.split(".")[3], right.split(".")[3][:-1] + "~"]
+
+
+def test_a_key_is_given_other_origins_and_the_audit_log_says_who_did_it(control: Control) -> None:
+    made = control.create_key("shop", "public", ["https://shop.example"])
+    assert control.set_origins(made.key_id, ["https://new.example/", "https://NEW.example", "null"], by="ada")
+    found = control.find_key(made.key)
+    assert found is not None and found.origins == ("https://new.example", "null")
+    assert control.origins() == {"https://new.example", "null"}
+    latest = control.list_key_changes("shop")[0]
+    assert (latest.action, latest.key_id, latest.changed_by) == ("origins", made.key_id, "ada")
+    with pytest.raises(ThumbwheelError, match="has a path"):
+        control.set_origins(made.key_id, ["https://shop.example/chat"])
+    assert not control.set_origins("k-unknown", [])
+    control.revoke_key(made.key_id)
+    assert not control.set_origins(made.key_id, ["https://shop.example"])
+    assert [one.action for one in control.list_key_changes("shop")] == ["revoked", "origins", "created"]

@@ -10,7 +10,7 @@ import pytest
 from contract.errors import LogUnavailable, SettingsError, ThumbwheelError
 from contract.topics import EVENTS
 from eventlog import awaited
-from eventlog.awaited import AwaitedLog
+from eventlog.awaited import AwaitedLog, open_awaited
 from eventlog.embedded.log import SqliteLog
 from eventlog.log import Entry, Log
 from tests.waiting import eventually
@@ -94,3 +94,25 @@ def test_one_that_is_closed_while_it_waits_asks_no_more(brokers: Brokers) -> Non
     log = AwaitedLog(brokers.connect)
     log.close()
     assert not log._thread.is_alive()
+
+
+def test_who_waits_for_it_is_given_the_log_behind_or_nothing_when_it_is_closed(brokers: Brokers) -> None:
+    log = AwaitedLog(brokers.connect)
+    assert log.wait(0.05) is None
+    brokers.refusal = None
+    found = log.wait(10)
+    assert isinstance(found, SqliteLog) and found is log.wait(0)
+    log.close()
+    brokers.refusal = LogUnavailable("They are away.")
+    away = AwaitedLog(brokers.connect)
+    away.close()
+    assert away.wait(10) is None
+
+
+def test_an_embedded_log_is_not_waited_for(tmp_path: Path) -> None:
+    log = open_awaited(f"sqlite:///{tmp_path / 'events.db'}")
+    assert isinstance(log, SqliteLog)
+    log.close()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ThumbwheelError):
+        open_awaited(f"sqlite:///{tmp_path / 'file' / 'events.db'}")

@@ -15,6 +15,8 @@ from pydantic import BaseModel
 from thumbwheel import AsyncClient, Client
 from thumbwheel.openai import record
 
+from contract.signing import signing_key, verify_candidate
+
 from .stub import KEY, Answer, Stub
 
 openai = pytest.importorskip("openai")
@@ -332,3 +334,59 @@ def test_a_message_object_passed_back_and_a_tool_call_are_kept(
     model.chat.completions.create(model="gpt-x", messages=[*MESSAGES, first, {"role": "user", "content": "Thanks"}])
     assert client.flush()
     assert stub.events[1]["messages"][2] == {"role": "assistant", "content": "On its way."}
+
+
+def _verified(candidate_id: str, interaction_id: str, actor: str) -> bool:
+    """Say whether a collector verifies this actor's feedback on the id."""
+    return verify_candidate(lambda *_: signing_key(KEY), "default", interaction_id, candidate_id, actor)
+
+
+@pytest.mark.parametrize("named", ["u-81f3", {"id": "u-81f3", "kind": "agent"}])
+def test_replies_are_signed_for_the_actor_whom_about_names(connect: Connect, model: Any, named: Any) -> None:
+    told = []
+    recorded = record(model, connect(key_id="k1"), about=lambda asked: told.append(asked["user"]) or {"actor": named})
+    answer = ask(recorded, user="u-81f3").thumbwheel
+    (candidate,) = answer["candidates"]
+    assert _verified(candidate["candidate_id"], answer["interaction_id"], "u-81f3")
+    assert not _verified(candidate["candidate_id"], answer["interaction_id"], "u-2")
+    assert told == ["u-81f3"]
+
+
+def test_a_stream_s_replies_are_signed_for_the_actor_from_its_first_chunk(
+    connect: Connect, stub: Stub, model: Any
+) -> None:
+    client = connect(key_id="k1")
+    stream = ask(record(model, client, about=lambda asked: {"actor": asked["user"]}), stream=True, user="u-7")
+    next(stream)
+    (early,) = stream.thumbwheel["candidates"]
+    for _ in stream:
+        pass
+    assert client.flush()
+    (event,) = stub.events
+    assert event["candidates"][0]["candidate_id"] == early["candidate_id"] and event["actor"]["id"] == "u-7"
+    assert _verified(early["candidate_id"], event["interaction_id"], "u-7")
+    assert not _verified(early["candidate_id"], event["interaction_id"], "u-8")
+
+
+@pytest.mark.parametrize("about", [None, lambda asked: {"labels": ["chat"]}, lambda asked: {"actor": ""}])
+def test_replies_shown_to_nobody_in_particular_are_signed_for_everybody(
+    connect: Connect, model: Any, about: Any
+) -> None:
+    """The client's own actor stands for the program, not for who reads the reply."""
+    answer = ask(record(model, connect(key_id="k1", actor="app"), about=about)).thumbwheel
+    (candidate,) = answer["candidates"]
+    assert all(_verified(candidate["candidate_id"], answer["interaction_id"], who) for who in ("app", "u-1"))
+
+
+def test_a_host_s_function_that_fails_costs_the_record_and_not_the_stream(
+    connect: Connect, stub: Stub, model: Any
+) -> None:
+    client = connect(key_id="k1")
+
+    def about(asked: Any) -> Any:
+        raise KeyError("user")
+
+    stream = ask(record(model, client, about=about), stream=True)
+    text = "".join(chunk.choices[0].delta.content or "" for chunk in stream)
+    assert text.strip() == "On its way." and len(stream.thumbwheel["candidates"]) == 1
+    assert client.flush() and stub.events == []

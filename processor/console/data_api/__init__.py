@@ -10,6 +10,7 @@ from processor.console.data_api import (
     forgetting,
     interactions,
     keys,
+    labels,
     lineage,
     models,
     overview,
@@ -27,7 +28,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    forgetting, partitions,
+    labels, forgetting, partitions,
 )), blueprint)  # fmt: skip
 
 

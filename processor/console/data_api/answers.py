@@ -11,7 +11,7 @@ from flask import json as flask_json
 
 from contract.errors import ThumbwheelError
 from processor.console.services import project, reading, services
-from processor.queries import facts
+from processor.queries.blinding import NOT_BLIND, Blind, blind_to_people
 from processor.queries.history_pages import Places
 from processor.queries.reading import Page, Row, decode_key, encode_key, jsonable, parse_limit
 
@@ -52,11 +52,9 @@ def slice_page(items: Sequence[Row], key: str) -> Page:
     return Page(taken, encode_key(taken[-1][key]) if taken and start + limit < len(items) else None)
 
 
-def blind(cursor: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the challengers whose test is undecided: who wrote what stays hidden from people."""
-    if g.user.is_service:
-        return []
-    return facts.challengers_under_test(cursor, project())
+def blind(cursor: duckdb.DuckDBPyConnection) -> Blind:
+    """Return what is hidden from the caller: who wrote what in tests that are undecided, unless it is a service."""
+    return NOT_BLIND if g.user.is_service else blind_to_people(cursor, project(), services().settings)
 
 
 class Behind(ThumbwheelError):

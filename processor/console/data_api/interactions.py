@@ -11,8 +11,7 @@ from processor.console.data_api.answers import blind, paging, places, read
 from processor.console.permissions import needs
 from processor.console.services import project
 from processor.queries import interactions
-from processor.queries.history_pages import labels_page
-from processor.queries.reading import MAX_LIMIT, parse_limit
+from processor.queries.reading import MAX_LIMIT
 
 blueprint = Blueprint("api_interactions", __name__, url_prefix="/api/v1")
 MAX_VISIBLE = 1000
@@ -31,14 +30,6 @@ def get_interactions() -> Response:
 def get_interaction(interaction_id: str) -> Response:
     """One interaction with its messages, candidates, conflicts, and a page each of its feedback and its events."""
     return read(lambda c: interactions.find_interaction(c, project(), interaction_id, blind(c), places(MAX_LIMIT)))
-
-
-@blueprint.get("/labels")
-@needs("feedback.read")
-def get_labels() -> Response:
-    """Labels in order, each with the number of its interactions."""
-    limit, after = parse_limit(request.args.get("limit"), 200), request.args.get("cursor")
-    return read(lambda c: labels_page(c, project(), after, limit))
 
 
 @blueprint.get("/visible")

@@ -14,5 +14,5 @@ blueprint = Blueprint("api_keys", __name__, url_prefix="/api/v1")
 @blueprint.get("/keys/audit")
 @needs("key.audit")
 def get_key_changes() -> Response:
-    """What happened to the project's keys, newest first: created, rotated, revoked, by whom, when."""
+    """What happened to the project's keys, newest first: created, rotated, revoked, other origins, by whom, when."""
     return answer({"items": [change.as_dict() for change in services().control.list_key_changes(project())]})

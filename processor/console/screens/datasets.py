@@ -80,5 +80,5 @@ def detail(dataset_id: str) -> Any:
         events = datasets().events_of(cursor, dataset_id)
     return render_template(
         "dataset.html", manifest=manifest, runs=runs, events=len(events),
-        lineage=LINEAGE, built=request.args.get("built"),
+        lineage=LINEAGE, built=request.args.get("built"), cards=datasets().cards(dataset_id),
     )  # fmt: skip

@@ -43,7 +43,9 @@ def record(model: Any, client: Union[Client, AsyncClient], about: Optional[About
     """Let `create` and `parse` of `model.chat.completions` record what they return; return `model`.
 
     `about(arguments)` may return what each interaction carries besides: actor, conversation_id, labels, context,
-    source, surface. Clients made from this one with `with_options` are not recorded; pass them here too.
+    source, surface. Where it names the actor and the client has a `key_id`, the candidate ids are signed for that
+    actor: only their feedback on them is verified. Clients made from this one with `with_options` are not recorded;
+    pass them here too.
     """
     watch = _Recorder(client.client if isinstance(client, AsyncClient) else client, about)
     completions = model.chat.completions
@@ -83,11 +85,12 @@ class _Recorder:
     def look(self, answer: Any, arguments: Mapping[str, Any], wrapper: Any) -> Any:
         """Return the answer, marked and recorded; a stream wrapped, so that it is recorded at its end."""
         try:
+            asked = _Asked(arguments, self._about)
             if arguments.get("stream"):
-                return wrapper(answer, _Said(self, arguments))
+                return wrapper(answer, _Said(self, asked))
             choices = [_Choice.whole(choice) for choice in answer.choices]
             named = _interaction_id(answer, choices)
-            answer.thumbwheel = self.settle(named, choices, arguments, answer.model)
+            answer.thumbwheel = self.settle(named, choices, asked, answer.model)
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a completion could not be recorded: %s", type(error).__name__)
         return answer
@@ -96,24 +99,27 @@ class _Recorder:
         """Call, in a thread where the client waits for the collector, so that the event loop goes on."""
         return await asyncio.to_thread(call, *arguments) if self._client.sync else call(*arguments)
 
-    def names(self, interaction_id: str, choice: _Choice) -> str:
-        """Return the reply's candidate id: the gateway's where it came from there, else a new one."""
+    def names(self, interaction_id: str, choice: _Choice, asked: _Asked) -> str:
+        """Return the reply's candidate id: the gateway's where it came from there, else a new one.
+
+        A new one is issued for the actor that `about` names. The client's own actor is none to issue for: on a server
+        it stands for the program, and the votes of those who read the reply would not be verified.
+        """
         if not choice.candidate_id:
-            choice.candidate_id = self._client.sign(interaction_id)
+            choice.candidate_id = self._client.sign(interaction_id, asked.actor_id)
         return choice.candidate_id
 
     def settle(
-        self, interaction_id: str, choices: list[_Choice], arguments: Mapping[str, Any], model: Any,
-        ended: str = INCOMPLETE,
-    ) -> dict[str, Any]:  # fmt: skip
+        self, interaction_id: str, choices: list[_Choice], asked: _Asked, model: Any, ended: str = INCOMPLETE
+    ) -> dict[str, Any]:
         """Record the interaction, unless the gateway did; return what the elements take.
 
         `ended` says why a reply ended for which the server gave no reason.
         """
         ours = not any(choice.from_gateway for choice in choices)
-        shown = [{"candidate_id": self.names(interaction_id, c), "content": c.content} for c in choices]
+        shown = [{"candidate_id": self.names(interaction_id, c, asked), "content": c.content} for c in choices]
         if ours and choices:
-            sampling = {name: arguments[name] for name in _SAMPLING if _plain(arguments.get(name))}
+            sampling = {name: asked.arguments[name] for name in _SAMPLING if _plain(asked.arguments.get(name))}
             candidates = [
                 {
                     **one, **({"model": model} if isinstance(model, str) and model else {}),
@@ -121,11 +127,32 @@ class _Recorder:
                 }
                 for one, c in zip(shown, choices)
             ]  # fmt: skip
-            fields = dict(self._about(arguments)) if self._about else {}
-            fields.setdefault("surface", "chat")
-            messages = [_message(message) for message in arguments.get("messages", [])]
-            self._client.interaction(interaction_id, messages, candidates, **fields)
+            messages = [_message(message) for message in asked.arguments.get("messages", [])]
+            self._client.interaction(interaction_id, messages, candidates, **{"surface": "chat", **asked.fields})
         return {"interaction_id": interaction_id, "candidates": shown}
+
+
+class _Asked:
+    """What was asked of the model, and what the host says about it."""
+
+    def __init__(self, arguments: Mapping[str, Any], about: Optional[About]) -> None:
+        self.arguments = arguments
+        self._about = about
+
+    @functools.cached_property
+    def fields(self) -> dict[str, Any]:
+        """What the interaction carries besides; the host is asked once. Raises whatever the host's function raises."""
+        return dict(self._about(self.arguments)) if self._about else {}
+
+    @property
+    def actor_id(self) -> Optional[str]:
+        """Whom the replies are shown to; None where the host does not say."""
+        try:
+            actor = self.fields.get("actor")
+            named = actor if isinstance(actor, str) else actor["id"] if actor else None
+        except Exception:  # noqa: BLE001  (it is told where the interaction is recorded)
+            return None
+        return named if named and isinstance(named, str) else None
 
 
 class _Choice:
@@ -164,9 +191,9 @@ def _interaction_id(answer: Any, choices: Iterable[_Choice]) -> str:
 class _Said:
     """What a stream has said; recorded once, at its end or when the host leaves it."""
 
-    def __init__(self, recorder: _Recorder, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, recorder: _Recorder, asked: _Asked) -> None:
         self._recorder = recorder
-        self._arguments = arguments
+        self._asked = asked
         self._choices: dict[int, _Choice] = {}
         self._id = ""
         self._model: Any = None
@@ -178,7 +205,7 @@ class _Said:
         if not self._id:
             return None
         shown = [
-            {"candidate_id": self._recorder.names(self._id, choice), "content": choice.content}
+            {"candidate_id": self._recorder.names(self._id, choice, self._asked), "content": choice.content}
             for _, choice in sorted(self._choices.items())
         ]
         return {"interaction_id": self._id, "candidates": shown}
@@ -202,7 +229,7 @@ class _Said:
         self._done = True
         try:
             choices = [choice for _, choice in sorted(self._choices.items())]
-            self._recorder.settle(self._id, choices, self._arguments, self._model, ended)
+            self._recorder.settle(self._id, choices, self._asked, self._model, ended)
         except Exception as error:  # noqa: BLE001  (whatever it is, the host gets its answer)
             log.warning("a stream could not be recorded: %s", type(error).__name__)
 
