@@ -44,7 +44,7 @@ from trainer.recipes import choose_method, make_config
 from trainer.rows import DatasetFolder, open_dataset
 from trainer.tuning.refusals import checkpointing, ready
 from trainer.tuning.shape import Prepared
-from trainer.tuning.table import DEFAULT, find_tuning
+from trainer.tuning.table import DEFAULT, Tuning, find_tuning
 
 # Held-out comparisons scored before and after: more cost time and no longer change the verdict.
 MAX_HELD_OUT = 100
@@ -117,7 +117,7 @@ def run(job: Job) -> dict[str, Any]:
         "start": job.start.name if job.start else "base", "reference": prepared.reference, "weights_sha256": sha,
         "config": asdict(config), "dtype": str(hardware.dtype), "device": hardware.device, "rows": len(rows),
         "dropped": dict(dropped), "steps": trainer.state.global_step, "passed": report["passed"],
-        "reasons": report["reasons"], "metrics": _summary(metrics, report, dropped), "seconds": clock.seconds,
+        "reasons": report["reasons"], "metrics": _summary(metrics, report, dropped, tuning), "seconds": clock.seconds,
     }  # fmt: skip
     _write(job.out / "result.json", result)
     (job.out / "DONE").write_text(sha + "\n", "utf-8")
@@ -209,7 +209,9 @@ def _judge(
 GUARD_FIELDS = ("name", "passed", "value", "base", "limit")
 
 
-def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[str, int]) -> dict[str, Any]:
+def _summary(
+    metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[str, int], tuning: Tuning
+) -> dict[str, Any]:  # fmt: skip
     first, last = metrics.lines[0], metrics.lines[-1]
     values = {guard["name"]: guard["value"] for guard in report["guards"]}
     bases = {guard["name"]: guard["base"] for guard in report["guards"]}
@@ -218,6 +220,7 @@ def _summary(metrics: MetricsFile, report: Mapping[str, Any], dropped: Mapping[s
         "train_accuracy_last": last.get("rewards/accuracies"), "held_out": report["held_out"],
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
         "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": dict(dropped),
+        "tuning": tuning.name, "served": "together" if tuning.together else "own", "warning": tuning.warning,
         "guards": [{name: guard[name] for name in GUARD_FIELDS} for guard in report["guards"]],
     }  # fmt: skip
 

@@ -27,30 +27,33 @@ PAGES = Path(__file__).parents[2] / "docs" / "reference"
 FIRST = next(iter(FAMILIES))
 Cell = tuple[str, str, str]
 Outcomes = Mapping[Cell, str]
+# What a cell says that `make table` has not reached: it says nothing of the cell.
+NOT_RUN = "not run"
 EN, ZH = "tuning-table.md", "tuning-table.zh-CN.md"
 _HEAD = {
     EN: """# Which tuning trains what
 
 Written by `make table`, which runs every cell on tiny random models; do not edit. A cell that says "trains" was
 trained: its first loss was right, its loss fell, weights and logits moved, replies that were shown to end became
-likelier to end, its saved copy had equal logits, and the gateway wrote with it, beside the base, what it writes alone.
+likelier to end (not asked of thumbs and of virtual tokens: few steps are too few), its saved copy had equal logits,
+and the gateway wrote with it, beside the base, what it writes alone.
 How to choose: [choose a method](../guides/choose-a-method.md).
 """,
     ZH: """# 哪种微调方式能训练什么
 
 本页由 `make table` 生成：它用随机初始化的小模型跑完每一格，请勿手工修改。写着“可训练”的格子都实际训练过：首个损失值
-正确，损失下降，权重和 logits 有变化，示范中会结束的回复更容易结束，保存后重新加载的 logits 完全相等，网关让它与基座
+正确，损失下降，权重和 logits 有变化，示范中会结束的回复更容易结束（赞与踩、虚拟词元除外：步数太少），保存后重新加载的 logits 完全相等，网关让它与基座
 同批生成时，写出的内容与单独生成时一致。怎么选：[选择训练方法](../guides/choose-a-method.zh-CN.md)。
 """,
 }
 _WORDS = {
     EN: {
-        cells.TRAINS: "trains", "tuning": "tuning", "settings": "settings", "served": "served", "none": "none",
+        cells.TRAINS: "trains", NOT_RUN: "not run", "tuning": "tuning", "settings": "settings", "served": "served", "none": "none",
         "yes": "yes", "no": "no", "continues": "a later run continues it", "warnings": "Warnings", "refused": "Refused",
         "ways": "The ways of tuning",
     },
     ZH: {
-        cells.TRAINS: "可训练", "tuning": "微调方式", "settings": "设置", "served": "怎样提供服务", "none": "无",
+        cells.TRAINS: "可训练", NOT_RUN: "未运行", "tuning": "微调方式", "settings": "设置", "served": "怎样提供服务", "none": "无",
         "yes": "是", "no": "否", "continues": "后续训练可接着它继续", "warnings": "提醒", "refused": "拒绝的组合",
         "ways": "各种微调方式",
     },
@@ -93,7 +96,7 @@ def render(outcomes: Outcomes, page: str) -> str:
     for objective in NAMES:
         lines = [f"| {words['tuning']} | {' | '.join(FAMILIES)} |", "|---" * (len(FAMILIES) + 1) + "|"]
         for tuning in TUNINGS:
-            found = [outcomes.get((objective, tuning, family), "?") for family in FAMILIES]
+            found = [outcomes.get((objective, tuning, family), NOT_RUN) for family in FAMILIES]
             lines.append(f"| {tuning} | {' | '.join(words.get(one, one) for one in found)} |")
         parts += [f"## {objective.upper()}\n", "\n".join(lines) + "\n"]
     warned = [f"- {name}: {_warning(tuning, page)}" for name, tuning in TUNINGS.items() if tuning.warning]
