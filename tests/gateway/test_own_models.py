@@ -50,6 +50,7 @@ def save_peft(base: Path, folder: Path, config: Any) -> None:
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with one adapter of each form."""
+    torch.set_num_threads(1)
     made = tmp_path_factory.mktemp("own")
     base = tiny.save_base("llama", made / "models" / "base" / "tiny")
     folder = made / "models" / "shop" / "adapters"

@@ -42,18 +42,21 @@ How to choose: [choose a method](../guides/choose-a-method.md).
     ZH: """# 哪种微调方式能训练什么
 
 本页由 `make table` 生成：它用随机初始化的小模型跑完每一格，请勿手工修改。写着“可训练”的格子都实际训练过：首个损失值
-正确，损失下降，权重和 logits 有变化，示范中会结束的回复更容易结束（赞与踩、虚拟词元除外：步数太少），保存后重新加载的 logits 完全相等，网关让它与基座
-同批生成时，写出的内容与单独生成时一致。怎么选：[选择训练方法](../guides/choose-a-method.zh-CN.md)。
+正确，损失下降，权重和 logits 有变化，示范中会结束的回复更容易结束（赞与踩、虚拟词元除外：步数太少），
+保存后重新加载的 logits 完全相等，网关让它与基座同批生成时，写出的内容与单独生成时一致。
+怎么选：[选择训练方法](../guides/choose-a-method.zh-CN.md)。
 """,
 }
 _WORDS = {
     EN: {
-        cells.TRAINS: "trains", NOT_RUN: "not run", "tuning": "tuning", "settings": "settings", "served": "served", "none": "none",
+        cells.TRAINS: "trains", NOT_RUN: "not run", "tuning": "tuning", "settings": "settings", "served": "served",
+        "none": "none",
         "yes": "yes", "no": "no", "continues": "a later run continues it", "warnings": "Warnings", "refused": "Refused",
         "ways": "The ways of tuning",
     },
     ZH: {
-        cells.TRAINS: "可训练", NOT_RUN: "未运行", "tuning": "微调方式", "settings": "设置", "served": "怎样提供服务", "none": "无",
+        cells.TRAINS: "可训练", NOT_RUN: "未运行", "tuning": "微调方式", "settings": "设置",
+        "served": "怎样提供服务", "none": "无",
         "yes": "是", "no": "否", "continues": "后续训练可接着它继续", "warnings": "提醒", "refused": "拒绝的组合",
         "ways": "各种微调方式",
     },
