@@ -24,7 +24,7 @@ def check_quantised() -> None:
     if find_spec("bitsandbytes") is None:
         raise ThumbwheelError(
             "missing_library", "Quantised bases need bitsandbytes, which is not installed.",
-            "Run: pip install 'thumbwheel-server[quantised]', or use --tuning lora.",
+            "Run: pip install bitsandbytes, or use --tuning lora.",
         )  # fmt: skip
 
 
