@@ -10,7 +10,21 @@ from types import TracebackType
 
 import click
 
-from cli.commands import backups, data, demo, forget, keys, labels, maintenance, rejected, run, training, trials, users
+from cli.commands import (
+    backups,
+    data,
+    demo,
+    forget,
+    keys,
+    labels,
+    maintenance,
+    rejected,
+    run,
+    tasks,
+    training,
+    trials,
+    users,
+)
 from cli.context import Context, OneLineErrors, shared_options
 from runtime.private import UMASK
 
@@ -24,7 +38,7 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (run, demo, keys, users, data, labels, training, trials, maintenance, rejected, forget, backups):
+for module in (run, demo, keys, users, data, labels, tasks, training, trials, maintenance, rejected, forget, backups):
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -72,7 +72,7 @@ def check_event(event: Any) -> None:
     candidates = getattr(event, "candidates", None)
     if candidates and len({c.candidate_id for c in candidates}) != len(candidates):
         raise EventError("invalid_event", "Two candidates share an id.", "Give each its own.", "candidates")
-    order = getattr(event, "order", None)
+    order = event.order if event.type == "interaction" else None
     if order and sorted(order) != sorted(c.candidate_id for c in event.candidates):
         raise EventError("invalid_event", "order does not name the candidates.", "Name each once.", "order")
 

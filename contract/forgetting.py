@@ -23,7 +23,7 @@ from contract.facts import ModelFact, RequestPromote, RequestRollBack
 # Who a redacted fact is by; as short as an id can be, so that it always fits.
 NOBODY = "-"
 # Actors of our own parts: nobody's content is told by them.
-NO_PERSONS = frozenset({NOBODY, "gateway", "trainer", "builder", "import"})
+NO_PERSONS = frozenset({NOBODY, "gateway", "trainer", "builder", "import", "tasks"})
 _MARK = b'{"type":"forgotten",'
 # How every record that forgetting leaves begins: as a tombstone, or blank where no event lay.
 FORGOTTEN = (_MARK, b" ")

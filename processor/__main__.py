@@ -62,8 +62,10 @@ def open_console(settings: Settings, log: Log) -> Any:
     from processor.history.replay import open_store
     from processor.ingest.freshness import Freshness
     from processor.ingest.runner import Runner, tune_interpreter
+    from processor.live_tasks import LiveTasks
     from processor.privacy.erasing import Eraser
     from processor.privacy.expiry import Expiry
+    from processor.queries.curation.book import Books
     from processor.sharing.opening import open_shared_store, share
     from processor.similarity.duplicates import Follower
     from processor.tables.examining import Examiner
@@ -81,12 +83,17 @@ def open_console(settings: Settings, log: Log) -> Any:
     expiry = Expiry(store, log)
     examiner = Examiner(store)
     counter = AnswerCounter(store, Campaigns(control.engine), ownership.owned if ownership else None)
-    app = create_app(settings, store, log, control, freshness)
+    books = Books()
+    live = LiveTasks(store, log, books)
+    app = create_app(settings, store, log, control, freshness, books)
     for thread in (follows, follower, counter, eraser, expiry, examiner):
         thread.start()
+    if settings.processor_holds == "all":
+        live.start()
     # Together well below the 8 s after which the server kills a worker.
     closing = (
         (50, partial(follows.stop, 4.0)), (40, partial(follower.stop, 2.0)), (30, partial(counter.stop, 1.0)),
+        (28, partial(live.stop, 1.0)),
         (25, partial(eraser.stop, 1.0)), (24, partial(expiry.stop, 0.5)), (23, partial(examiner.stop, 0.5)),
         (20, store.close), (10, log.close),
     )  # fmt: skip

@@ -34,18 +34,20 @@ from processor.console.screens import (
     pairs,
     rejected,
     runs,
+    tasks,
     trials,
     why,
 )
 from processor.console.services import Services
 from processor.ingest.freshness import Freshness
+from processor.queries.curation.book import Books
 from processor.tables.store import Store
 from runtime.settings import Settings
 
 log_lines = logging.getLogger("processor.console")
 
 MAX_BODY = 1024 * 1024
-_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, labels, campaigns, rejected, why)
+_SCREENS = (overview, interactions, pairs, datasets, runs, adapters, trials, tasks, labels, campaigns, rejected, why)
 
 
 class _Json(DefaultJSONProvider):
@@ -59,14 +61,15 @@ class _Json(DefaultJSONProvider):
 
 
 def create_app(
-    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None
-) -> Flask:
+    settings: Settings, store: Store, log: Log, control: Control, freshness: Freshness | None = None,
+    books: Books | None = None,
+) -> Flask:  # fmt: skip
     """Return the console's WSGI app; what it reads and writes through is passed in."""
     here = Path(__file__).parent
     app = Flask(__name__, template_folder=str(here / "templates"), static_folder=str(here / "static"))
     app.json = _Json(app)
     app.config.update(MAX_CONTENT_LENGTH=MAX_BODY)
-    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness())
+    app.extensions["thumbwheel"] = Services(settings, store, log, control, freshness or Freshness(), books or Books())
     language.install(app)
     access.install(app)
     login.install(app)

@@ -23,6 +23,7 @@ SCREENS = (
     ("runs.index", lazy_gettext("Runs")),
     ("adapters.index", lazy_gettext("Adapters")),
     ("trials.index", lazy_gettext("Blind tests")),
+    ("tasks.index", lazy_gettext("Tasks")),
     ("labels.index", lazy_gettext("Labels")),
     ("campaigns.index", lazy_gettext("Campaigns")),
     ("rejected.index", lazy_gettext("Rejected events")),

@@ -4,8 +4,8 @@ The log and the errors hold one English sentence each, which programs, logs and 
 its form and says it in the reader's language; what has no known form, such as a reason that a person wrote, stays.
 
 A form is a message of the catalogues. Its blanks: `said_` holds a sentence, `list_` sentences with "; " between them,
-`word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names with ", "
-between them, `either_` codes with " or " between them; any other stays as it is.
+`word_` a code of `words`, `name_` a name of it, `counts_` such codes each with a number, `codes_` names and `states_`
+states with ", " between them, `either_` codes with " or " between them; any other stays as it is.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from flask_babel import gettext
 
 from processor.console.curation.forms import FORMS as curation
 from processor.console.training.forms import FORMS as tuning
-from processor.console.words import name_of, word
+from processor.console.words import WORDS, name_of, word
 
 
 def _(form: str) -> str:
@@ -302,7 +302,7 @@ FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *tuning, *_GUA
 # "code 3, other 4", and a dict of the same.
 _COUNT = re.compile(r"(\w+)'?:? (\d+)")
 # What a blank of a kind can hold; those of other kinds hold anything.
-_HOLDS = {"word": r"\w+", "name": r"\w+", "codes": r"[\w./-]+(?:, [\w./-]+)*"}
+_HOLDS = {"word": r"\w+", "name": r"\w+", "codes": r"[\w./-]+(?:, [\w./-]+)*", "states": r"\w+(?:, \w+)*"}
 _BLANK = re.compile(r"%\((\w+)\)s")
 
 
@@ -336,6 +336,8 @@ def _filled(name: str, value: str) -> str:
         return word(value)
     if kind == "name":
         return name_of(value)
+    if kind == "states":
+        return str(gettext(", ")).join(map(_state, value.split(", ")))
     if kind == "either":
         return str(gettext(" or ")).join(word(code) for code in value.split(" or "))
     if kind == "list":
@@ -343,6 +345,11 @@ def _filled(name: str, value: str) -> str:
     if kind == "counts":
         return str(gettext(", ")).join(f"{word(code)} {number}" for code, number in _COUNT.findall(value))
     return value
+
+
+def _state(code: str) -> str:
+    """Return the state of an item or a task, whatever kind of thing it is a state of."""
+    return word(next((name for kind in ("item", "task") if (name := f"{kind}_{code}") in WORDS), code))
 
 
 @cache

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import duckdb
 from flask import current_app, g
@@ -13,6 +13,7 @@ from control_store.campaigns import Campaigns
 from control_store.control import Control
 from eventlog.log import Log
 from processor.ingest.freshness import Freshness
+from processor.queries.curation.book import Books
 from processor.queries.datasets import Datasets
 from processor.tables.store import Store
 from runtime.settings import Settings
@@ -20,13 +21,14 @@ from runtime.settings import Settings
 
 @dataclass(frozen=True)
 class Services:
-    """The settings and the three stores behind every screen, and how fresh the tables are."""
+    """The settings and the three stores behind every screen, how fresh the tables are, and tasks' books."""
 
     settings: Settings
     store: Store
     log: Log
     control: Control
     freshness: Freshness
+    books: Books = field(default_factory=Books)
 
 
 def services() -> Services:

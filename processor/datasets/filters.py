@@ -11,7 +11,9 @@ from msgspec import Meta
 
 from contract.errors import ThumbwheelError
 
-Kind = Literal["preference", "unpaired", "demonstration", "pick", "choice", "edit", "own", "thumb", "import"]
+Kind = Literal[
+    "preference", "unpaired", "demonstration", "pick", "choice", "edit", "own", "thumb", "annotation", "import"
+]
 Share = Annotated[float, Meta(ge=0.0, le=1.0)]
 # Interactions with this label (or one below it) measure adapters: their prompts never train, in any dataset.
 EVALUATION_LABEL = "evaluation"

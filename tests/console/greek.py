@@ -104,6 +104,7 @@ def tell(bench: Bench) -> dict[str, str]:
     )
     dataset_id = str(manifest["dataset_id"])
     bench.put(*_labels())
+    bench.put(*_tasks())
     bench.put(*_facts(dataset_id), *_trials(rng))
     with bench.store.read() as cursor:
         pairs = cursor.execute(_PAIRS).fetchall()
@@ -152,6 +153,32 @@ def _labels() -> list[Event]:
         event("adjudication", "settled", 69.7, task_id="task-1", answers={"ύφος": "καλό"}, **told),
         event("note", "noted", 69.8, text="Ναι.", **told),
     ]  # fmt: skip
+
+
+def _tasks() -> list[Event]:
+    """A task with items in every state that people leave them in, and an empty one that is paused."""
+    stages = [{"k": 2, "agree": 0.9, "assignment": "named", "people": ["u-1", "u-2", "u-3"]},
+              {"kind": "review", "people": ["u-1"]}, {"kind": "batch", "sample": 5}]  # fmt: skip
+    items = [{"interaction_id": f"pick-{n}"} for n in range(1, 8)]
+    told: dict[str, Any] = {"via": "console", "task_id": "task-1"}
+    made = [
+        fact("definition.task", "task", 70, task_id="task-1", version=1, title={"en": "Έργο", "zh": "Έργο"},
+             description="Περιγραφή.", labels=["ύφος"], stages=stages, live=True),
+        fact("definition.task", "empty", 70, task_id="task-2", version=1, labels=["ύφος"], stages=[{"k": 1}]),
+        fact("task.state", "paused", 70.1, task_id="task-2", state="paused", reason="Αργότερα."),
+        fact("task.items", "items", 70, task_id="task-1", items=items),
+        *(event("annotation", f"work {who} {item}", 70.5, interaction_id=f"pick-{item}", answers={"ύφος": value},
+                actor=(f"u-{who}", "agent"), active_ms=4000, **told)
+          for item, who, value in ((1, 2, "καλό"), (2, 2, "καλό"), (2, 3, "κακό"), (3, 1, "καλό"), (3, 2, "καλό"))),
+        *(event("annotation", f"skip {who}", 70.5, interaction_id="pick-4", skipped="Ασαφές.",
+                actor=(f"u-{who}", "agent"), **told) for who in (1, 2)),
+        event("annotation", "one", 70.5, interaction_id="pick-5", answers={"ύφος": "καλό"}, actor=("u-1", "agent"),
+              **told),
+        event("annotation", "skips", 70.6, interaction_id="pick-5", skipped="Ασαφές.", actor=("u-2", "agent"), **told),
+        event("review", "dropped", 70.7, interaction_id="pick-6", stage=1, verdict="reject", return_to="none",
+              actor=("u-4", "expert"), **told),
+    ]  # fmt: skip
+    return made
 
 
 def _defined(name: str, fields: dict[str, Any]) -> Event:

@@ -20,6 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from processor.console import formats
+from processor.curation.items import STANDINGS
 from tests.console import greek
 from tests.console.bench import PASSWORD, Bench, open_bench
 
@@ -29,7 +30,7 @@ _MAY_STAND = (
     r"Thumbwheel|English|Kafka",  # names: the products', and that of the other language in its own language
     r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|beforeSend",  # terms
     r"manifest\.json|data/\S+|lineage\.parquet|README(?:\.zh-CN)?\.md",  # files of a dataset
-    r"(?:ad|ds|ca|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
+    r"(?:ad|ds|ca|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids
     r"\w*_\w+",  # names of fields, settings and codes on the wire
     r"`[^`]*`|'[^']*'",  # what was sent, quoted
@@ -133,6 +134,10 @@ PAGES = {
     "why.show": ("/why/{pair_id}", "/why/{tied_id}"),
     "labels.index": ("/labels", "/labels?project=nothing"),
     "labels.detail": ("/labels/ύφος", "/labels/ύφος/ευγενικό", "/labels/βαθμός"),
+    "tasks.index": ("/tasks", "/tasks?project=nothing"),
+    "tasks.new": ("/tasks/new", "/tasks/new?unit=all&k=3&labels=ύφος", "/tasks/new?k=2&since=9x",
+                  "/tasks/new?k=2&since=2026-02-01&until=2026-01-01", "/tasks/new?project=nothing"),
+    "tasks.detail": (*(f"/tasks/task-1?state={state}" for state in STANDINGS), "/tasks/task-1", "/tasks/task-2"),
     "campaigns.index": ("/campaigns", "/campaigns?project=nothing"),
     "campaigns.detail": ("/campaigns/{campaign_id}",),
     "rejected.index": ("/rejected", "/rejected?code=too_deep", "/rejected?code=none", "/rejected?project=nothing"),
@@ -175,6 +180,21 @@ REFUSALS: tuple[tuple[str, str, str, dict[str, Any], int], ...] = (
     ("ada", "POST", "/labels", {"path": "ύφος", "kind": "choice", "choices": "α", "version": "9"}, 409),
     ("ada", "POST", "/labels/move", {"path": "ύφος", "to": "βαθμός"}, 409),
     ("ada", "POST", "/labels/restore", {"path": "ύφος", "event_id": "ν"}, 404),
+    ("ada", "GET", "/tasks/nothing", {}, 404),
+    ("ada", "GET", "/tasks/task-1?state=nothing", {}, 400),
+    ("vic", "GET", "/tasks", {}, 403),
+    ("vic", "POST", "/tasks", {}, 403),
+    ("ada", "POST", "/tasks", {"k": "2"}, 400),
+    ("ada", "POST", "/tasks", {"k": "9x", "labels": "ύφος"}, 400),
+    ("ada", "POST", "/tasks", {"k": "99", "labels": "ύφος"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ουδέν"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "task_id": "έργο"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "task_id": "task-1"}, 409),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "extra": "1"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "since": "9x"}, 400),
+    ("ada", "POST", "/tasks", {"k": "2", "labels": "ύφος", "since": "2026-02-01", "until": "2026-01-01"}, 400),
+    ("ada", "POST", "/tasks/task-1/state", {"state": "nothing"}, 400),
+    ("ada", "POST", "/tasks/nothing/state", {"state": "open"}, 404),
     ("ada", "POST", "/campaigns", {"name": "", "surface": "chat"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "9x"}, 400),
     ("ada", "POST", "/campaigns", {"name": "α", "surface": "chat", "rate": "900"}, 400),

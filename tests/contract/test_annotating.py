@@ -86,3 +86,11 @@ def test_a_label_as_the_release_before_wrote_it_still_reads() -> None:
     stamped = stamp(decode_event(body), project="p", key_id="k", via="console")
     read: Any = decode_stored(encode(stamped))
     assert (read.path, read.title, read.description, read.version) == ("parcels/returns", "Returns", "Sent back", 0)
+
+
+def test_the_order_of_a_tasks_items_is_no_order_of_replies() -> None:
+    made = decode_event({
+        "type": "definition.task", "event_id": str(uuid7()), "occurred_at": "2026-03-01T12:00:00Z",
+        "actor": {"id": "lead"}, "task_id": "tone", "order": "random", "stages": [{"k": 2}],
+    })  # fmt: skip
+    assert getattr(made, "order", None) == "random"

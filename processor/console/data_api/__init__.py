@@ -20,6 +20,7 @@ from processor.console.data_api import (
     requests,
     runs,
     support,
+    tasks,
 )
 from processor.console.permissions import needs
 from processor.queries.reading import NotFound
@@ -28,7 +29,7 @@ blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
 # The last one answers what none of the others does.
 BLUEPRINTS = (*(resource.blueprint for resource in (
     overview, interactions, pairs, datasets, runs, models, support, rejected, lineage, requests, keys, campaigns,
-    labels, forgetting, partitions,
+    labels, forgetting, partitions, tasks,
 )), blueprint)  # fmt: skip
 
 
