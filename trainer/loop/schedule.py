@@ -257,8 +257,8 @@ class Scheduler:
         try:
             record = replace(record, trial_labels=jobs.checked_labels(trial_labels))
             tuning, start = tuning_and_start(self._registry(project), aliases, params, wished)
-            record = replace(record, tuning=tuning, parent=start or "base")
-            record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
+            dataset_id = dataset_id or self._build(project, aliases, start, filters)
+            record = replace(record, tuning=tuning, parent=start or "base", dataset_id=dataset_id)
         except ApiAway:
             raise
         except ThumbwheelError as error:

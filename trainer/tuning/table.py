@@ -141,8 +141,8 @@ TUNINGS = {
         Tuning("frozen", settings.FrozenSettings, _frozen, together=False, rate=WHOLE_RATE),
         Tuning("progressive", settings.ProgressiveSettings, _progressive, together=False, rate=WHOLE_RATE),
         _virtual("prompt", _prompt, "0.67"),
-        _virtual("p-tuning", _ptuning, "0.68"),
-        _virtual("prefix", _prefix, "0.57"),
+        _virtual("p-tuning", _ptuning, "0.67"),
+        _virtual("prefix", _prefix, "0.62"),
     )
 }
 # Ways that are known elsewhere and not offered, with the reason.
