@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from contract.errors import ThumbwheelError
-from contract.facts import TrainMethod
+from contract.facts import TrainMethod, TrainTuning
 
 Form = Literal["number", "whole", "switch", "choice", "list", "object"]
 _SWITCH = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
@@ -52,6 +52,10 @@ SETTINGS: dict[str, Setting] = {
         "champion", ("champion", "base"), "what a run starts from: the champion, or the base with all data so far",
         "训练的起点：冠军，或用迄今全部数据从基础模型开始", periodic=True,
     ),
+    "tuning": _chosen(
+        "lora", get_args(TrainTuning), "which weights are tuned, and how; nothing said: as the champion was",
+        "调整哪些权重、怎样调整；不填则与冠军相同", periodic=True,
+    ),
     "lr": Setting(
         "number", "0.0005", "highest learning rate; it falls to 0 in a straight line", "最高学习率，线性降到 0",
         1e-8, 1.0, periodic=True,
@@ -73,6 +77,34 @@ SETTINGS: dict[str, Setting] = {
     "loss_weights": Setting("list", "[1, 1]", "DPO: what each term counts", "DPO：各项的权重"),
     "rank": Setting("whole", "16", "rank of the adapter", "适配器的秩", 1, 32, periodic=True),
     "alpha": Setting("whole", "32", "scale of the adapter: alpha / rank", "适配器的缩放：alpha / rank", 1, 4096),
+    "layers": Setting(
+        "list", "[0, -1]", "LoRA: blocks by number, -1 the last; all unless told",
+        "LoRA：按编号的层，-1 为最后一层；默认全部",
+    ),
+    "modules": Setting(
+        "list", '["q_proj", "v_proj"]', "LoRA: linear layers by name; all unless told",
+        "LoRA：按名称的线性层；默认全部",
+    ),
+    "frozen_layers": Setting(
+        "list", "[0, 1]", "tuning `frozen`: blocks that stay; the lower half unless told",
+        "`frozen`：保持不变的层；默认下半部分",
+    ),
+    "frozen_modules": Setting(
+        "list", '["embed_tokens"]', "tuning `frozen`: modules that stay, by a part of their name",
+        "`frozen`：保持不变的模块，按名称的一部分",
+    ),
+    "stages": Setting(
+        "whole", "3", "tuning `progressive`: in how many stages blocks are unfrozen",
+        "`progressive`：分几个阶段解冻各层", 2, 1000,
+    ),
+    "virtual_tokens": Setting(
+        "whole", "20", "prompt, P- and prefix tuning: virtual tokens before every prompt",
+        "prompt、P-、prefix 调优：每个提示前的虚拟词元数", 1, 100,
+    ),
+    "checkpointing": Setting(
+        "switch", "true", "compute activations again instead of keeping them: less memory, more time",
+        "重新计算而不保存激活值：省内存，更耗时",
+    ),
     "max_length": Setting(
         "whole", "512", "most tokens of a prompt with its reply; longer prompts lose their oldest turns",
         "提示与回复合计的最多词元数；更长的提示从最早的轮次开始删减", 16, 10_000_000, periodic=True,

@@ -66,7 +66,7 @@ class Models:
             return aliases.champion
         if name == "challenger" and aliases.challenger:
             return aliases.challenger
-        if _ADAPTER_ID.match(name) and (self._adapters(project) / name / "adapter_config.json").exists():
+        if _ADAPTER_ID.match(name) and _has_weights(self._adapters(project) / name):
             return name
         if name in aliases.remote:
             return name
@@ -94,7 +94,7 @@ class Models:
         aliases = self.aliases(project)
         names = [BASE, "champion"] + (["challenger"] if aliases.challenger else [])
         folder = self._adapters(project)
-        here = [p.name for p in folder.glob("ad-*") if (p / "adapter_config.json").exists()]
+        here = [p.name for p in folder.glob("ad-*") if _has_weights(p)]
         return names + sorted([*here, *aliases.remote])
 
     def remote(self, model: str) -> str | None:
@@ -106,6 +106,11 @@ class Models:
 
     def _adapters(self, project: str) -> Path:
         return self._root / project / "adapters"
+
+
+def _has_weights(folder: Path) -> bool:
+    """Say whether an adapter's folder holds an adapter or a whole model; `inference/tuned.py` needs torch."""
+    return (folder / "adapter_config.json").exists() or (folder / "config.json").exists()
 
 
 def _remote(body: Mapping[str, Any]) -> dict[str, str]:

@@ -105,7 +105,7 @@ def _next(prepared: Prepared, model: Any, stage: Stage) -> Prepared:
     """Return what the next stage starts from: the model as it is, its adapter the reference."""
     if REFERENCE in getattr(model, "peft_config", {}):
         model.delete_adapter(REFERENCE)
-    return replace(prepared, model=model, lora=None, reference=f"stage {stage.objective.name}")
+    return replace(prepared, model=model, peft_config=None, reference=f"stage {stage.objective.name}")
 
 
 def _record(stage: Stage, prepared: Prepared, config: Any, dropped: Mapping[str, int]) -> dict[str, Any]:

@@ -78,7 +78,10 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     started: list[dict[str, Any]] = []
 
     def command(work: Work) -> list[str]:
-        started.append({"config": dict(work.params), "start": work.start, "method": work.method, "resume": work.resume})
+        started.append({
+            "config": dict(work.params), "start": work.start, "method": work.method, "resume": work.resume,
+            "tuning": work.tuning,
+        })  # fmt: skip
         return [sys.executable, "-c", FAKE_JOB, str(work.folder), json.dumps(dict(work.params))]
 
     monkeypatch.setattr(local, "training_command", command)
@@ -134,6 +137,20 @@ def test_a_wish_trains_and_puts_the_adapter_under_test(
     for _ in range(3):
         scheduler.turn()
     assert len(commands) == 1  # One wish, one run.
+
+
+def test_a_wish_says_how_weights_are_tuned_and_later_runs_follow_the_champion(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    console.wish("train", method="dpo", tuning="dora", params={"challenge": False})
+    turn_until(scheduler, lambda: "run.finished" in console.types("run."))
+    assert commands[0]["tuning"] == "dora"
+    assert [event["tuning"] for event in console.events("run.started")] == ["dora"]
+    console.wish("train", method="dpo", tuning="prefix", params={"checkpointing": True})
+    turn_until(scheduler, lambda: "run.failed" in console.types("run."))
+    assert "checkpointing and prefix" in console.events("run.failed")[0]["reason"]
+    assert len(commands) == 1 and len(console.built) == 1, "refused before a dataset is built"
 
 
 def test_challenge_false_only_registers(

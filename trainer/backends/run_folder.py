@@ -10,7 +10,7 @@ folder `runs/<project>/<run id>` is all that passes between the two, so whoever 
 | `job.log` | the training program | its output; the last line says why it failed |
 | `metrics.jsonl` | the training program | a line per log: {"step", "total", "seconds", "loss", ...} |
 | `work/` | the training program | checkpoints, `checkpoint-N/` with `WHOLE` in it; a hosted job's ids, `vendor.json` |
-| `adapter/` | the training program | the adapter's files; a hosted model has none |
+| `adapter/` | the training program | the adapter's files, or a whole model's; a hosted model has none |
 | `guards.json` | the training program | {"guards": [...], "passed", "reasons", "not_measured", ...} |
 | `result.json` | the training program | method, base, metrics, `weights_sha256` or `remote_model`, passed, reasons |
 | `DONE` | the training program | last of all: everything above is whole |
@@ -38,7 +38,7 @@ State = Literal["running", "ended", "failed", "lost"]
 
 @dataclass(frozen=True)
 class Work:
-    """What a run is to do. `method` names the objective.
+    """What a run is to do. `method` and `tuning` name the two axes.
 
     It continues the adapter folder `start`, or `start_remote`, a vendor's model. `resume`: an earlier start of it was
     interrupted, and its last whole checkpoint, or its job at the vendor, is where to go on.
@@ -54,6 +54,7 @@ class Work:
     start: Path | None = None
     resume: bool = False
     start_remote: str | None = None
+    tuning: str = "lora"
 
 
 @dataclass(frozen=True)

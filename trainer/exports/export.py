@@ -29,8 +29,10 @@ from runtime.settings import Settings
 from trainer.exports.gguf_file import write_gguf
 from trainer.exports.merged import Merged, merge
 from trainer.exports.ollama import modelfile
-from trainer.loop.registry import ADAPTER_FILES, Registry
+from trainer.loop.registry import Registry
 
+# What a folder with the adapter's card holds beside the card.
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 FORMS = ("merged", "gguf", "ollama", "card")
 WEIGHTS = "model.gguf"
 
@@ -51,6 +53,10 @@ def export_adapter(
 ) -> Exported:
     """Write a registered adapter in a form. Raises ThumbwheelError, and then has written nothing."""
     adapter = Registry(settings.home / "models" / project, project).weights(adapter_id)
+    if (adapter / "config.json").exists():
+        raise ThumbwheelError(
+            "not_mergeable", f"{adapter_id} is a whole model: there is nothing to merge.", f"Its files are in {adapter}.",
+        )  # fmt: skip
     if not (adapter / "adapter_config.json").exists():
         raise ThumbwheelError(
             "unknown_adapter", f"There is no adapter {adapter_id!r} in project {project!r}.",

@@ -49,6 +49,7 @@ class Record:
     metrics: Mapping[str, Any] = field(default_factory=dict)
     attempt: int = 1
     began: int = 1
+    tuning: str = "lora"
 
 
 def checked_labels(found: Any) -> list[str]:
@@ -97,7 +98,8 @@ def facts(record: Record) -> list[RunFact]:
     """Return the facts a record stands for, stamped, always under the same event ids."""
     made: list[RunFact] = [
         RunStarted(
-            **_envelope(record, "started", record.started_at), method=record.method, dataset_id=record.dataset_id,
+            **_envelope(record, "started", record.started_at), method=record.method, tuning=record.tuning,
+            dataset_id=record.dataset_id,
             parent=record.parent, config=dict(record.config), request_id=record.request_id,
         )
     ]  # fmt: skip

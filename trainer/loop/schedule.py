@@ -30,7 +30,9 @@ from trainer.loop.asking import run_settings
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
+from trainer.loop.starting import tuning_and_start
 from trainer.loop.verdict import read_verdict
+from trainer.tuning.table import DEFAULT
 from trials.process import consequence
 
 log = logging.getLogger("trainer")
@@ -170,7 +172,7 @@ class Scheduler:
             ))  # fmt: skip
         settings = self._settings_of(project)
         method, params = run_settings(settings, body.get("method"), body.get("params") or {})
-        self._train(project, method, params, body.get("dataset_id"), wish["event_id"])
+        self._train(project, method, params, body.get("dataset_id"), wish["event_id"], body.get("tuning"))
 
     def _settings_of(self, project: str) -> Mapping[str, Any]:
         """Return what the project's runs are told, by the console and by thumbwheel.toml."""
@@ -242,10 +244,11 @@ class Scheduler:
         return datetime.fromisoformat(file.read_text("utf-8"))
 
     def _train(
-        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None
+        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None,
+        wished: str | None = None,
     ) -> None:  # fmt: skip
         aliases = self._registry(project).load()
-        start = aliases.champion if params.get("start") != "base" else None
+        wished = wished or params.pop("tuning", None)
         challenge = bool(params.pop("challenge", True))
         filters = {"replay_share": params["replay_share"]} if "replay_share" in params else {}
         filters |= params.pop("filters", None) or {}
@@ -253,12 +256,14 @@ class Scheduler:
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures
         record = Record(
-            jobs.new_run_id(), project, method, parent=start or "base", config=params, request_id=request_id,
-            challenge=challenge, started_at=jobs.now(),
+            jobs.new_run_id(), project, method, config=params, request_id=request_id, challenge=challenge,
+            started_at=jobs.now(), tuning=wished or DEFAULT,
         )  # fmt: skip
         try:
             record = replace(record, trial_labels=jobs.checked_labels(trial_labels))
-            record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
+            tuning, start = tuning_and_start(self._registry(project), aliases, params, wished)
+            dataset_id = dataset_id or self._build(project, aliases, start, filters)
+            record = replace(record, tuning=tuning, parent=start or "base", dataset_id=dataset_id)
         except ApiAway:
             raise
         except ThumbwheelError as error:
@@ -281,7 +286,9 @@ class Scheduler:
         jobs.write_record(folder, record := record if origin else replace(record, began=record.attempt))
         self._remember(record)
         base, resume = self._settings.base_model, bool(origin)
-        work = Work(project, record.method, record.config, dataset, folder, base, home, start, resume, remote)
+        work = Work(
+            project, record.method, record.config, dataset, folder, base, home, start, resume, remote, record.tuning
+        )
         try:
             self._backend.start(work)
         except ThumbwheelError as error:

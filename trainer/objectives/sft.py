@@ -37,8 +37,6 @@ class DemonstrationConfig:
     batch: int = 8
     micro_batch: int = 0
     epochs: float = 2.0
-    rank: int = 16
-    alpha: int = 32
     max_length: int = 512
     packing: bool = False
     seed: int = 0
@@ -103,7 +101,7 @@ def train(
     )  # fmt: skip
     trainer = SFTTrainer(
         model=prepared.model, args=arguments, train_dataset=dataset, processing_class=encoder.tokenizer,
-        peft_config=prepared.lora, callbacks=[metrics],
+        peft_config=prepared.peft_config, callbacks=[metrics, *prepared.callbacks],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     checkpoints.train(trainer)
