@@ -40,7 +40,8 @@ def training_program(work: Work) -> list[str]:
     parts = [
         "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
         "--out", str(work.folder), "--method", work.method, "--tuning", work.tuning,
-        "--config", json.dumps(dict(work.params)), "--base", work.base, "--home", str(work.home), "--cache", str(work.home / "models" / "guards"),
+        "--config", json.dumps(dict(work.params)), "--base", work.base, "--home", str(work.home),
+        "--cache", str(work.home / "models" / "guards"),
     ]  # fmt: skip
     return [*parts, "--start", str(work.start)] if work.start else parts
 

@@ -55,7 +55,8 @@ def export_adapter(
     adapter = Registry(settings.home / "models" / project, project).weights(adapter_id)
     if (adapter / "config.json").exists():
         raise ThumbwheelError(
-            "not_mergeable", f"{adapter_id} is a whole model: there is nothing to merge.", f"Its files are in {adapter}.",
+            "not_mergeable", f"{adapter_id} is a whole model: there is nothing to merge.",
+            f"Its files are in {adapter}.",
         )  # fmt: skip
     if not (adapter / "adapter_config.json").exists():
         raise ThumbwheelError(
