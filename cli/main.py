@@ -16,9 +16,11 @@ from cli.commands import (
     data,
     demo,
     forget,
+    hosted,
     keys,
     labels,
     maintenance,
+    models,
     rejected,
     run,
     tasks,
@@ -39,22 +41,11 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (
-    run,
-    demo,
-    keys,
-    users,
-    data,
-    labels,
-    tasks,
-    annotate,
-    training,
-    trials,
-    maintenance,
-    rejected,
-    forget,
-    backups,
-):
+MODULES = (
+    run, demo, keys, users, data, labels, tasks, annotate, training, hosted, models, trials, maintenance, rejected,
+    forget, backups,
+)  # fmt: skip
+for module in MODULES:
     for command in module.COMMANDS:
         cli.add_command(command)
 
