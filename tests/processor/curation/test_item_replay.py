@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.processor.test_parts import Processor
+from tests.processor.parts.test_parts import Processor
 
 from contract.events import Event
 from contract.topics import EVENTS, RUNS, TOPICS, partition_of
