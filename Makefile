@@ -13,7 +13,7 @@ FIND_PYTHON = for name in "$$THUMBWHEEL_PYTHON" python3.11 python3.12 python3.13
 	&& { python="$$name"; break; }; done; \
 	[ -n "$$python" ] || { echo "error: Python 3.11, 3.12 or 3.13 was not found.  hint: install one, or name it: THUMBWHEEL_PYTHON=/path/to/python3.11 make $@" >&2; exit 1; }
 
-.PHONY: run setup setup-test test test-all-marked faults soak mutants lint check-js bench lock reference clean
+.PHONY: run setup setup-test test test-all-marked faults soak mutants lint check-js bench lock table reference clean
 
 run: setup
 	@exec $(BIN)/thumbwheel up
@@ -71,6 +71,10 @@ bench: setup-test
 
 lock:
 	@$(BIN)/python deploy/setup/lock.py
+
+# Trains every cell of objective x tuning x family on tiny models, and writes docs/reference/tuning-table.md from it.
+table: setup-test
+	@$(BIN)/python -m tests.trainer.tuning_table
 
 # The pages and the schema that are made from code.
 reference: setup-test

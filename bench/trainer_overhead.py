@@ -38,6 +38,7 @@ from trainer.objectives.dpo import PreferenceConfig
 from trainer.progress import MetricsFile
 from trainer.rows import open_dataset
 from trainer.tuning import lora as adapter
+from trainer.tuning.settings import LoraSettings
 
 SPOKEN = "we are sorry to hear that and will gladly help you with it today please send us the number of your order"
 
@@ -73,9 +74,9 @@ def ours(dataset: Path, base: Path, hardware: Hardware, config: PreferenceConfig
     began = time.perf_counter()
     encoder = make_encoder(load_tokenizer(base), model)
     pairs = open_dataset(dataset).pairs("train")
-    prepared = adapter.prepare(model, None, config.rank, config.alpha)
+    prepared = adapter.prepare(model, None, LoraSettings())
     trainer, _ = dpo.train(pairs, prepared, encoder, config, hardware, MetricsFile(out / "m.jsonl"), out / "work")
-    adapter.save(trainer.accelerator.unwrap_model(trainer.model), out / "adapter")
+    adapter.save(trainer.accelerator.unwrap_model(trainer.model), out / "adapter", hardware.dtype)
     return time.perf_counter() - began
 
 
@@ -90,7 +91,8 @@ def bare(dataset: Path, base: Path, hardware: Hardware, config: PreferenceConfig
         beta=config.beta, loss_type=list(config.loss), loss_weights=list(config.loss_weights), save_strategy="no",
         report_to="none", disable_tqdm=True, **hardware.arguments(),
     )  # fmt: skip
-    lora = LoraConfig(r=config.rank, lora_alpha=config.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
+    size = LoraSettings()
+    lora = LoraConfig(r=size.rank, lora_alpha=size.alpha, target_modules="all-linear", task_type="CAUSAL_LM")
     trainer = DPOTrainer(
         model=model, args=arguments, train_dataset=rows.select_columns(["prompt", "chosen", "rejected"]),
         processing_class=load_tokenizer(base), peft_config=lora,

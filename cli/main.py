@@ -17,9 +17,11 @@ from cli.commands import (
     data,
     demo,
     forget,
+    hosted,
     keys,
     labels,
     maintenance,
+    models,
     rejected,
     run,
     tasks,
@@ -40,23 +42,11 @@ def cli(context: click.Context) -> None:
     context.ensure_object(Context)
 
 
-for module in (
-    run,
-    demo,
-    keys,
-    users,
-    data,
-    labels,
-    tasks,
-    annotate,
-    agreement,
-    training,
-    trials,
-    maintenance,
-    rejected,
-    forget,
-    backups,
-):
+MODULES = (
+    run, demo, keys, users, data, labels, tasks, annotate, agreement, training, hosted, models, trials, maintenance,
+    rejected, forget, backups,
+)  # fmt: skip
+for module in MODULES:
     for command in module.COMMANDS:
         cli.add_command(command)
 

@@ -9,6 +9,10 @@ from contract.envelope import Envelope
 
 # What a wish to train may name; the trainer's own table is trainer/methods.py.
 TrainMethod = Literal["sft", "dpo", "kto", "auto"]
+# How weights are tuned; the trainer's own table is trainer/tuning/table.py.
+TrainTuning = Literal[
+    "lora", "rslora", "dora", "qlora8", "qlora4", "full", "frozen", "progressive", "prompt", "p-tuning", "prefix",
+]  # fmt: skip
 
 
 class RunStarted(Envelope, frozen=True, kw_only=True, tag="run.started"):
@@ -17,6 +21,7 @@ class RunStarted(Envelope, frozen=True, kw_only=True, tag="run.started"):
     run_id: str
     dataset_id: str | None = None
     method: str
+    tuning: str | None = None
     parent: str | None = None
     config: dict[str, Any] = {}
     request_id: str | None = None
@@ -100,6 +105,7 @@ class RequestTrain(Envelope, frozen=True, kw_only=True, tag="request.train"):
     """A wish to train; the event id is the request id."""
 
     method: TrainMethod = "auto"
+    tuning: TrainTuning | None = None
     dataset_id: str | None = None
     params: dict[str, Any] = {}
 

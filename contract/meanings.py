@@ -90,6 +90,10 @@ _FACTS = {
     "run_id": Meaning("the training run", "训练运行"),
     "dataset_id": Meaning("the dataset", "数据集"),
     "method": Meaning("sft, dpo or kto; auto lets the data decide", "sft、dpo 或 kto；auto 由数据决定"),
+    "tuning": Meaning(
+        "which weights are tuned, and how; as the champion was where nothing is said",
+        "微调哪些权重、怎样微调；不写则沿用冠军的方式",
+    ),
     "parent": Meaning("the adapter or dataset it continues", "所延续的适配器或数据集"),
     "config": Meaning("the settings of the run", "运行的配置"),
     "request_id": Meaning("the wish that led to it", "引发它的请求"),

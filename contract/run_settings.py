@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from contract.errors import ThumbwheelError
-from contract.facts import TrainMethod
+from contract.facts import TrainMethod, TrainTuning
 
 Form = Literal["number", "whole", "switch", "choice", "list", "object"]
 _SWITCH = {"true": True, "false": False, "yes": True, "no": False, "on": True, "off": False}
@@ -37,6 +37,11 @@ def _chosen(example: str, choices: tuple[str, ...], en: str, zh: str, periodic: 
     return Setting("choice", example, en, zh, choices=choices, periodic=periodic)
 
 
+def _by_vendor(example: str, en: str, zh: str) -> Setting:
+    """Return a setting that a vendor chooses itself where it is `auto`."""
+    return Setting("number", example, en, zh, 1e-9, 1e6, choices=("auto",))
+
+
 METHODS: tuple[str, ...] = get_args(TrainMethod)
 SETTINGS: dict[str, Setting] = {
     "method": _chosen(
@@ -46,6 +51,10 @@ SETTINGS: dict[str, Setting] = {
     "start": _chosen(
         "champion", ("champion", "base"), "what a run starts from: the champion, or the base with all data so far",
         "训练的起点：冠军，或用迄今全部数据从基础模型开始", periodic=True,
+    ),
+    "tuning": _chosen(
+        "lora", get_args(TrainTuning), "which weights are tuned, and how; nothing said: as the champion was",
+        "调整哪些权重、怎样调整；不填则与冠军相同", periodic=True,
     ),
     "lr": Setting(
         "number", "0.0005", "highest learning rate; it falls to 0 in a straight line", "最高学习率，线性降到 0",
@@ -68,6 +77,34 @@ SETTINGS: dict[str, Setting] = {
     "loss_weights": Setting("list", "[1, 1]", "DPO: what each term counts", "DPO：各项的权重"),
     "rank": Setting("whole", "16", "rank of the adapter", "适配器的秩", 1, 32, periodic=True),
     "alpha": Setting("whole", "32", "scale of the adapter: alpha / rank", "适配器的缩放：alpha / rank", 1, 4096),
+    "layers": Setting(
+        "list", "[0, -1]", "LoRA: blocks by number, -1 the last; all unless told",
+        "LoRA：按编号的层，-1 为最后一层；默认全部",
+    ),
+    "modules": Setting(
+        "list", '["q_proj", "v_proj"]', "LoRA: linear layers by name; all unless told",
+        "LoRA：按名称的线性层；默认全部",
+    ),
+    "frozen_layers": Setting(
+        "list", "[0, 1]", "tuning `frozen`: blocks that stay; the lower half unless told",
+        "`frozen`：保持不变的层；默认下半部分",
+    ),
+    "frozen_modules": Setting(
+        "list", '["embed_tokens"]', "tuning `frozen`: modules that stay, by a part of their name",
+        "`frozen`：保持不变的模块，按名称的一部分",
+    ),
+    "stages": Setting(
+        "whole", "3", "tuning `progressive`: in how many stages blocks are unfrozen",
+        "`progressive`：分几个阶段解冻各层", 2, 1000,
+    ),
+    "virtual_tokens": Setting(
+        "whole", "20", "prompt, P- and prefix tuning: virtual tokens before every prompt",
+        "prompt、P-、prefix 调优：每个提示前的虚拟词元数", 1, 100,
+    ),
+    "checkpointing": Setting(
+        "switch", "true", "compute activations again instead of keeping them: less memory, more time",
+        "重新计算而不保存激活值：省内存，更耗时",
+    ),
     "max_length": Setting(
         "whole", "512", "most tokens of a prompt with its reply; longer prompts lose their oldest turns",
         "提示与回复合计的最多词元数；更长的提示从最早的轮次开始删减", 16, 10_000_000, periodic=True,
@@ -105,6 +142,15 @@ SETTINGS: dict[str, Setting] = {
         "object", '{"kinds": ["preference"]}', "filters of the dataset that is built for the run",
         "为这次训练构建数据集时的筛选条件",
     ),
+    "confirm_cost": Setting(
+        "number", "5", "hosted jobs: the most that one may cost, in the vendor's currency; without it none is made",
+        "托管微调：任务最多可花费的金额，按供应商的币种；不填则不会创建任务", 0.0, 1e9,
+    ),
+    "n_epochs": _by_vendor("3", "hosted jobs: passes over the rows", "托管微调：遍历数据的次数"),
+    "batch_size": _by_vendor("8", "hosted jobs: rows a step learns from", "托管微调：每一步学习的数据行数"),
+    "learning_rate_multiplier": _by_vendor(
+        "2", "hosted jobs: factor on the vendor's learning rate", "托管微调：供应商学习率的系数"
+    ),
     "lr_scale": Setting(
         "number", "0.5", "factor on the learning rate; the trainer sets it after an adapter was held",
         "学习率的系数；适配器被搁置后由训练器设置", 1e-6, 1.0,
@@ -121,6 +167,8 @@ OF_A_STAGE = frozenset(
 def checked(name: str, value: Any, setting: Setting | None = None) -> Any:
     """Return one value in its form; raises ThumbwheelError `bad_setting` that names it."""
     about = setting or SETTINGS[name]
+    if about.form == "number" and value in about.choices:
+        return value
     try:
         found = _read(about, value)
     except (TypeError, ValueError, KeyError) as error:

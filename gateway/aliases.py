@@ -66,7 +66,7 @@ class Models:
             return aliases.champion
         if name == "challenger" and aliases.challenger:
             return aliases.challenger
-        if _ADAPTER_ID.match(name) and (self._adapters(project) / name / "adapter_config.json").exists():
+        if _ADAPTER_ID.match(name) and _has_weights(self._adapters(project) / name):
             return name
         if name in aliases.remote:
             return name
@@ -82,12 +82,11 @@ class Models:
         found = sorted(self._root.glob(f"*/adapters/{model}"))
         if found:
             return found[0]
-        for file in sorted(self._root.glob("*/aliases.json")):
-            if remote := self.aliases(file.parent.name).remote.get(model):
-                raise ThumbwheelError(
-                    "remote_model", f"The adapter {model} is the remote model {remote}: its weights are not here.",
-                    "Ask for another model; GET /v1/models lists them.", "model", 409,
-                )  # fmt: skip
+        if remote := self.remote(model):
+            raise ThumbwheelError(
+                "remote_model", f"The adapter {model} is the remote model {remote}: its weights are not here.",
+                "Ask for another model; GET /v1/models lists them.", "model", 409,
+            )  # fmt: skip
         return self._root / "missing" / model
 
     def names(self, project: str) -> list[str]:
@@ -95,10 +94,23 @@ class Models:
         aliases = self.aliases(project)
         names = [BASE, "champion"] + (["challenger"] if aliases.challenger else [])
         folder = self._adapters(project)
-        return names + sorted(p.name for p in folder.glob("ad-*") if (p / "adapter_config.json").exists())
+        here = [p.name for p in folder.glob("ad-*") if _has_weights(p)]
+        return names + sorted([*here, *aliases.remote])
+
+    def remote(self, model: str) -> str | None:
+        """Return the vendor's id of an adapter that is a remote model, None for one whose files are here."""
+        for file in sorted(self._root.glob("*/aliases.json")):
+            if found := self.aliases(file.parent.name).remote.get(model):
+                return found
+        return None
 
     def _adapters(self, project: str) -> Path:
         return self._root / project / "adapters"
+
+
+def _has_weights(folder: Path) -> bool:
+    """Say whether an adapter's folder holds an adapter or a whole model; `inference/tuned.py` needs torch."""
+    return (folder / "adapter_config.json").exists() or (folder / "config.json").exists()
 
 
 def _remote(body: Mapping[str, Any]) -> dict[str, str]:

@@ -3,6 +3,9 @@
 Requests from many threads wait in a queue; between two steps the thread takes as many rows as fit and adds them to
 the batch in flight, so a streamed chat begins at once although a long batch runs, and never are there two forward
 passes at a time (the rows' adapters are set on shared modules, which two at once would overwrite).
+
+A model of its own (`gateway/adapters.py`) writes its rows in a batch of its own; one step is one token for every row of
+every batch, so the replies of a request that compares two models come together all the same.
 """
 
 from __future__ import annotations
@@ -10,7 +13,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
@@ -25,9 +28,11 @@ from inference.base_model import load_model, load_tokenizer
 from inference.batch import BASE, Batch, Model, Row
 from inference.chat_template import ChatTemplate
 from inference.hardware import find_hardware
+from inference.mixing import Mixing
 from inference.replies import Generation, Reply, Sampling
 from inference.sampling import RowRandom
 from inference.thoughts import template_kwargs
+from inference.tuned import SHARED
 
 # Rows that may wait; past it a request is refused with Retry-After instead of growing a queue without end.
 MAX_WAITING_ROWS = 256
@@ -51,7 +56,7 @@ class Engine:
         base_model = load_model(base, hardware.dtype).to(hardware.device)
         self._device = torch.device(hardware.device)
         self._limit = int(getattr(base_model.config, "max_position_embeddings", 2048))
-        self._adapters = Adapters(base_model)
+        self._adapters = Adapters(base_model, base)
         self._folder = adapter_folder
         self._ends = _end_tokens(base_model, self.tokenizer)
         self._incoming: queue.SimpleQueue[Job | None] = queue.SimpleQueue()
@@ -114,27 +119,48 @@ class Engine:
     # -- the engine's thread
 
     def _run(self) -> None:
-        batch, live, waiting, closing = self._new_batch(), list[Job](), Waiting(), False
+        batches, live, waiting, closing = self._new_batches(), list[Job](), Waiting(), False
         while True:
             closing = self._receive(waiting, block=not live and not waiting and not closing) or closing
             if closing and not live and not waiting:
                 return
             try:
-                self._admit(batch, waiting, live)
-                self._drop_cancelled(batch, live)
-                if batch.rows:
-                    batch.step()
+                self._admit(batches, waiting, live)
+                self._drop_cancelled(live)
+                self._step(batches)
             except Exception as error:
                 log.exception("A step failed; its requests are answered with an error.")
                 self._fail(live, error)
-                batch = self._new_batch()
+                batches = self._new_batches()
             for job in live:
                 job.answer()
             live = [job for job in live if not job.future.done()]
 
-    def _new_batch(self) -> Batch:
-        model = self._adapters.model
-        return Batch(Model(model, self.tokenizer, self._ends, self._adapters.mixing, self._device))
+    def _new_batches(self) -> dict[str, Batch]:
+        """Return no batch but the shared one; those of models of their own come with their first rows."""
+        held = self._adapters
+        model = Model(held.model, self.tokenizer, self._ends, held.mixing, self._device, held.prefixes)
+        return {SHARED: Batch(model)}
+
+    def _join(self, batches: dict[str, Batch], rows: Sequence[Row]) -> None:
+        """Add rows to the batch that writes them: the shared one, or that of their own model."""
+        batches[SHARED].model.model = self._adapters.model
+        groups: dict[str, list[Row]] = {}
+        for row in rows:
+            groups.setdefault(row.adapter if row.adapter in self._adapters.own else SHARED, []).append(row)
+        for name, theirs in groups.items():
+            if name not in batches:
+                own = self._adapters.own[name]
+                batches[name] = Batch(Model(own, self.tokenizer, self._ends, Mixing(), self._device))
+            batches[name].join(theirs)
+
+    def _step(self, batches: dict[str, Batch]) -> None:
+        """Write one token for every row; a batch without rows would keep a model that was let go of."""
+        for name, batch in list(batches.items()):
+            if batch.rows:
+                batch.step()
+            if name != SHARED and not batch.rows:
+                del batches[name]
 
     def _receive(self, waiting: Waiting, block: bool) -> bool:
         """Take what has come in; True when asked to close."""
@@ -150,7 +176,7 @@ class Engine:
             else:
                 waiting.add(job)
 
-    def _admit(self, batch: Batch, waiting: Waiting, live: list[Job]) -> None:
+    def _admit(self, batches: dict[str, Batch], waiting: Waiting, live: list[Job]) -> None:
         """Let waiting requests join; the rows of a request join together."""
         joining: list[Job] = []
         while job := waiting.next(live, joining):
@@ -168,19 +194,18 @@ class Engine:
                 continue
             joining.append(job)
         if joining:
-            batch.model.model = self._adapters.model
-            batch.join([row for job in joining for row in job.rows])
+            self._join(batches, [row for job in joining for row in job.rows])
 
     def _load_adapters(self, job: Job, live: list[Job]) -> None:
         busy = {row.adapter for other in live for row in other.rows}
         for name in {row.adapter for row in job.rows} - {BASE}:
             self._adapters.use(name, self._folder(name), busy)
 
-    def _drop_cancelled(self, batch: Batch, live: list[Job]) -> None:
+    def _drop_cancelled(self, live: list[Job]) -> None:
         for job in live:
             if job.request.cancelled.is_set():
                 for row in job.rows:
-                    batch.cancel(row)
+                    row.cancel()
 
     def _fail(self, live: list[Job], error: Exception) -> None:
         for job in live:

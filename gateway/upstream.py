@@ -1,14 +1,15 @@
 """The same replies from any OpenAI-compatible server, such as vLLM with `--enable-lora`.
 
 Set THUMBWHEEL_MODEL_API to its address up to and with /v1. "base" is asked for under THUMBWHEEL_BASE_MODEL's name,
-an adapter under its own id (an adapter id is never used twice, so a server's cache cannot mix versions).
+an adapter under its own id (an adapter id is never used twice, so a server's cache cannot mix versions), a remote model
+under the vendor's; its reply counts only when it says that this model wrote it.
 """
 
 from __future__ import annotations
 
 import http.client
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from typing import Any
@@ -29,7 +30,9 @@ _PASSED_ON = {400: 400, 404: 404, 413: 413, 422: 400, 429: 503, 503: 503}
 class Upstream:
     """Asks an OpenAI-compatible server for replies; one request per reply, all at once."""
 
-    def __init__(self, url: str, base_model: str, api_key: str = "") -> None:
+    def __init__(
+        self, url: str, base_model: str, api_key: str = "", remote: Callable[[str], str | None] = lambda model: None
+    ) -> None:
         parts = urlsplit(url.rstrip("/"))
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise ThumbwheelError(
@@ -37,6 +40,7 @@ class Upstream:
             )
         self._parts = parts
         self._base_model = base_model
+        self._remote = remote
         self._headers = {"Content-Type": "application/json"} | (
             {"Authorization": f"Bearer {api_key}"} if api_key else {}
         )
@@ -50,7 +54,8 @@ class Upstream:
     def _body(self, request: Generation, index: int, model: str) -> dict[str, Any]:
         sampling = request.sampling
         body: dict[str, Any] = {
-            "model": self._base_model if model == "base" else model, "messages": _broken(request.messages),
+            "model": self._base_model if model == "base" else self._remote(model) or model,
+            "messages": _broken(request.messages),
             "temperature": sampling.temperature, "top_p": sampling.top_p, "max_tokens": sampling.max_tokens,
         }  # fmt: skip
         if sampling.stop:
@@ -64,6 +69,7 @@ class Upstream:
     def _whole(self, request: Generation, index: int, model: str) -> Reply:
         with self._answer("POST", "/chat/completions", self._body(request, index, model)) as response:
             answer = json.loads(response.read())
+            self._check_writer(model, answer)
             choice, usage = answer["choices"][0], answer.get("usage") or {}
             reason = str(choice.get("finish_reason") or INCOMPLETE)
             text = spoken(choice["message"]["content"] or "")
@@ -80,6 +86,7 @@ class Upstream:
                 if request.cancelled.is_set():
                     reason = reason or CANCELLED
                     break
+                self._check_writer(model, chunk)
                 usage = chunk.get("usage") or usage
                 for choice in chunk.get("choices", []):
                     reason = str(choice.get("finish_reason") or reason)
@@ -94,6 +101,15 @@ class Upstream:
             spoken(text, streamed=True)[:sent], reason or INCOMPLETE, int(usage.get("prompt_tokens", 0)),
             int(usage.get("completion_tokens", 0)),
         )  # fmt: skip
+
+    def _check_writer(self, model: str, answer: dict[str, Any]) -> None:
+        """Raise ThumbwheelError unless a remote model that was asked for is the one that answered."""
+        wanted = None if model == "base" else self._remote(model)
+        if wanted is not None and answer.get("model") != wanted:
+            raise ThumbwheelError(
+                "upstream_wrong_model", f"{wanted} was asked for, and {answer.get('model')!r:.200} answered.",
+                "Is the model deployed, and not deleted there?", status=502,
+            )  # fmt: skip
 
     @contextmanager
     def _answer(self, method: str, path: str, body: Any = None) -> Iterator[http.client.HTTPResponse]:

@@ -1,20 +1,21 @@
 """The rows being written at once: one key-value cache, one token for every row per step.
 
 Rows join and leave between steps. A row that joins is padded on the left to the others' length; positions are kept
-per row, so padding changes nothing. The adapter is chosen per row (mixing.py).
+per row, so padding changes nothing. The adapter is chosen per row: a LoRA by mixing.py, virtual tokens as the columns
+that the row's cache begins with (prefix.py).
 Only the engine's thread calls this.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from transformers import DynamicCache
 
 from inference.mixing import Mixing
+from inference.prefix import Prefix, beginning
 from inference.replies import HALF, Sampling
 from inference.sampling import RowRandom, draw
 from inference.thoughts import decoded, hidden_marks, opens_thought, spoken
@@ -38,16 +39,24 @@ class Row:
     # Whether the prompt ends within a thought.
     opened: bool = False
 
+    def cancel(self) -> None:
+        """End a row nobody waits for; it leaves its batch at the next step."""
+        self.finish_reason = self.finish_reason or "cancelled"
+
 
 @dataclass
 class Model:
-    """What a step needs: the (PEFT) model, its tokenizer and the tokens that end a reply."""
+    """What a step needs: the (PEFT) model, its tokenizer and the tokens that end a reply.
+
+    `prefixes` holds the virtual tokens of the adapters that are such.
+    """
 
     model: Any
     tokenizer: Any
     end_tokens: frozenset[int]
     mixing: Mixing
     device: torch.device
+    prefixes: Mapping[str, Prefix] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self._marks = hidden_marks(self.tokenizer)
@@ -89,12 +98,13 @@ class Batch:
         for index, (_, prompt) in enumerate(unique):
             ids[index, longest - len(prompt) :] = torch.tensor(prompt)
             mask[index, longest - len(prompt) :] = 1
-        ids, mask, cache = ids.to(device), mask.to(device), DynamicCache()
-        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)
+        adapters = [adapter for adapter, _ in unique]
+        cache, virtual = beginning([self.model.prefixes.get(adapter) for adapter in adapters], device)
+        mask = torch.cat([virtual, mask.to(device)], dim=1)
+        positions = (mask.cumsum(dim=-1) - 1).clamp(min=0)[:, -longest:]
         output = self.model.forward(
-            [adapter for adapter, _ in unique], input_ids=ids, attention_mask=mask, position_ids=positions,
-            past_key_values=cache,
-        )  # fmt: skip
+            adapters, input_ids=ids.to(device), attention_mask=mask, position_ids=positions, past_key_values=cache
+        )
         order = [unique.index((row.adapter, tuple(row.prompt))) for row in rows]
         places = torch.tensor(order, device=device)
         logits = output.logits[:, -1][places]
@@ -164,10 +174,6 @@ class Batch:
         if row.on_text and len(row.text) > row.sent:
             row.on_text(row.text[row.sent :])
             row.sent = len(row.text)
-
-    def cancel(self, row: Row) -> None:
-        """End a row nobody waits for; it leaves at the next step."""
-        row.finish_reason = row.finish_reason or "cancelled"
 
     def _leave(self) -> list[Row]:
         """Take the finished rows out, and the columns that only they used."""

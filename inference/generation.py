@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +12,7 @@ import torch
 from inference.batch import BASE, Batch, Model, Row
 from inference.messages import Messages
 from inference.mixing import Mixing
+from inference.prefix import Prefix, has_virtual_tokens, prefix_of
 from inference.replies import Sampling as RowSampling
 from inference.sampling import RowRandom
 from inference.tokens import Encoder
@@ -50,16 +51,22 @@ def generate(
     replies: list[Reply] = []
     was_training = model.training
     model.eval()
+    writer, prefixes = model, dict[str, Prefix]()
+    if has_virtual_tokens(model):
+        writer, prefixes = model.get_base_model(), {} if base else {BASE: prefix_of(model)}
     try:
         with torch.inference_mode(), adapter_off(model, base):
             for begin in range(0, len(prompts), rows):
-                replies.extend(_batch(model, encoder, prompts[begin : begin + rows], sampling, begin))
+                replies.extend(_batch(writer, prefixes, encoder, prompts[begin : begin + rows], sampling, begin))
     finally:
         model.train(was_training)
     return replies
 
 
-def _batch(model: Any, encoder: Encoder, prompts: Sequence[Messages], sampling: Sampling, first: int) -> list[Reply]:
+def _batch(
+    model: Any, prefixes: Mapping[str, Prefix], encoder: Encoder, prompts: Sequence[Messages], sampling: Sampling,
+    first: int,
+) -> list[Reply]:  # fmt: skip
     settings = RowSampling(sampling.temperature, sampling.top_p, sampling.max_tokens)
     rows = [
         Row(encoder.prompt(prompt), BASE, settings, RowRandom(sampling.seed + first + i))
@@ -67,7 +74,7 @@ def _batch(model: Any, encoder: Encoder, prompts: Sequence[Messages], sampling: 
     ]
     device = next(model.parameters()).device
     # The adapter in hand is on or off for the whole model: there is nothing to mix.
-    batch = Batch(Model(model, encoder.tokenizer, frozenset(encoder.stop_ids), Mixing(), device))
+    batch = Batch(Model(model, encoder.tokenizer, frozenset(encoder.stop_ids), Mixing(), device, prefixes))
     batch.join(rows)
     while batch.rows:
         batch.step()

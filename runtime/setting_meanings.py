@@ -149,6 +149,31 @@ ABOUT: dict[str, About] = {
         "（见[训练](training.zh-CN.md)）。项目在控制台中的设置优先",
         "none", "无",
     ),
+    "train_processes": About(
+        "so many processes train one adapter here, by torchrun, such as one a GPU; the batch must be a multiple",
+        "在本机用 torchrun 以这么多进程训练一个适配器，例如每块 GPU 一个；批大小须为其倍数",
+    ),
+    "train_backend": About(
+        "where runs train: here (`local`), `skypilot`, Kubeflow's `trainjob`, or jobs at a vendor (`openai`, `zhipu`)",
+        "在哪里训练：本机（`local`），经 `skypilot` 或 Kubeflow 的 `trainjob`，或供应商的微调任务（`openai`、`zhipu`）",
+        "`local`", "`local`",
+    ),
+    "train_image": About(
+        "elsewhere: the image that holds Thumbwheel's trainer",
+        "在别处训练时：含 Thumbwheel 训练器的镜像",
+    ),
+    "train_accelerators": About(
+        "elsewhere: accelerators of the job, such as `H100:1`",
+        "在别处训练时：作业的加速卡，例如 `H100:1`",
+    ),
+    "train_storage": About(
+        "elsewhere: what is mounted at the home there: a bucket's address, or the name of a volume claim",
+        "在别处训练时：挂载到主目录的存储：存储桶地址，或卷声明的名称",
+    ),
+    "train_price": About(
+        "hosted jobs: the vendor's price for a million training tokens; without it none is created",
+        "托管微调：供应商每百万训练 token 的价格；不填则不会创建任务",
+    ),
     "promote_min_rate": About("smallest support rate that promotes", "允许晋升的最小支持率"),
     "promote_min_picks": About("fewest decisive picks that promote", "允许晋升的最少有效选择数"),
     "trial_days": About(

@@ -87,6 +87,12 @@ class Settings:
     train_every_days: float = 7.0
     train_on_import: bool = True
     training: str = ""
+    train_processes: int = 1
+    train_backend: str = "local"
+    train_image: str = ""
+    train_accelerators: str = ""
+    train_storage: str = ""
+    train_price: float = 0.0
     promote_min_rate: float = 0.55
     promote_min_picks: int = 40
     trial_days: float = 14.0
@@ -264,11 +270,49 @@ def _check(settings: Settings) -> None:
         raise SettingsError(
             "malformed_setting", "THUMBWHEEL_PROMOTE_MIN_RATE lies outside 0..1.", "Use a share such as 0.55."
         )
+    _check_backend(settings)
     for name in ("trial_days", "rater_wait_days"):
         if getattr(settings, name) <= 0:
             raise SettingsError(
                 "malformed_setting", f"THUMBWHEEL_{name.upper()} is not above 0.", "Use a number of days such as 3."
             )
+
+
+def _check_backend(settings: Settings) -> None:
+    if settings.train_processes < 1:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_TRAIN_PROCESSES is not above 0.", "Use 1, or the number of GPUs."
+        )
+    if settings.train_price < 0:
+        raise SettingsError(
+            "malformed_setting", "THUMBWHEEL_TRAIN_PRICE is negative.", "Use the price of a million tokens."
+        )
+    if settings.train_backend == "local":
+        return
+    if settings.train_backend in ("openai", "zhipu"):
+        if not settings.model_api:
+            raise SettingsError(
+                "missing_setting", f"Training by {settings.train_backend} needs THUMBWHEEL_MODEL_API.",
+                "It is the address that serves base and tuned model, such as https://api.openai.com/v1.",
+                "THUMBWHEEL_MODEL_API",
+            )  # fmt: skip
+        return
+    if settings.train_backend not in ("skypilot", "trainjob"):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_TRAIN_BACKEND={settings.train_backend!r} is malformed.",
+            "Use local, skypilot, trainjob, openai or zhipu.", "THUMBWHEEL_TRAIN_BACKEND",
+        )  # fmt: skip
+    for name in ("train_image", "train_storage"):
+        if not getattr(settings, name):
+            raise SettingsError(
+                "missing_setting", f"Training by {settings.train_backend} needs THUMBWHEEL_{name.upper()}.",
+                "See docs/guides/elsewhere.md.", f"THUMBWHEEL_{name.upper()}",
+            )  # fmt: skip
+    if settings.train_accelerators and not re.fullmatch(r"[A-Za-z0-9._-]+:\d+", settings.train_accelerators):
+        raise SettingsError(
+            "malformed_setting", f"THUMBWHEEL_TRAIN_ACCELERATORS={settings.train_accelerators!r} is malformed.",
+            "It looks like H100:1.", "THUMBWHEEL_TRAIN_ACCELERATORS",
+        )  # fmt: skip
 
 
 def _check_processors(settings: Settings) -> None:

@@ -19,7 +19,11 @@ from runtime.logs import configure_logging
 from runtime.private import say_tightened
 from runtime.settings import Settings, load_settings
 from runtime.signals import Flag
+from trainer.backends.launched import LAUNCHERS, LaunchedBackend, Place
 from trainer.backends.local import LocalBackend
+from trainer.backends.run_folder import Backend
+from trainer.backends.torchrun import torchrun_command
+from trainer.hosted.command import hosted_command
 from trainer.loop.schedule import Scheduler
 
 POLL_S = 1.0
@@ -52,7 +56,7 @@ def serve(settings: Settings, stopping: Flag) -> None:
     control = Control.of(settings)
     api = Api(settings.console_url or settings.console_bind.url, find_service_key(settings))
     scheduler = Scheduler(
-        settings, events, api, projects=lambda: projects_of(control, api), backend=LocalBackend()
+        settings, events, api, projects=lambda: projects_of(control, api), backend=backend_of(settings)
     )  # fmt: skip
     try:
         scheduler.recover()
@@ -64,6 +68,17 @@ def serve(settings: Settings, stopping: Flag) -> None:
         ready.unlink(missing_ok=True)
         events.close()
         os.close(lock)
+
+
+def backend_of(settings: Settings) -> Backend:
+    """Return where runs train: one process of this machine, torchrun's, a launcher's, a vendor."""
+    if settings.train_backend in LAUNCHERS:
+        place = Place(settings.train_image, settings.train_accelerators, settings.train_storage)
+        return LaunchedBackend(LAUNCHERS[settings.train_backend], place)
+    if settings.train_backend in ("openai", "zhipu"):
+        return LocalBackend(hosted_command)
+    several = settings.train_processes > 1
+    return LocalBackend(torchrun_command(settings.train_processes) if several else None)
 
 
 def projects_of(control: Control, api: Api) -> list[str]:

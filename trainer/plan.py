@@ -92,6 +92,18 @@ def make_plan(
     return Plan(tuple(stages), (*told, *words, *thinned))
 
 
+def only_the_largest(plan: Plan, tuning: str) -> Plan:
+    """Return the plan with its largest stage alone, for a tuning whose result no further stage can go on from."""
+    if len(plan.stages) < 2:
+        return plan
+    kept = max(plan.stages, key=lambda stage: len(stage.rows))
+    said = (
+        f"The tuning {tuning} trains in one stage, so the largest of these trains alone: "
+        f"{kept.objective.name.upper()} on {len(kept.rows)} rows."
+    )
+    return Plan((kept,), (*plan.words, said))
+
+
 def _chosen(rows: Mapping[str, Sequence[Any]], batches: Mapping[str, int], words: list[str]) -> list[Stage]:
     """Return the stages that `auto` takes, unthinned, and say of the others why they are none."""
     amounts = {name: find_objective(name).parts().amount(found) for name, found in rows.items()}

@@ -1,11 +1,12 @@
 """One training run, in a process of its own: a dataset folder in, an adapter out.
 
     python -m trainer.run --project P --dataset DIR --out RUNDIR --method dpo|sft|kto|auto --config JSON --base MODELDIR
-        [--tuning lora] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID]
+        [--tuning NAME] [--start ADAPTERDIR] [--cache DIR] [--home HOME] [--parent PID] [--resume]
 
-Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `adapter/` (PEFT files),
+Writes into RUNDIR, in this order: `metrics.jsonl` (a line per log while training), `work/` (checkpoints), `adapter/`,
 `guards.json`, `result.json`, and `DONE` last: the contract that `trainer/backends/run_folder.py` describes. The two
-axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`).
+axes meet here: the objective (`--method`, see `trainer/methods.py`) and the tuning (`trainer/tuning/table.py`). What
+was tuned is judged as it is served: loaded anew from its files, on the base that a gateway puts under it.
 Errors are one line with a hint on stderr, exit code 2.
 """
 
@@ -13,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import shutil
 import sys
 import threading
@@ -25,27 +25,31 @@ from pathlib import Path
 from typing import Any
 
 import datasets
-from peft import PeftModel
 from transformers.utils import logging as transformers_logging
 
 from contract.errors import ThumbwheelError
 from contract.run_settings import checked, thinking_of
-from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.base_model import ensure_base_model, load_tokenizer
 from inference.hardware import Hardware, find_hardware
 from inference.messages import TemplateRefusal
 from inference.thoughts import template_kwargs
 from inference.tokens import Encoder, make_encoder
+from inference.tuned import load_tuned
 from runtime.files import write_whole
+from trainer import processes
+from trainer.backends.run_folder import DONE, WORK
 from trainer.guarding import evaluate, guards
+from trainer.guarding.beside import cache_of, with_base
 from trainer.guarding.chance import Accuracy
 from trainer.methods import AUTO, CHOICES
-from trainer.plan import BALANCE, Plan, make_plan, read_rows
+from trainer.plan import BALANCE, Plan, make_plan, only_the_largest, read_rows
 from trainer.progress import MetricsFile
 from trainer.recipes import make_config
 from trainer.rows import DatasetFolder, Rated, open_dataset
 from trainer.stages import Trained, train_stages
+from trainer.tuning.refusals import checkpointing, ready
 from trainer.tuning.shape import Prepared
-from trainer.tuning.table import DEFAULT, TUNINGS, find_tuning
+from trainer.tuning.table import DEFAULT, Tuning, find_tuning
 
 # Held-out comparisons scored before and after: more cost time and no longer change the verdict.
 MAX_HELD_OUT = 100
@@ -64,6 +68,8 @@ class Job:
     start: Path | None = None
     cache: Path | None = None
     tuning: str = DEFAULT
+    resume: bool = False
+    processes: int = 1
 
 
 class Clock:
@@ -80,47 +86,55 @@ class Clock:
         self._last = now
 
 
-def run(job: Job) -> dict[str, Any]:
-    """Train, save, judge; return what `result.json` holds. Raises ThumbwheelError."""
+def run(job: Job) -> dict[str, Any] | None:
+    """Train, save, judge; return what `result.json` holds, None in all processes but the first.
+
+    Raises ThumbwheelError.
+    """
     clock = Clock()
     dataset = open_dataset(job.dataset)
     tuning = find_tuning(job.tuning)
+    settings = ready(tuning, job.params)
     rows = read_rows(job.method, dataset)
-    hardware = find_hardware(str(job.params.get("dtype", "auto")))
-    model = load_model(job.base, hardware.dtype)
+    hardware = find_hardware(str(job.params.get("dtype", "auto")), checkpointing(tuning, job.params))
+    processes.join(job.processes, hardware.device)
+    how = tuning.parts()
+    model = how.load(job.base, hardware.dtype)
     if hardware.device != "cpu":
         model.to(hardware.device)
     kwargs = template_kwargs(thinking_of(job.params))
     encoder = make_encoder(load_tokenizer(job.base), model, kwargs)
-    configs = _configs(rows, job.params, model)
-    plan = _plan(job, rows, configs)
-    first = configs[plan.stages[0].objective.name]
-    prepared = tuning.prepare(model, job.start, first.rank, first.alpha)
+    configs = _configs(rows, job.params, model, tuning)
+    plan = _plan(job, rows, configs, tuning)
+    prepared = how.prepare(model, job.start, settings)
     before = _Before.measure(prepared, encoder, _HeldOut.read(dataset, encoder, plan))
     clock.lap("load")
-    metrics = _fresh_metrics(job.out)
-    work = job.out / "work"
-    done = train_stages(plan, prepared, encoder, configs, hardware, metrics, work)
-    shutil.rmtree(work, ignore_errors=True)
-    changed = tuning.changed(prepared, done.model)
+    metrics = MetricsFile(job.out / "metrics.jsonl")
+    done = train_stages(plan, prepared, encoder, configs, hardware, metrics, job.out / WORK, job.processes)
+    if not processes.is_first():
+        return None
+    changed = how.changed(prepared, done.model)
     if not changed:
         raise ThumbwheelError("no_op", "Training changed no weight.", "Raise lr, or give it more rows.")
-    sha = tuning.save(done.model, job.out / "adapter")
+    sha = how.save(done.model, job.out / "adapter", hardware.dtype)
     clock.lap("train")
     report = _judge(job, done.model, encoder, hardware, before, changed)
     _write(job.out / "guards.json", report)
     clock.lap("guards")
     ran = {
-        "tuning": tuning.name, "base": job.base.name, "start": job.start.name if job.start else "base",
+        "tuning": tuning.name, "tuning_settings": asdict(settings), "warning": tuning.warning,
+        "base": job.base.name, "start": job.start.name if job.start else "base",
         "dtype": str(hardware.dtype), "device": hardware.device, "chat_template_kwargs": kwargs,
+        "processes": job.processes,
     }  # fmt: skip
     result = {
         "project": job.project, **ran, **_of_dataset(dataset), "reference": prepared.reference, "weights_sha256": sha,
         **_of_stages(done), "plan": list(plan.words), "passed": report["passed"], "reasons": report["reasons"],
-        "metrics": _summary(metrics, report, done, plan, ran), "seconds": clock.seconds,
+        "metrics": _summary(metrics, report, done, plan, ran, tuning), "seconds": clock.seconds,
     }  # fmt: skip
     _write(job.out / "result.json", result)
-    (job.out / "DONE").write_text(sha + "\n", "utf-8")
+    shutil.rmtree(job.out / WORK, ignore_errors=True)
+    (job.out / DONE).write_text(sha + "\n", "utf-8")
     return result
 
 
@@ -135,15 +149,18 @@ def _of_stages(done: Trained) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _configs(rows: Mapping[str, Sequence[Any]], params: Mapping[str, Any], model: Any) -> dict[str, Any]:
+def _configs(
+    rows: Mapping[str, Sequence[Any]], params: Mapping[str, Any], model: Any, tuning: Tuning
+) -> dict[str, Any]:  # fmt: skip
     size = sum(parameter.numel() for parameter in model.parameters())
-    return {name: make_config(name, params, size) for name in rows}
+    return {name: make_config(name, params, size, tuning) for name in rows}
 
 
-def _plan(job: Job, rows: Mapping[str, Sequence[Any]], configs: Mapping[str, Any]) -> Plan:
+def _plan(job: Job, rows: Mapping[str, Sequence[Any]], configs: Mapping[str, Any], tuning: Tuning) -> Plan:
     balance = checked("balance", job.params.get("balance", BALANCE))
     seed = next(iter(configs.values())).seed
-    return make_plan(job.method, rows, {name: config.batch for name, config in configs.items()}, balance, seed)
+    plan = make_plan(job.method, rows, {name: config.batch for name, config in configs.items()}, balance, seed)
+    return plan if tuning.chains else only_the_largest(plan, tuning.name)
 
 
 @dataclass(frozen=True)
@@ -198,15 +215,15 @@ def _judge(
     after = evaluate.likelihoods(trained, encoder, before.held_out.tokens)
     accuracy = before.held_out.accuracy(after, before.likelihoods)
     logits = evaluate.probe_logits(trained, encoder)
-    served = PeftModel.from_pretrained(load_model(job.base, hardware.dtype), str(job.out / "adapter"), "served")
-    served.to(hardware.device).eval()
+    served = load_tuned(job.base, job.out / "adapter", hardware.dtype).to(hardware.device)
     training = guards.Training(
         changed, float((logits - before.logits).abs().max()),
         guards.reload_difference(logits, evaluate.probe_logits(served, encoder)), accuracy,
     )  # fmt: skip
     del served
-    base = guards.base_side(trained, encoder, job.base, job.cache, guards.SAMPLING)
-    side = guards.measure(trained, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
+    judged = with_base(trained, job.base)
+    base = guards.base_side(judged, encoder, job.base, cache_of(job.cache, job.out / "adapter"), guards.SAMPLING)
+    side = guards.measure(judged, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
     verdicts = guards.judge(side, base, training)
     return {
         "passed": guards.all_passed(verdicts), "reasons": guards.reasons(verdicts),
@@ -224,7 +241,7 @@ GUARD_FIELDS = ("name", "passed", "value", "base", "limit")
 
 
 def _summary(
-    metrics: MetricsFile, report: Mapping[str, Any], done: Trained, plan: Plan, ran: Mapping[str, Any]
+    metrics: MetricsFile, report: Mapping[str, Any], done: Trained, plan: Plan, ran: Mapping[str, Any], tuning: Tuning
 ) -> dict[str, Any]:
     first, last = metrics.lines[0], metrics.lines[-1]
     values = {guard["name"]: guard["value"] for guard in report["guards"]}
@@ -235,14 +252,10 @@ def _summary(
         "length_ratio": values["length"] / bases["length"] if bases["length"] else None,
         "perplexity_ratio": values["perplexity"], "ends": values["ends"], "dropped": done.dropped,
         "plan": list(plan.words), "stages": done.stages, "ran": dict(ran),
+        "tuning": tuning.name, "served": "together" if tuning.together else "own", "warning": tuning.warning,
+        "resumed_from": [line["resumed_from"] for line in metrics.lines if "resumed_from" in line],
         "guards": [{name: guard[name] for name in GUARD_FIELDS} for guard in report["guards"]],
     }  # fmt: skip
-
-
-def _fresh_metrics(out: Path) -> MetricsFile:
-    file = out / "metrics.jsonl"
-    file.unlink(missing_ok=True)
-    return MetricsFile(file)
 
 
 def _write(file: Path, body: Mapping[str, Any]) -> None:
@@ -255,12 +268,14 @@ def _parse(arguments: Sequence[str] | None) -> Job:
     parser.add_argument("--dataset", type=Path, required=True, help="dataset folder")
     parser.add_argument("--out", type=Path, required=True, help="folder of this run, made where missing")
     parser.add_argument("--method", default=AUTO, choices=CHOICES, help="the objective")
-    parser.add_argument("--tuning", default=DEFAULT, choices=TUNINGS, help="which weights are tuned, and how")
+    parser.add_argument("--tuning", default=DEFAULT, help="which weights are tuned, and how")
     parser.add_argument("--config", default="{}", help="settings as JSON, see docs/reference")
     parser.add_argument("--base", required=True, help="folder of the base model, or a setting such as demo with --home")
     parser.add_argument("--home", type=Path, help="where a base model that is no folder is kept")
     parser.add_argument("--parent", type=int, help="process id; the run ends when its parent is no longer that process")
+    parser.add_argument("--processes", type=int, default=1, help="so many of these torchrun has started; see backends")
     parser.add_argument("--start", type=Path, help="folder of the adapter to continue; without it a new one is made")
+    parser.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out, if it is whole")
     parser.add_argument("--cache", type=Path, help="folder in which the base's side of the guards is kept")
     given = parser.parse_args(arguments)
     try:
@@ -277,7 +292,7 @@ def _parse(arguments: Sequence[str] | None) -> Job:
             "missing_model", f"No model in the folder {base}.", "The folder needs config.json and the weights."
         )
     if given.parent:
-        threading.Thread(target=_end_with, args=(given.parent,), daemon=True).start()
+        threading.Thread(target=processes.end_with, args=(given.parent,), daemon=True).start()
     return Job(
         given.project,
         given.dataset,
@@ -288,14 +303,17 @@ def _parse(arguments: Sequence[str] | None) -> Job:
         given.start,
         given.cache,
         given.tuning,
+        given.resume,
+        given.processes,
     )
 
 
-def _end_with(parent: int) -> None:
-    """End this process when its parent is gone: a new one would start a second training beside it."""
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    os._exit(3)
+def _clear(job: Job) -> None:
+    """Remove what an earlier start left in the folder, all but what a resumed one goes on with."""
+    (job.out / DONE).unlink(missing_ok=True)
+    if not job.resume:
+        shutil.rmtree(job.out / WORK, ignore_errors=True)
+        (job.out / "metrics.jsonl").unlink(missing_ok=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -306,7 +324,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         job = _parse(arguments)
         job.out.mkdir(parents=True, exist_ok=True)
-        (job.out / "DONE").unlink(missing_ok=True)
+        if processes.is_first():
+            _clear(job)
     except ThumbwheelError as error:
         print(error.line(), file=sys.stderr)
         return 2
@@ -321,6 +340,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         first = (str(error).strip().splitlines() or [""])[0]
         print(f"Training failed: {type(error).__name__}: {first}  hint: the whole trace is in {trace}", file=sys.stderr)
         return 1
+    if result is None:
+        return 0
     print(
         json.dumps({name: result[name] for name in ("method", "rows", "steps", "plan", "passed", "reasons", "seconds")})
     )

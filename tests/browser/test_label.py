@@ -168,7 +168,9 @@ def test_composed_chinese_is_sent_only_when_the_input_method_is_done(page: Any, 
     assert heard(page, "submit")[0]["text"] == "太长"
     element.get_by_role("button", name="Undo").click()
     stub.wait(1, "retract")
-    assert field.input_value() == "太长", "what was written stays to be sent again"
+    assert field.input_value() == "太长"
+    element.get_by_role("button", name="Send").click()
+    assert annotations(stub, 2)[1]["answers"] == {"why": "太长"}, "what was written stays, to be sent again"
 
 
 def test_keys_act_only_inside_and_a_held_one_answers_once(page: Any, stub: Stub, ask: Ask) -> None:
@@ -265,6 +267,14 @@ def test_the_host_may_keep_an_answer_and_hears_of_a_refused_one(page: Any, stub:
     element.get_by_role("button", name="No").click()
     page.wait_for_timeout(200)
     assert len(stub.events("annotation")) == 1
+
+
+def test_a_client_of_the_hosts_own_without_annotate_is_said(page: Any, stub: Stub, ask: Ask) -> None:
+    element = ask(POLITE)
+    element.evaluate("node => { node.client = {thumb() {}, retract() {}} }")
+    element.get_by_role("button", name="Yes").click()
+    element.get_by_role("alert").filter(has_text="Not saved.").wait_for()
+    assert heard(page, "error")[0]["event"]["answers"] == {"tone/polite": True}
 
 
 def test_words_of_a_label_are_shown_and_not_executed(page: Any, ask: Ask) -> None:

@@ -174,7 +174,8 @@ def run_facts(dataset_id: str, run_id: str, at: float, adapter: str) -> list[Eve
         facts.append(fact("run.progress", f"{run_id} {step}", at + step / 10, run_id=run_id, step=step, total_steps=18,
                           metrics=metrics))  # fmt: skip
     done = fact("run.finished", f"{run_id} done", at + 3, run_id=run_id, adapter_id=adapter,
-                metrics={"heldout_accuracy": 0.71, "guards": {"perplexity": 1.04, "ends": 0.98}})  # fmt: skip
+                metrics={"heldout_accuracy": 0.71, "guards": {"perplexity": 1.04, "ends": 0.98},
+                         "resumed_from": [9, 14]})  # fmt: skip
     return [*facts, done]
 
 

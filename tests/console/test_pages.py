@@ -89,6 +89,10 @@ def test_overview_reads_its_charts_in_words_and_tables(told: Bench, login: Login
     assert "25 thumbs" in text or "of 26 thumbs are up" in text
 
 
+def test_a_run_says_after_which_steps_it_was_resumed(told: Bench, login: Login) -> None:
+    assert "Interrupted, resumed after step</dt><dd>9, 14</dd>" in login().get("/runs/run-1").text
+
+
 def test_a_running_test_does_not_reveal_who_wrote_what(told: Bench, login: Login) -> None:
     text = login().get("/interactions/trial-3").text
     assert CHALLENGER not in text

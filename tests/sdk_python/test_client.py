@@ -340,6 +340,21 @@ def test_the_module_takes_consent_for_the_latest_init(stub: Stub) -> None:
     thumbwheel.shutdown()
 
 
+def test_the_module_has_every_call_that_sends(stub: Stub) -> None:
+    thumbwheel.init(stub.url, KEY, actor="u-1")
+    thumbwheel.interaction("i-1", [{"role": "user", "content": "Hi"}], [{"candidate_id": "c-1", "content": "Hello"}])
+    thumbwheel.thumb(**THUMB)
+    thumbwheel.choice("i-1", ["c-1", "c-2"], "tie")
+    thumbwheel.pick("i-1", ["c-1", "c-2"], "none")
+    thumbwheel.edit("i-1", "c-1", "Better.")
+    thumbwheel.annotate("i-1", {"tone/polite": True})
+    thumbwheel.retract("i-1", thumbwheel.uuid7())
+    assert thumbwheel.flush()
+    thumbwheel.shutdown()
+    sent = [event["type"] for event in stub.events]
+    assert sent == ["interaction", "thumb", "choice", "pick", "edit", "annotation", "retract"]
+
+
 def test_a_kept_connection_that_was_closed_meanwhile_is_opened_anew(connect: Connect) -> None:
     first, second = Stub(), None
     client = connect(url=first.url, sync=True, timeout=2.0)

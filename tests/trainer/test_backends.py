@@ -7,13 +7,14 @@ import os
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from contract.errors import ThumbwheelError
 from trainer.backends.local import LocalBackend, training_command
-from trainer.backends.run_folder import Look, Work
+from trainer.backends.run_folder import Look, Work, last_step
 
 # Does what a training program does. The params say how it goes: wait for a file, fail, ignore a request to end.
 PROGRAM = """
@@ -95,7 +96,25 @@ def test_a_run_that_was_killed_says_by_which_signal(tmp_path: Path) -> None:
     backend.start(asked)
     look_until(backend, asked.folder, "running")
     os.kill(pid(asked.folder), 9)
-    assert "signal 9" in look_until(backend, asked.folder, "failed").reason
+    assert "signal 9" in look_until(backend, asked.folder, "lost").reason
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_only_a_resumed_start_keeps_the_checkpoints_and_what_was_told(tmp_path: Path, resume: bool) -> None:
+    asked = replace(work(tmp_path, wait=True), resume=resume)
+    whole, torn = asked.folder / "work" / "checkpoint-20", asked.folder / "work" / "checkpoint-100"
+    for folder in (whole, torn, asked.folder / "adapter"):
+        folder.mkdir(parents=True)
+    (whole / "WHOLE").touch()
+    (asked.folder / "metrics.jsonl").write_text("{}\n")
+    (asked.folder / "result.json").touch()
+    assert last_step(asked.folder) == 20
+    backend = LocalBackend(lambda asked: [sys.executable, "-c", "import time; time.sleep(60)"])
+    backend.start(asked)
+    kept = {"work", "metrics.jsonl"} if resume else set()
+    assert {file.name for file in asked.folder.iterdir()} == {"job.json", "job.log", *kept}
+    assert last_step(asked.folder) == (20 if resume else 0)
+    backend.stop(asked.folder)
 
 
 def pid(folder: Path) -> int:
@@ -181,3 +200,4 @@ def test_a_job_is_told_everything_a_run_needs(tmp_path: Path) -> None:
     assert (given["--method"], given["--start"], given["--out"]) == ("kto", str(tmp_path / "ad-1"), str(asked.folder))
     assert json.loads(given["--config"]) == {"lr": 1e-4}
     assert given["--parent"] == str(os.getpid())
+    assert training_command(replace(asked, resume=True)) == [*parts, "--resume"]

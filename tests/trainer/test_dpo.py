@@ -23,6 +23,7 @@ from trainer.objectives.dpo import PreferenceConfig, WeightedCollator, WeightedD
 from trainer.progress import MetricsFile
 from trainer.rows import Demonstration, Pair, Rated
 from trainer.tuning import lora as adapter
+from trainer.tuning.settings import LoraSettings
 
 SMALL = PreferenceConfig(lr=5e-3, batch=4, epochs=1, max_length=128)
 
@@ -54,10 +55,10 @@ def make_trainer(
         output_dir=str(folder), loss_type=list(loss), loss_weights=[1.0] * len(loss), per_device_train_batch_size=4,
         report_to="none", max_length=128, **cpu.arguments(),
     )  # fmt: skip
-    prepared = adapter.prepare(model, None, 4, 8)
+    prepared = adapter.prepare(model, None, LoraSettings(4, 8))
     trainer = kind(
         model=prepared.model, args=arguments, train_dataset=Dataset.from_list([_columns(row) for row in rows]),
-        processing_class=encoder.tokenizer, peft_config=prepared.lora,
+        processing_class=encoder.tokenizer, peft_config=prepared.peft_config,
         data_collator=WeightedCollator(pad_token_id=encoder.pad_id, max_length=128),
     )  # fmt: skip
     torch.manual_seed(1)
@@ -140,7 +141,7 @@ def train_any(method: str, base: Path, cpu: Hardware, folder: Path, start: Path 
     """Train a tiny adapter by any method; return (trained model, metrics lines)."""
     folder.mkdir(parents=True, exist_ok=True)
     model, encoder = loaded(base)
-    prepared = adapter.prepare(model, start, 4, 8)
+    prepared = adapter.prepare(model, start, LoraSettings(4, 8))
     metrics = MetricsFile(folder / "metrics.jsonl")
     rest = (prepared, encoder)
     rng = random.Random(9)
@@ -159,7 +160,7 @@ def train_any(method: str, base: Path, cpu: Hardware, folder: Path, start: Path 
         ]
         config = sft.DemonstrationConfig(lr=5e-3, batch=4, epochs=1, max_length=128)
         trainer, _ = sft.train(shown, *rest, config, cpu, metrics, folder / "work")
-    adapter.save(trainer.model, folder / "adapter")
+    adapter.save(trainer.model, folder / "adapter", torch.float32)
     return trainer.model, metrics.lines
 
 
@@ -212,7 +213,7 @@ def test_an_adapter_of_another_base_is_refused(bases: dict[str, Path], cpu: Hard
     train_any("sft", bases["glm"], cpu, tmp_path / "glm")
     model, _ = loaded(bases["llama"])
     with pytest.raises(ThumbwheelError) as refused:
-        adapter.prepare(model, tmp_path / "glm" / "adapter", 4, 8)
+        adapter.prepare(model, tmp_path / "glm" / "adapter", LoraSettings(4, 8))
     assert refused.value.code == "bad_adapter"
     assert "hint:" in refused.value.line()
 
@@ -225,7 +226,6 @@ def test_unchanged_weights_are_seen(bases: dict[str, Path], cpu: Hardware, tmp_p
     assert adapter.changed_share(None, zero) == 0.0
 
 
-def test_a_rank_beyond_what_is_served_is_refused(bases: dict[str, Path]) -> None:
-    model, _ = loaded(bases["llama"])
+def test_a_rank_beyond_what_is_served_is_refused() -> None:
     with pytest.raises(ThumbwheelError, match="outside 1"):
-        adapter.prepare(model, None, 64, 128)
+        LoraSettings(64, 128)

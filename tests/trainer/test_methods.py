@@ -16,7 +16,7 @@ import pytest
 import trainer
 from contract import dataset_folder
 from contract.errors import ThumbwheelError
-from contract.facts import RequestTrain, TrainMethod
+from contract.facts import RequestTrain, TrainMethod, TrainTuning
 from trainer import methods
 from trainer.tuning.table import DEFAULT, TUNINGS, find_tuning
 
@@ -26,6 +26,8 @@ TRAINER = Path(trainer.__file__).parent
 def test_what_may_travel_is_what_the_table_has() -> None:
     assert set(get_args(TrainMethod)) == set(methods.CHOICES)
     assert RequestTrain.__annotations__["method"] == "TrainMethod"
+    assert set(get_args(TrainTuning)) == set(TUNINGS)
+    assert RequestTrain.__annotations__["tuning"] == "TrainTuning | None"
 
 
 def test_every_objective_reads_a_config_that_the_processor_writes() -> None:
@@ -37,7 +39,7 @@ def test_an_entry_is_whole(objective: methods.Objective) -> None:
     parts = objective.parts()
     assert is_dataclass(parts.row) and {"row_id", "group", "weight"} <= {field.name for field in fields(parts.row)}
     settings = {field.name for field in fields(parts.config)}
-    assert {"lr", "batch", "epochs", "rank", "alpha", "max_length", "seed"} <= settings
+    assert {"lr", "batch", "epochs", "max_length", "seed"} <= settings
     assert set(objective.large) <= settings
     taken = list(inspect.signature(parts.train).parameters)[1:]
     assert taken == ["prepared", "encoder", "config", "hardware", "metrics", "work"]
@@ -53,13 +55,15 @@ def test_an_unknown_name_is_refused_with_the_known_ones() -> None:
     assert DEFAULT in refused.value.hint
 
 
-def test_every_tuning_has_the_three_functions() -> None:
+def test_every_tuning_has_its_functions() -> None:
     assert DEFAULT in TUNINGS
     for name, tuning in TUNINGS.items():
         assert tuning.name == name
-        assert list(inspect.signature(tuning.prepare).parameters) == ["model", "start", "rank", "alpha"]
-        assert list(inspect.signature(tuning.changed).parameters) == ["prepared", "trained"]
-        assert list(inspect.signature(tuning.save).parameters)[:2] == ["model", "folder"]
+        parts = tuning.parts()
+        assert list(inspect.signature(parts.load).parameters)[:2] == ["folder", "dtype"]
+        assert list(inspect.signature(parts.prepare).parameters)[:3] == ["model", "start", "settings"]
+        assert list(inspect.signature(parts.changed).parameters) == ["prepared", "trained"]
+        assert list(inspect.signature(parts.save).parameters)[:3] == ["model", "folder", "dtype"]
 
 
 def spellings() -> Iterator[str]:
@@ -81,5 +85,6 @@ def test_an_objective_is_spelled_in_one_place() -> None:
 
 
 def test_the_names_need_no_torch() -> None:
-    code = "import sys, trainer.methods; sys.exit('torch' in sys.modules or 'trl' in sys.modules)"
+    read = "import sys, trainer.methods, trainer.tuning.refusals"
+    code = f"{read}; sys.exit('torch' in sys.modules or 'trl' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -17,6 +17,7 @@ from trainer.loop import registry
 from trainer.loop.registry import Registry
 from trainer.rows import open_dataset
 from trainer.tuning import lora
+from trainer.tuning.shape import digest
 
 KEPT = Path(__file__).parent / "releases" / "0.1.0"
 CHAMPION, HELD, CHALLENGER = "ad-9fc4c56ffe25", "ad-cb8fe5ab2cdf", "ad-e25b1fabca5f"
@@ -76,4 +77,5 @@ def test_the_dataset_trains_and_the_adapter_is_continued(
     result = json.loads((out / "result.json").read_text())
     assert (result["method"], result["tuning"], result["start"]) == (name, "lora", CHAMPION)
     assert result["reference"] == f"adapter {CHAMPION}"
-    assert lora.digest(out / "adapter") == result["weights_sha256"] != lora.digest(start)
+    digests = [digest(folder / lora.WEIGHTS) for folder in (out / "adapter", start)]
+    assert digests[0] == result["weights_sha256"] != digests[1]

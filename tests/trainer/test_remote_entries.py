@@ -16,6 +16,7 @@ from gateway.aliases import Models
 from runtime.data_api import Api
 from runtime.settings import Settings
 from tests.trainer.console import KEY, Console, serving
+from trainer.backends.local import training_command
 from trainer.backends.run_folder import Fetched, Look, Work
 from trainer.guarding.measure import evaluate_adapter
 from trainer.loop import jobs, registry
@@ -116,7 +117,7 @@ class Elsewhere:
         return Fetched(result, {"guards": []}, None, "ft:glm-4-flash:shop:8f3a")
 
 
-def test_a_run_elsewhere_is_registered_as_remote_and_no_run_continues_it(home: Path) -> None:
+def test_a_run_elsewhere_is_registered_as_remote_and_continued_there_only(home: Path) -> None:
     events: Log = open_log(f"sqlite:///{home / 'log' / 'events.db'}")
     dataset = home / "datasets" / "default" / DATASET
     dataset.mkdir(parents=True)
@@ -140,10 +141,15 @@ def test_a_run_elsewhere_is_registered_as_remote_and_no_run_continues_it(home: P
         console.wish("train", method="sft")
         for _ in range(3):
             scheduler.turn()
-        assert "its weights are not here" in console.events("run.failed")[0]["reason"]
+        # The vendor of this test makes the same model again.
+        assert "the same weights as" in console.events("run.failed")[0]["reason"]
         console.wish("train", method="sft", params={"start": "base"})
         for _ in range(3):
             scheduler.turn()
     events.close()
-    assert [work.start for work in backend.works] == [None, None]
+    assert [(work.start, work.start_remote) for work in backend.works] == [
+        (None, None), (None, "ft:glm-4-flash:shop:8f3a"), (None, None),
+    ]  # fmt: skip
+    with pytest.raises(ThumbwheelError, match="its weights are not here"):
+        training_command(backend.works[1])
     assert [record.state for record in jobs.read_records(home / "runs" / "default")] == ["finished", "failed", "failed"]

@@ -78,7 +78,10 @@ def commands(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
     started: list[dict[str, Any]] = []
 
     def command(work: Work) -> list[str]:
-        started.append({"config": dict(work.params), "start": work.start, "method": work.method})
+        started.append({
+            "config": dict(work.params), "start": work.start, "method": work.method, "resume": work.resume,
+            "tuning": work.tuning,
+        })  # fmt: skip
         return [sys.executable, "-c", FAKE_JOB, str(work.folder), json.dumps(dict(work.params))]
 
     monkeypatch.setattr(local, "training_command", command)
@@ -134,6 +137,20 @@ def test_a_wish_trains_and_puts_the_adapter_under_test(
     for _ in range(3):
         scheduler.turn()
     assert len(commands) == 1  # One wish, one run.
+
+
+def test_a_wish_says_how_weights_are_tuned_and_later_runs_follow_the_champion(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]]
+) -> None:
+    scheduler = make(settings, events, console)
+    console.wish("train", method="dpo", tuning="dora", params={"challenge": False})
+    turn_until(scheduler, lambda: "run.finished" in console.types("run."))
+    assert commands[0]["tuning"] == "dora"
+    assert [event["tuning"] for event in console.events("run.started")] == ["dora"]
+    console.wish("train", method="dpo", tuning="prefix", params={"checkpointing": True})
+    turn_until(scheduler, lambda: "run.failed" in console.types("run."))
+    assert "checkpointing and prefix" in console.events("run.failed")[0]["reason"]
+    assert len(commands) == 1 and len(console.built) == 1, "refused before a dataset is built"
 
 
 def test_challenge_false_only_registers(
@@ -449,6 +466,32 @@ def test_a_run_whose_process_died_begins_again_and_fails_once_when_it_dies_again
     assert console.types("run.") == ["run.started", "run.failed"]
     assert "3 times" in console.events("run.failed")[0]["reason"]
     assert len(commands) == jobs.MAX_ATTEMPTS - 1
+
+
+@pytest.mark.parametrize("checkpoint", [False, True])
+def test_a_run_whose_process_was_killed_goes_on_from_its_checkpoint_and_says_so(
+    settings: Settings, events: Log, console: Console, commands: list[dict[str, Any]], checkpoint: bool,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    caplog.set_level("INFO", "trainer")
+    scheduler = make(settings, events, console)
+    runs = settings.home / "runs" / "default"
+    runs.mkdir(parents=True)
+    (runs / "slow").touch()
+    console.wish("train")
+    turn_until(scheduler, lambda: console.events("run.progress"))
+    folder = runs / jobs.read_records(runs)[0].run_id
+    if checkpoint:
+        (folder / "work" / "checkpoint-40").mkdir(parents=True)
+        (folder / "work" / "checkpoint-40" / "WHOLE").touch()
+    (runs / "slow").unlink()
+    os.kill(json.loads((folder / "job.json").read_text())["pid"], 9)
+    turn_until(scheduler, lambda: console.events("run.finished"))
+    assert [command["resume"] for command in commands] == [False, checkpoint]
+    said = [record.getMessage().rpartition("begins ")[2] for record in caplog.records if "begins" in record.msg]
+    assert said == ["from nothing", "from its checkpoint after step 40" if checkpoint else "from nothing"]
+    # A resumed run repeats its lines under the ids they had; one from nothing tells its own.
+    assert len({event["event_id"] for event in console.events("run.progress")}) == (1 if checkpoint else 2)
 
 
 def test_a_run_that_finished_while_the_trainer_was_away_is_taken_in(

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,8 +16,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from contract.errors import ThumbwheelError
 from runtime.files import write_whole
-from trainer.backends.run_folder import Fetched, Look, Work, clear, is_done, metrics_after, read_made
+from trainer.backends.run_folder import WORK, Fetched, Look, Work, clear, is_done, metrics_after, read_made
 
 STOP_S = 5.0
 POLL_S = 0.05
@@ -24,17 +26,30 @@ POLL_S = 0.05
 NICENESS = 10
 # Field 22 of /proc/<pid>/stat, counted after the command's name: when the process began, in ticks since boot.
 _BEGAN, _STATE = 19, 0
+# What a run goes on with: its checkpoints, and what it has told so far.
+RESUMED = (WORK, "metrics.jsonl")
+
+
+def training_program(work: Work) -> list[str]:
+    """Return what Python is to run for a run, wherever it runs. Raises ThumbwheelError for a start at a vendor."""
+    if work.start_remote is not None:
+        raise ThumbwheelError(
+            "remote_model", f"The champion is the remote model {work.start_remote}: its weights are not here.",
+            "thumbwheel train --from base", "start", 409,
+        )  # fmt: skip
+    parts = [
+        "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
+        "--out", str(work.folder), "--method", work.method, "--tuning", work.tuning,
+        "--config", json.dumps(dict(work.params)), "--base", work.base, "--home", str(work.home),
+        "--cache", str(work.home / "models" / "guards"),
+    ]  # fmt: skip
+    return [*parts, "--start", str(work.start)] if work.start else parts
 
 
 def training_command(work: Work) -> list[str]:
-    """Return the command that trains."""
-    parts = [
-        sys.executable, "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),
-        "--out", str(work.folder), "--method", work.method, "--config", json.dumps(dict(work.params)),
-        "--base", work.base, "--home", str(work.home), "--cache", str(work.home / "models" / "guards"),
-        "--parent", str(os.getpid()),
-    ]  # fmt: skip
-    return [*parts, "--start", str(work.start)] if work.start else parts
+    """Return the command that trains here; the job ends with this process."""
+    parts = [sys.executable, *training_program(work), "--parent", str(os.getpid())]
+    return [*parts, "--resume"] if work.resume else parts
 
 
 class LocalBackend:
@@ -47,7 +62,7 @@ class LocalBackend:
     def start(self, work: Work) -> None:
         """Start the process; its output goes to `job.log` in the run folder."""
         self.stop(work.folder)
-        clear(work.folder)
+        clear(work.folder, RESUMED if work.resume else ())
         with (work.folder / "job.log").open("wb") as output:
             child = subprocess.Popen(
                 self._command(work), stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
@@ -61,7 +76,10 @@ class LocalBackend:
             return  # It ended already, or the system keeps priorities to itself.
 
     def look(self, folder: Path, seen: int = 0) -> Look:
-        """Return what is to be seen: ended is exit code 0 and DONE; of another's child only DONE is known."""
+        """Return what is to be seen: ended is exit code 0 and DONE; of another's child only DONE is known.
+
+        A child that a signal ended is lost, not failed: the system wanted its memory, or its machine.
+        """
         child = self._children.get(folder)
         code = None if child is None else child.poll()
         running = code is None if child else _alive(folder)
@@ -72,6 +90,8 @@ class LocalBackend:
             return Look("ended", lines, reach)
         if code is None:
             return Look("lost", lines, reach, "The training process is gone.")
+        if code < 0 or (code := _signal_of_several(folder, code)) < 0:
+            return Look("lost", lines, reach, f"The training process was ended by signal {-code}.")
         return Look("failed", lines, reach, _why(folder, code))
 
     def stop(self, folder: Path) -> None:
@@ -97,10 +117,16 @@ class LocalBackend:
 
 def _why(folder: Path, code: int) -> str:
     """Return the job's last line, which says why it failed."""
-    if code < 0:
-        return f"The training process was ended by signal {-code}."
     lines = (folder / "job.log").read_text("utf-8", errors="replace").strip().splitlines()
-    return lines[-1][:500] if lines else f"The training process ended with exit code {code}."
+    # torchrun says at length that one of its processes failed, after that one said why.
+    said = next((line for line in reversed(lines) if "  hint: " in line), lines[-1] if lines else "")
+    return said[:500] or f"The training process ended with exit code {code}."
+
+
+def _signal_of_several(folder: Path, code: int) -> int:
+    """Return the negative number of the signal that ended one of torchrun's processes, `code` where none did."""
+    found = re.search(r"exitcode *: (-\d+)", (folder / "job.log").read_text("utf-8", errors="replace"))
+    return int(found[1]) if found else code
 
 
 def _job(folder: Path) -> tuple[int, str] | None:

@@ -9,20 +9,21 @@ folder `runs/<project>/<run id>` is all that passes between the two, so whoever 
 | `job.json` | the backend | what it needs to find the job again after a restart: a process, or a vendor's job id |
 | `job.log` | the training program | its output; the last line says why it failed |
 | `metrics.jsonl` | the training program | a line per log: {"step", "total", "seconds", "loss", ...} |
-| `adapter/` | the training program | the adapter's files; a hosted model has none |
+| `work/` | the training program | checkpoints, `checkpoint-N/` with `WHOLE` in it; a hosted job's ids, `vendor.json` |
+| `adapter/` | the training program | the adapter's files, or a whole model's; a hosted model has none |
 | `guards.json` | the training program | {"guards": [...], "passed", "reasons", "not_measured", ...} |
 | `result.json` | the training program | method, base, metrics, `weights_sha256` or `remote_model`, passed, reasons |
 | `DONE` | the training program | last of all: everything above is whole |
 | `error.txt` | the training program | the stack trace of a failure nobody foresaw |
 
-A folder without DONE holds nothing to rely on. Nothing is kept in memory that a restart would need.
+Without DONE a folder holds nothing to rely on but whole checkpoints. Nothing is kept in memory that a restart needs.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -30,13 +31,18 @@ from typing import Any, Literal, Protocol
 from contract.errors import ThumbwheelError
 
 RECORD, DONE = "run.json", "DONE"
-# `lost`: the job is gone without a word, as when it was killed together with its caller. It may be started again.
+WORK, WHOLE, VENDOR = "work", "WHOLE", "vendor.json"
+# `lost`: the job was killed, or is gone without a word. It may go on from its last checkpoint, or be started again.
 State = Literal["running", "ended", "failed", "lost"]
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a run is to do. `method` names the objective, `start` the adapter folder that it continues."""
+    """What a run is to do. `method` and `tuning` name the two axes.
+
+    It continues the adapter folder `start`, or `start_remote`, a vendor's model. `resume`: an earlier start of it was
+    interrupted, and its last whole checkpoint, or its job at the vendor, is where to go on.
+    """
 
     project: str
     method: str
@@ -46,6 +52,9 @@ class Work:
     base: str
     home: Path
     start: Path | None = None
+    resume: bool = False
+    start_remote: str | None = None
+    tuning: str = "lora"
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,10 @@ class Backend(Protocol):
     """Where runs train. Every call but `start` takes the run folder only, and works after a restart of the caller."""
 
     def start(self, work: Work) -> None:
-        """Begin the run in its folder, from nothing; what an earlier start left there goes, and its job ends."""
+        """Begin the run in its folder; the job of an earlier start ends, and what it left goes.
+
+        With `work.resume` its checkpoints stay, and the run goes on from the last whole one.
+        """
 
     def look(self, folder: Path, seen: int = 0) -> Look:
         """Return what is to be seen now. Cheap: it is asked once a second."""
@@ -84,13 +96,43 @@ class Backend(Protocol):
         """Return what an ended run has made, everything that has files copied into the folder."""
 
 
-def clear(folder: Path) -> None:
-    """Remove what an interrupted job left in its folder, all but `run.json`."""
+def clear(folder: Path, kept: Collection[str] = ()) -> None:
+    """Remove what an interrupted job left in its folder, all but `run.json` and the names `kept`."""
     for path in folder.iterdir():
+        if path.name == RECORD or path.name in kept:
+            continue
         if path.is_dir():
             shutil.rmtree(path)
-        elif path.name != RECORD:
+        else:
             path.unlink()
+
+
+def whole_checkpoints(work: Path) -> list[Path]:
+    """Return the checkpoints in a run's `work` that were written to their end, oldest first."""
+    found = [mark.parent for mark in work.glob(f"checkpoint-*/{WHOLE}")]
+    return sorted(found, key=step_of)
+
+
+def step_of(checkpoint: Path) -> int:
+    """Return the step after which a checkpoint was taken."""
+    return int(checkpoint.name.rpartition("-")[2])
+
+
+def goes_on(folder: Path) -> str:
+    """Return, in words, what an interrupted run goes on from; "" where it has to begin from nothing."""
+    if (folder / WORK / VENDOR).exists():
+        return "from its job at the vendor"
+    step = last_step(folder)
+    return f"from its checkpoint after step {step}" if step else ""
+
+
+def last_step(folder: Path) -> int:
+    """Return the step that an interrupted run can go on from, 0 where it has to begin from nothing."""
+    work = folder / WORK
+    # Later stages of a run have folders of their own, numbered in their order.
+    stages = [work, *sorted(path for path in work.glob("[0-9]*-*") if path.is_dir())]
+    found = [checkpoint for stage in stages for checkpoint in whole_checkpoints(stage)]
+    return step_of(found[-1]) if found else 0
 
 
 def is_done(folder: Path) -> bool:

@@ -73,7 +73,8 @@ def _batch(
     reply_mask = torch.zeros_like(mask, dtype=torch.bool)
     for i, (prompt, _) in enumerate(rows):
         reply_mask[i, max(1, len(prompt)) : len(whole[i])] = True
-    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[:, :-1]
+    # Virtual tokens stand before the real ones and have logits too.
+    logits = model(input_ids=tokens, attention_mask=mask, use_cache=False).logits[:, -width:-1]
     wanted = reply_mask[:, 1:]
     picked = -F.cross_entropy(logits[wanted].float(), tokens[:, 1:][wanted], reduction="none")
     sums = torch.zeros(wanted.shape, device=device).masked_scatter(wanted, picked).sum(dim=1).tolist()
@@ -163,4 +164,4 @@ def probe_logits(model: Any, encoder: Encoder, base: bool = False) -> torch.Tens
     with torch.inference_mode(), adapter_off(model, base):
         logits: torch.Tensor = model(input_ids=torch.tensor([ids], device=device), use_cache=False).logits.float().cpu()
     model.train(was_training)
-    return logits
+    return logits[:, -len(ids) :]

@@ -12,14 +12,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from peft import PeftModel
-
 from contract.errors import ThumbwheelError
-from inference.base_model import ensure_base_model, load_model, load_tokenizer
+from inference.base_model import ensure_base_model, load_tokenizer
 from inference.hardware import find_hardware
 from inference.tokens import make_encoder
+from inference.tuned import is_tuned, load_tuned
 from runtime.settings import Settings
 from trainer.guarding import evaluate, guards
+from trainer.guarding.beside import cache_of, with_base
 from trainer.guarding.chance import Accuracy
 from trainer.loop.registry import Registry
 
@@ -32,7 +32,7 @@ def evaluate_adapter(settings: Settings, project: str, adapter_id: str) -> dict[
     """
     registry = Registry(settings.home / "models" / project, project)
     folder = registry.weights(adapter_id)
-    if not (folder / "adapter_config.json").exists():
+    if not is_tuned(folder):
         raise ThumbwheelError(
             "unknown_adapter",
             f"There is no adapter {adapter_id!r} in project {project!r}.",
@@ -54,12 +54,12 @@ def recorded_kwargs(adapter: Path) -> dict[str, Any]:
 def measure_folder(adapter: Path, base: Path, cache: Path | None) -> dict[str, Any]:
     """Return the verdicts on an adapter folder; the base's side is kept under `cache`."""
     hardware = find_hardware()
-    model = PeftModel.from_pretrained(load_model(base, hardware.dtype), str(adapter)).to(hardware.device).eval()
+    model = with_base(load_tuned(base, adapter, hardware.dtype).to(hardware.device), base)
     encoder = make_encoder(load_tokenizer(base), model, recorded_kwargs(adapter))
     moved = evaluate.probe_logits(model, encoder) - evaluate.probe_logits(model, encoder, base=True)
     change = float(moved.abs().max())
     training = guards.Training(float(change > 0), change, 0.0, Accuracy(0, 0))
-    base_side = guards.base_side(model, encoder, base, cache, guards.SAMPLING)
+    base_side = guards.base_side(model, encoder, base, cache_of(cache, adapter), guards.SAMPLING)
     side = guards.measure(model, encoder, guards.frozen_prompts(), guards.SAMPLING, base=False)
     verdicts = [verdict for verdict in guards.judge(side, base_side, training) if verdict.name != "held_out"]
     return {

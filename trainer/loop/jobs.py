@@ -27,7 +27,10 @@ MAX_ATTEMPTS = 3
 
 @dataclass(frozen=True)
 class Record:
-    """What `run.json` holds. `state` is running, finished or failed; times are RFC 3339; `attempt` counts starts."""
+    """What `run.json` holds. `state` is running, finished or failed; times are RFC 3339; `attempt` counts starts.
+
+    `began` is the last of them that began from nothing; those after it went on from checkpoints.
+    """
 
     run_id: str
     project: str
@@ -45,6 +48,8 @@ class Record:
     reason: str | None = None
     metrics: Mapping[str, Any] = field(default_factory=dict)
     attempt: int = 1
+    began: int = 1
+    tuning: str = "lora"
 
 
 def checked_labels(found: Any) -> list[str]:
@@ -93,7 +98,8 @@ def facts(record: Record) -> list[RunFact]:
     """Return the facts a record stands for, stamped, always under the same event ids."""
     made: list[RunFact] = [
         RunStarted(
-            **_envelope(record, "started", record.started_at), method=record.method, dataset_id=record.dataset_id,
+            **_envelope(record, "started", record.started_at), method=record.method, tuning=record.tuning,
+            dataset_id=record.dataset_id,
             parent=record.parent, config=dict(record.config), request_id=record.request_id,
         )
     ]  # fmt: skip
@@ -115,10 +121,10 @@ def facts(record: Record) -> list[RunFact]:
 
 
 def progress_fact(record: Record, line: Mapping[str, Any]) -> RunProgress:
-    """Return the fact of one line of `metrics.jsonl`."""
+    """Return the fact of one line of `metrics.jsonl`; a resumed run repeats lines under the ids they had."""
     step, total = int(line["step"]), int(line["total"])
     metrics = {name: value for name, value in line.items() if name not in ("step", "total")}
-    name = f"progress-{step}" if record.attempt == 1 else f"progress-{record.attempt}-{step}"
+    name = f"progress-{step}" if record.began == 1 else f"progress-{record.began}-{step}"
     fact = RunProgress(**_envelope(record, name, now()), step=step, total_steps=total, metrics=metrics)
     return stamp(fact, project=record.project, key_id=KEY_ID, via="trainer")
 

@@ -37,6 +37,7 @@ from runtime.files import sweep_unfinished, sync, write_whole
 from trainer.backends.run_folder import Fetched
 from trainer.loop.cards import render_card
 from trainer.loop.entries import LOCAL, check_entry, refuse_remote
+from trainer.tuning.table import DEFAULT
 
 FACTS: dict[str, type[ModelFact]] = {
     "registered": ModelRegistered, "challenger": ModelChallenger, "held": ModelHeld, "rejected": ModelRejected,
@@ -45,7 +46,11 @@ FACTS: dict[str, type[ModelFact]] = {
 ACTOR = Actor(id="trainer", kind="system")
 KEY_ID = "trainer"
 TAKING_IN = ".taking-in-"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+# An adapter's files, a whole model's, and what is said of the base beneath.
+TAKEN_FILES = (
+    "*.safetensors", "adapter_config.json", "config.json", "generation_config.json", "model.safetensors.index.json",
+    "tuning.json",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -260,6 +265,22 @@ class Registry:
         refuse_remote(adapter_id, details.remote_model if details else None)
         return self.adapter(adapter_id)
 
+    def start(self, adapter_id: str | None) -> tuple[Path | None, str | None]:
+        """Return what a run continues: a folder here or a vendor's model; neither for the base."""
+        if adapter_id in (None, "base"):
+            return None, None
+        details = self.load().details_of(str(adapter_id))
+        remote = details.remote_model if details else None
+        return (None if remote else self.adapter(str(adapter_id))), remote
+
+    def tuning_of(self, adapter_id: str) -> str:
+        """Return how an adapter was tuned, as its card says; LoRA where there is no card, or an old one."""
+        try:
+            card: dict[str, Any] = json.loads((self.adapter(adapter_id) / "card.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return DEFAULT
+        return str(card.get("tuning") or DEFAULT)
+
     def sweep(self) -> None:
         """Remove what a writer that was killed left half done. Call it while nobody writes."""
         sweep_unfinished(self.folder)
@@ -267,14 +288,17 @@ class Registry:
             shutil.rmtree(path)
 
     def take_in(self, adapter_id: str, source: Path, card: Mapping[str, Any]) -> Path:
-        """Copy an adapter's PEFT files in, with `card.json` and a model card; a folder that is there stays as it is."""
+        """Copy in what a run made, an adapter or a whole model, with `card.json` and a model card.
+
+        A folder that is there stays as it is.
+        """
         target = self.adapter(adapter_id)
         if target.exists():
             return target
         target.parent.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(dir=target.parent, prefix=TAKING_IN))
-        for name in ADAPTER_FILES:
-            shutil.copyfile(source / name, made / name)
+        for file in (found for pattern in TAKEN_FILES for found in source.glob(pattern)):
+            shutil.copyfile(file, made / file.name)
         (made / "card.json").write_text(json.dumps(dict(card), ensure_ascii=False, indent=1), "utf-8")
         (made / "README.md").write_text(render_card(adapter_id, card), "utf-8")
         for file in made.iterdir():

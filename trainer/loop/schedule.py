@@ -1,8 +1,8 @@
 """The trainer's service loop: wishes, triggers and the promotion gate in; runs, aliases and facts out.
 
-Each turn of the loop, for every project: append facts that are missing, act on wishes in order, let the gate judge a
-running test, train when there is enough that is new. One job at a time over all projects. The alias file is the truth
-and changes first; the fact follows, and follows again after a crash.
+Each turn, for every project: append facts that are missing, act on wishes in order, let the gate judge a running test,
+train when enough is new. One job at a time over all projects. A run whose process died goes on from its checkpoint.
+The alias file is the truth and changes first; the fact follows, and follows again after a crash.
 
 A run trains when 300 pairs are new (THUMBWHEEL_TRAIN_MIN_PAIRS), or when 7 days have passed since the last run
 (THUMBWHEEL_TRAIN_EVERY_DAYS) and at least 50 pairs are new; not while a challenger is under test. Imported pairs
@@ -24,13 +24,15 @@ from contract.errors import LogUnavailable, ThumbwheelError
 from eventlog.log import Log
 from runtime.data_api import Api, ApiAway
 from runtime.settings import Settings
-from trainer.backends.run_folder import Backend, Look, Work
+from trainer.backends.run_folder import Backend, Look, Work, goes_on
 from trainer.loop import building, jobs, registry, taking_in, trigger, wishes
 from trainer.loop.asking import run_settings
 from trainer.loop.jobs import Record
 from trainer.loop.outbox import Outbox
 from trainer.loop.registry import Aliases, Registry
+from trainer.loop.starting import tuning_and_start
 from trainer.loop.verdict import read_verdict
+from trainer.tuning.table import DEFAULT
 from trials.process import consequence
 
 log = logging.getLogger("trainer")
@@ -105,18 +107,18 @@ class Scheduler:
             self._train_if_due(project)
 
     def stop(self) -> None:
-        """End the running job, if any; the next start begins it again, and this start of it does not count."""
+        """End the running job, if any; the next start goes on with it, and this start of it does not count."""
         if self._job is not None:
             job, self._job = self._job, None
             self._backend.stop(job.folder)
             jobs.write_record(job.folder, replace(job.record, attempt=job.record.attempt - 1))
-            log.info("project %s: run %s will begin again", job.record.project, job.record.run_id)
+            log.info("project %s: run %s will go on", job.record.project, job.record.run_id)
         self._outbox.flush()
 
     # -- what was there before this process
 
     def recover(self) -> None:
-        """Take finished runs in, go on with running ones, begin lost ones again. Called once, before the first turn."""
+        """Take finished runs in, watch running ones, resume lost ones. Called once, before the first turn."""
         for folder in sorted((self._settings.home / "runs").glob("*")):
             self._registry(folder.name).sweep()
             for record in jobs.read_records(folder):
@@ -170,7 +172,7 @@ class Scheduler:
             ))  # fmt: skip
         settings = self._settings_of(project)
         method, params = run_settings(settings, body.get("method"), body.get("params") or {})
-        self._train(project, method, params, body.get("dataset_id"), wish["event_id"])
+        self._train(project, method, params, body.get("dataset_id"), wish["event_id"], body.get("tuning"))
 
     def _settings_of(self, project: str) -> Mapping[str, Any]:
         """Return what the project's runs are told, by the console and by thumbwheel.toml."""
@@ -181,7 +183,7 @@ class Scheduler:
         body, request_id = wish["body"], wish["event_id"]
         aliases = self._registry(project).load()
         try:
-            changed = wishes.meet(aliases, wish["type"], body, request_id, _moment(wish.get("occurred_at")))
+            changed = wishes.meet(aliases, wish["type"], body, request_id, wishes.moment(wish.get("occurred_at")))
         except ThumbwheelError as error:
             adapter_id = body.get("adapter_id") or aliases.champion or "base"
             log.warning("project %s: a wish is refused: %s", project, error.line())
@@ -242,10 +244,11 @@ class Scheduler:
         return datetime.fromisoformat(file.read_text("utf-8"))
 
     def _train(
-        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None
+        self, project: str, method: str, params: dict[str, Any], dataset_id: str | None, request_id: str | None,
+        wished: str | None = None,
     ) -> None:  # fmt: skip
         aliases = self._registry(project).load()
-        start = aliases.champion if params.get("start") != "base" else None
+        wished = wished or params.pop("tuning", None)
         challenge = bool(params.pop("challenge", True))
         filters = {"replay_share": params["replay_share"]} if "replay_share" in params else {}
         filters |= params.pop("filters", None) or {}
@@ -253,12 +256,14 @@ class Scheduler:
         if failures := aliases.guard_failures():
             params["lr_scale"] = 0.5**failures
         record = Record(
-            jobs.new_run_id(), project, method, parent=start or "base", config=params, request_id=request_id,
-            challenge=challenge, started_at=jobs.now(),
+            jobs.new_run_id(), project, method, config=params, request_id=request_id, challenge=challenge,
+            started_at=jobs.now(), tuning=wished or DEFAULT,
         )  # fmt: skip
         try:
             record = replace(record, trial_labels=jobs.checked_labels(trial_labels))
-            record = replace(record, dataset_id=dataset_id or self._build(project, aliases, start, filters))
+            tuning, start = tuning_and_start(self._registry(project), aliases, params, wished)
+            dataset_id = dataset_id or self._build(project, aliases, start, filters)
+            record = replace(record, tuning=tuning, parent=start or "base", dataset_id=dataset_id)
         except ApiAway:
             raise
         except ThumbwheelError as error:
@@ -267,26 +272,34 @@ class Scheduler:
         self._start(record)
 
     def _start(self, record: Record) -> None:
-        """Start the process of a run, for the first time or again after the trainer ended under it."""
+        """Start the process of a run: for the first time, or again, from its last checkpoint, when it was lost."""
         home, project = self._settings.home, record.project
         dataset = home / "datasets" / project / str(record.dataset_id)
         try:
             if not is_dataset(dataset):
                 raise ThumbwheelError("no_dataset", f"No dataset {record.dataset_id!r}.", "See the list of datasets.")
-            start = None if record.parent in (None, "base") else self._registry(project).weights(str(record.parent))
+            start, remote = self._registry(project).start(record.parent)
         except ThumbwheelError as error:
             self._fail(record, error.line(), told=False)
             return
-        folder = self._runs(project) / record.run_id
-        jobs.write_record(folder, record)
+        origin = goes_on(folder := self._runs(project) / record.run_id)
+        jobs.write_record(folder, record := record if origin else replace(record, began=record.attempt))
         self._remember(record)
-        self._backend.start(Work(
-            project, record.method, record.config, dataset, folder, self._settings.base_model, home, start
-        ))  # fmt: skip
+        base, resume = self._settings.base_model, bool(origin)
+        work = Work(
+            project, record.method, record.config, dataset, folder, base, home, start, resume, remote, record.tuning
+        )
+        try:
+            self._backend.start(work)
+        except ThumbwheelError as error:
+            self._fail(record, error.line(), told=record.attempt > 1)
+            return
         self._job = Running(record, folder)
         if record.attempt == 1:
             self._outbox.send(jobs.facts(record))
-        log.info("project %s: run %s started on %s, start %s", project, record.run_id, dataset.name, record.attempt)
+        log.info(
+            "project %s: run %s, start %s, begins %s", project, record.run_id, record.attempt, origin or "from nothing"
+        )
 
     def _build(self, project: str, aliases: Aliases, start: str | None, filters: Mapping[str, Any] | None) -> str:
         """Return the id of a dataset for a run that starts from `start`, built through the data API."""
@@ -323,7 +336,7 @@ class Scheduler:
         elif found.state == "failed":
             self._fail(record, found.reason, told)
         elif record.attempt >= jobs.MAX_ATTEMPTS:
-            self._fail(record, f"The trainer ended {record.attempt} times during this run.")
+            self._fail(record, f"Its process ended {record.attempt} times before it was through. {found.reason}")
         else:
             self._interrupted.append(replace(record, attempt=record.attempt + 1))
 
@@ -384,11 +397,3 @@ class Scheduler:
     def _remember(self, record: Record) -> None:
         if record.request_id:
             self._answered.add(record.request_id)
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return a time of the data API, which leaves UTC unsaid."""
-    if not text:
-        return None
-    moment = datetime.fromisoformat(text)
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

@@ -45,6 +45,14 @@ def meet(
     return registry.roll_back(ready, reason=reason or "Rolled back by a person.", request_id=request_id)
 
 
+def moment(text: str | None) -> datetime | None:
+    """Return a time of the data API, which leaves UTC unsaid."""
+    if not text:
+        return None
+    moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
 def _promoted_at(aliases: Aliases, adapter_id: str) -> datetime:
     steps = [c for c in aliases.history if c.adapter_id == adapter_id and c.change == "promoted"]
     return datetime.fromisoformat(steps[-1].at) if steps else datetime.min.replace(tzinfo=UTC)

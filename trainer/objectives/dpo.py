@@ -1,4 +1,4 @@
-"""DPO on preference pairs: TRL's DPOTrainer with a LoRA adapter, an SFT term, and a weight per row.
+"""DPO on preference pairs: TRL's DPOTrainer with an SFT term, and a weight per row.
 
 In: pairs (prompt, chosen, rejected, weight), a base model, optionally the adapter to continue. Out: the trained model,
 metrics in `metrics.jsonl` while it trains. The loss per row is Rafailov et al. 2023 (2305.18290), equation 7; the SFT
@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from accelerate.utils import is_peft_model
 from datasets import Dataset
 from transformers import PrinterCallback
 from trl import DPOConfig, DPOTrainer
@@ -29,7 +30,9 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
+from trainer.objectives.reference import check_same
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import REFUSED, NothingLeft, Pair, counted, spread
 from trainer.tuning.shape import Prepared
@@ -48,8 +51,6 @@ class PreferenceConfig:
     beta: float = 0.1
     loss: tuple[str, ...] = ("sigmoid", "sft")
     loss_weights: tuple[float, ...] = (1.0, 1.0)
-    rank: int = 16
-    alpha: int = 32
     max_length: int = 512
     seed: int = 0
 
@@ -129,7 +130,11 @@ class WeightedDPOTrainer(DPOTrainer):  # type: ignore[misc]
         costs more than our row weights and metrics file do.
         """
         super().__init__(*args, **kwargs)
-        add_fused_lm_head(self.accelerator.unwrap_model(self.model).get_base_model(), outputs=("log_probs",))
+        for model in (self.accelerator.unwrap_model(self.model), self.ref_model):
+            if model is not None:
+                plain = model.get_base_model() if is_peft_model(model) else model
+                add_fused_lm_head(plain, outputs=("log_probs",))
+        self.at_reference = True
 
     def _prepare_dataset(self, dataset: Dataset, processing_class: Any, args: Any, dataset_name: str) -> Dataset:
         return dataset  # Rows come tokenised by `tokenise`, where cut replies lose their stop token.
@@ -145,12 +150,11 @@ class WeightedDPOTrainer(DPOTrainer):  # type: ignore[misc]
         weight = inputs["weight"]
         mask = inputs["completion_mask"][:, 1:].bool()
         token_logps = self._token_logps(model, inputs)
-        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
-            unwrapped = self.accelerator.unwrap_model(self.model)
-            with use_adapter(unwrapped, adapter_name="ref" if "ref" in unwrapped.peft_config else None):
-                ref_logps = self._token_logps(self.model, inputs).sum(dim=1)
+        ref_logps = self._reference_logps(inputs)
         logps = token_logps.sum(dim=1)
         chosen, rejected = (logps - ref_logps).chunk(2)
+        if self.at_reference and self.model.training and self.state.global_step == 0:
+            check_same(logps.detach(), ref_logps, mask.sum(dim=1))
         chosen_mask = mask.chunk(2)[0]
         nll = -token_logps.chunk(2)[0].sum(dim=1)
         loss = weighted_loss(
@@ -159,6 +163,15 @@ class WeightedDPOTrainer(DPOTrainer):  # type: ignore[misc]
         )  # fmt: skip
         self._note(chosen.detach(), rejected.detach(), logps.detach(), nll.detach(), chosen_mask, inputs)
         return loss
+
+    def _reference_logps(self, inputs: dict[str, Any]) -> torch.Tensor:
+        """Return log-probabilities of the replies (2 rows,): of the adapter's base or copy, or of the model beside."""
+        with torch.no_grad(), disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs):
+            if self.ref_model is not None:
+                return self._token_logps(self.ref_model, inputs).sum(dim=1)
+            unwrapped = self.accelerator.unwrap_model(self.model)
+            with use_adapter(unwrapped, adapter_name="ref" if "ref" in unwrapped.peft_config else None):
+                return self._token_logps(self.model, inputs).sum(dim=1)
 
     def _token_logps(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Return log-probabilities (2 rows, length - 1), 0 outside replies; the first half is the chosen side."""
@@ -243,8 +256,9 @@ def train(
     trainer = WeightedDPOTrainer(
         model=prepared.model, args=arguments, train_dataset=dataset, processing_class=encoder.tokenizer,
         data_collator=WeightedCollator(pad_token_id=encoder.pad_id, max_length=config.max_length),
-        peft_config=prepared.lora, callbacks=[metrics],
+        peft_config=prepared.peft_config, callbacks=[metrics, *prepared.callbacks],
     )  # fmt: skip
+    trainer.at_reference = prepared.at_reference
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, made.dropped

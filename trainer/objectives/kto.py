@@ -1,4 +1,4 @@
-"""KTO on thumbs: TRL's KTOTrainer with a LoRA adapter.
+"""KTO on thumbs: TRL's KTOTrainer.
 
 In: replies with a thumb up or down, a base model, optionally the adapter to continue. Out: the trained model, metrics
 in `metrics.jsonl` while it trains. The loss is Ethayarajh et al. 2024 (2402.01306), equation 7.
@@ -23,7 +23,9 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
+from trainer.objectives.reference import check_loss
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import LIGHTER, REFUSED, NothingLeft, Rated, counted, sample_by_weight, spread
 from trainer.tuning.shape import Prepared
@@ -45,8 +47,6 @@ class ThumbConfig:
     micro_batch: int = 0
     epochs: float = 1.0
     beta: float = 0.1
-    rank: int = 16
-    alpha: int = 32
     max_length: int = 512
     seed: int = 0
 
@@ -110,10 +110,20 @@ def arrange(rows: Sequence[dict[str, Any]], batch: int, rng: random.Random) -> l
 
 
 class OrderedKTOTrainer(KTOTrainer):  # type: ignore[misc]
-    """KTOTrainer on rows that come tokenised and in order."""
+    """KTOTrainer on rows that come tokenised and in order; `at_reference`: the first loss is known, and looked at."""
+
+    at_reference = True
 
     def _prepare_dataset(self, dataset: Dataset, processing_class: Any, args: Any, dataset_name: str) -> Dataset:
         return dataset
+
+    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
+        loss = super()._compute_loss(model, inputs, return_outputs)
+        if self.at_reference and self.model.training and self.state.global_step == 0:
+            labels = inputs["label"].float()
+            weights = labels * self.desirable_weight + (1 - labels) * self.undesirable_weight
+            check_loss(loss.item(), weights.mean().item() / 2)
+        return loss
 
 
 def train(
@@ -151,8 +161,9 @@ def train(
     )  # fmt: skip
     trainer = OrderedKTOTrainer(
         model=prepared.model, args=arguments, train_dataset=dataset, processing_class=encoder.tokenizer,
-        peft_config=prepared.lora, callbacks=[metrics],
+        peft_config=prepared.peft_config, callbacks=[metrics, *prepared.callbacks],
     )  # fmt: skip
+    trainer.at_reference = prepared.at_reference
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, dropped

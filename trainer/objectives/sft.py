@@ -20,6 +20,7 @@ from contract.errors import ThumbwheelError
 from inference.hardware import Hardware
 from inference.messages import TemplateRefusal
 from inference.tokens import Encoder
+from trainer import checkpoints
 from trainer.fitting import SHORTENED, TOO_LONG, fit, hint
 from trainer.progress import MetricsFile, logging_steps
 from trainer.rows import LIGHTER, REFUSED, Demonstration, NothingLeft, counted, sample_by_weight, spread
@@ -36,8 +37,6 @@ class DemonstrationConfig:
     batch: int = 8
     micro_batch: int = 0
     epochs: float = 2.0
-    rank: int = 16
-    alpha: int = 32
     max_length: int = 512
     packing: bool = False
     seed: int = 0
@@ -102,8 +101,8 @@ def train(
     )  # fmt: skip
     trainer = SFTTrainer(
         model=prepared.model, args=arguments, train_dataset=dataset, processing_class=encoder.tokenizer,
-        peft_config=prepared.lora, callbacks=[metrics],
+        peft_config=prepared.peft_config, callbacks=[metrics, *prepared.callbacks],
     )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
-    trainer.train()
+    checkpoints.train(trainer)
     return trainer, counted({**dropped, LIGHTER: len(demonstrations) - len(drawn)})

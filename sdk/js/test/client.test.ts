@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { init, type Options, thumb } from "../src/index.js";
+import { annotate, init, type Options, thumb } from "../src/index.js";
 import { Stub } from "./stub.js";
 import { client, eventually, hurryRetries, KEY, problems, start, stub, THUMB, until } from "./started.js";
 
@@ -16,6 +16,14 @@ test("a thumb is sent at once, as text/plain with key and sent_at in the body", 
   assert.deepEqual(event!.actor, { id: "u-1", kind: "user" });
   assert.deepEqual(event!.labels, ["refund/late"]);
   assert.deepEqual(event!.sdk, { name: "thumbwheel-js", version: "test" });
+});
+
+test("the module answers labels with the latest client", async () => {
+  start();
+  const id = annotate({ interaction_id: "i-1", answers: { "tone/polite": false }, label_versions: { "tone/polite": 2 } });
+  await until(() => stub.events.length === 1);
+  const { event_id, type, answers } = stub.events[0]!;
+  assert.deepEqual({ event_id, type, answers }, { event_id: id, type: "annotation", answers: { "tone/polite": false } });
 });
 
 test("only the events answered retry are sent again, under the same ids", async () => {
