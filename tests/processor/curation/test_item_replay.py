@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.processor.parts.test_parts import Processor
 
 from contract.events import Event
 from contract.topics import EVENTS, RUNS, TOPICS, partition_of
@@ -20,6 +19,7 @@ from processor.parts.folder import PartsFolder
 from processor.queries.curation.book import Books
 from processor.queries.tasks import get_task, list_items, progress
 from processor.tables.store import Store
+from tests.processor.parts.test_parts import Processor
 from tests.processor.samples import event, event_id, interaction
 
 PARTITIONS = 4
