@@ -11,7 +11,7 @@ from contract.errors import ThumbwheelError
 from contract.run_settings import METHODS, OF_A_STAGE, PERIODIC, SETTINGS, STAGES, check_params, check_project, checked
 from trainer.methods import CHOICES, NAMES, OBJECTIVES
 from trainer.recipes import RUN_PARAMS
-from trainer.tuning.lora import MAX_RANK
+from trainer.tuning.settings import MAX_RANK
 
 
 def test_the_table_names_every_setting_of_every_objective_and_of_the_run() -> None:
