@@ -15,7 +15,8 @@ from functools import cache
 
 from flask_babel import gettext
 
-from processor.console.curation.forms import FORMS as curation
+from processor.console.forms.curation import FORMS as curation
+from processor.console.forms.elsewhere import FORMS as elsewhere
 from processor.console.training.forms import FORMS as tuning
 from processor.console.words import WORDS, name_of, word
 
@@ -327,7 +328,7 @@ _GUARDS = (
     _("not measured: it needs the model's weights"),
 )
 
-FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *tuning, *_GUARDS, *curation)
+FORMS = (*_COMPOSED, *_EVENTS, *_CONFLICTS, *_CONSOLE, *_TRAINER, *tuning, *_GUARDS, *curation, *elsewhere)
 # "code 3, other 4", and a dict of the same.
 _COUNT = re.compile(r"(\w+)'?:? (\d+)")
 # What a blank of a kind can hold; those of other kinds hold anything.

@@ -28,7 +28,8 @@ CHINESE = re.compile(r"[\u3000-\u303f\u3400-\u9fff\uff00-\uffef]")
 LATIN = re.compile(r"[A-Za-z][A-Za-z'’]+")
 _MAY_STAND = (
     r"Thumbwheel|English|Kafka",  # names: the products', and that of the other language in its own language
-    r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|DPO|KTO|SFT|KL|KiB|MiB|logit|RFC|beforeSend",  # terms
+    r"(?:rs)?LoRA|DoRA|DPO|KTO|SFT|KL",  # ways to train
+    r"UTC|TLS|SHA-256|AI|SDK|API|URL|JSON|UUID|NUL|KiB|MiB|logit|RFC|beforeSend",  # terms
     r"manifest\.json|data/\S+|lineage\.parquet|README(?:\.zh-CN)?\.md",  # files of a dataset
     r"(?:ad|ds|ca|crowd|task|run|pick|chat|trial|two|public|orphan|agent|key|cmp|c|u)-[\w-]+…?",  # ids
     r"[0-9a-f]{8}-[0-9a-f-]{4,}…?|[0-9a-f]{8,}…?",  # digests, ids

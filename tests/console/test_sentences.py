@@ -56,8 +56,9 @@ def documented(*packages: str, code: str | None = None) -> list[str]:
 def untold(sentences: list[str]) -> list[str]:
     """Return those that are not said in Chinese; settings and commands to type stay as they are typed."""
     typed = re.compile(
-        r"thumbwheel [\w -]+|--\w+( \w+)?|config\.json|pip install [\w =.-]+|\blr\b"
-        r"|huggingface.co|\[.*\]|\bdemo\b|\w+=|\blogit\b"
+        r"thumbwheel [\w -]+|--[\w-]+( \w+)?|config\.json|pip install [\w =.-]+|\blr\b"
+        r"|huggingface.co|\b(?:GGUF|Modelfile|llama\.cpp|OpenAI|torchrun|accelerate launch|CPU)\b"
+        r"|\[.*\]|\bdemo\b|\w+=|\blogit\b"
     )
     return [
         one for one in sentences if not re.search("[一-龟]", said(one)) or foreign(typed.sub("", said(one)), "zh_Hans")

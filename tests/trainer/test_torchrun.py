@@ -109,7 +109,8 @@ def test_two_processes_share_each_batch_and_end_with_the_same_weights(
     assert first["batches"] != second["batches"]
     made = two.fetch(work.folder)
     assert (made.result["processes"], made.result["config"]["batch"], made.result["steps"]) == (2, 4, 5)
-    assert [line["step"] for line in found.lines] == [1, 2, 3, 4, 5]  # Written by one of the two.
+    # The plan, then every step; written by one of the two.
+    assert [line["step"] for line in found.lines] == [0, 1, 2, 3, 4, 5]
 
 
 @pytest.mark.slow

@@ -35,7 +35,7 @@ def training_program(work: Work) -> list[str]:
     if work.start_remote is not None:
         raise ThumbwheelError(
             "remote_model", f"The champion is the remote model {work.start_remote}: its weights are not here.",
-            "thumbwheel train --from base", "start", 409,
+            "Start from the base: thumbwheel train --from base", "start", 409,
         )  # fmt: skip
     parts = [
         "-m", "trainer.run", "--project", work.project, "--dataset", str(work.dataset),

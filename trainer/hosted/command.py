@@ -15,7 +15,7 @@ def hosted_command(work: Work) -> list[str]:
     if work.start is not None:
         raise ThumbwheelError(
             "local_start", f"A hosted job cannot continue {work.start.name}: its weights are here.",
-            "thumbwheel train --from base", "start",
+            "Start from the base: thumbwheel train --from base", "start",
         )  # fmt: skip
     parts = [
         sys.executable, "-m", "trainer.hosted.program", "--project", work.project,
