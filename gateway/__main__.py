@@ -39,7 +39,7 @@ THREADS = 64
 def make_generator(settings: Settings, models: Models) -> Generator:
     """Return the engine in process, or the upstream when one is set."""
     if settings.model_api:
-        return Upstream(settings.model_api, settings.base_model, settings.model_api_key, models.remote)
+        return Upstream(settings.model_api, settings.base_model, settings.model_api_key, remote=models.remote)
     import torch
     from transformers.utils.logging import disable_progress_bar
 

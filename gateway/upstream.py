@@ -31,7 +31,7 @@ class Upstream:
     """Asks an OpenAI-compatible server for replies; one request per reply, all at once."""
 
     def __init__(
-        self, url: str, base_model: str, api_key: str = "", remote: Callable[[str], str | None] = lambda model: None
+        self, url: str, base_model: str, api_key: str = "", *, remote: Callable[[str], str | None] = lambda model: None
     ) -> None:
         parts = urlsplit(url.rstrip("/"))
         if parts.scheme not in ("http", "https") or not parts.hostname:

@@ -54,6 +54,8 @@ def configure_logging(service: str, level: int = logging.INFO) -> None:
     handler.setFormatter(JsonLines(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
     logging.captureWarnings(True)
+    # It warns at its import that a faster kernel could be fetched from elsewhere.
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
 
 
 def for_a_person(line: str) -> str:

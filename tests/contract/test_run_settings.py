@@ -12,11 +12,12 @@ from contract.run_settings import METHODS, OF_A_STAGE, PERIODIC, SETTINGS, STAGE
 from trainer.methods import CHOICES, NAMES, OBJECTIVES
 from trainer.recipes import RUN_PARAMS
 from trainer.tuning.settings import MAX_RANK
+from trainer.tuning.settings import NAMES as OF_TUNINGS
 
 
 def test_the_table_names_every_setting_of_every_objective_and_of_the_run() -> None:
     own = {field.name for objective in OBJECTIVES for field in fields(objective.parts().config)}
-    assert set(SETTINGS) == own | RUN_PARAMS
+    assert set(SETTINGS) == own | RUN_PARAMS | OF_TUNINGS
     assert own > OF_A_STAGE and not OF_A_STAGE & {"rank", "alpha", "seed"}
     assert set(STAGES) == set(NAMES) and set(METHODS) == set(CHOICES)
     assert SETTINGS["rank"].high == MAX_RANK

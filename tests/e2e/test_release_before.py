@@ -67,12 +67,14 @@ def store(settings: Settings, log: Log, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 def test_its_tables_are_the_same_after_one_replay(store: Store, expected: dict[str, Any]) -> None:
     found = table_digests(store)
-    # It had not read its own fact of the dataset yet, and knew no limit.
+    # It had not read its own fact of the dataset yet, and knew no limit; its pairs had no strength.
     assert {name for name, digest in expected["tables"].items() if found[name] != digest} == {
-        "meta", "facts", "offsets",
+        "meta", "facts", "offsets", "pairs",
     }  # fmt: skip
     with store.read() as cursor:
         assert cursor.execute("FROM over_limit").fetchall() == []
+        without = cursor.execute("SELECT count(strength), count(*) > 0 FROM pairs").fetchall()
+    assert without == [(0, True)]
     newer = {"code_version": rows_version(), "schema_version": store.meta()["schema_version"]}
     assert store.meta() == expected["meta"] | newer
 

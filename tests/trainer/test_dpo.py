@@ -65,6 +65,7 @@ def make_trainer(
     for name, parameter in trainer.model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)  # So that policy and reference differ.
+    trainer.at_reference = False
     return trainer, rows
 
 

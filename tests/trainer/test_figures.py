@@ -26,8 +26,9 @@ from trainer.guarding.replies import (
     words,
 )
 from trainer.recipes import make_config
+from trainer.tuning.settings import LoraSettings
 
-COMMON = {"rank": 16, "alpha": 32, "seed": 0}
+COMMON = {"seed": 0}
 
 
 @pytest.mark.parametrize(
@@ -55,6 +56,7 @@ def test_the_recipes_are_those_of_the_field(method: str, small: dict[str, Any], 
     for parameters, expected in ((135_000_000, small), (7_000_000_000, {**small, **large})):
         found = asdict(make_config(method, {}, parameters))
         assert {name: found[name] for name in (*expected, *COMMON)} == {**expected, **COMMON}
+    assert asdict(LoraSettings()) == {"rank": 16, "alpha": 32, "layers": (), "modules": ()}
 
 
 def passed(side: Side, base: Side = BASE, training: Training = FINE) -> set[str]:

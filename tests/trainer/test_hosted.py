@@ -433,7 +433,7 @@ def test_the_gateway_asks_the_vendor_two_and_two_and_sees_when_another_model_ans
     ))  # fmt: skip
     models = Models(tmp_path)
     assert "ad-aaaaaaaaaaaa" in models.names("default")
-    upstream = Upstream(vendor.url, BASE, KEY, models.remote)
+    upstream = Upstream(vendor.url, BASE, KEY, remote=models.remote)
     mixed = ["base", "ad-aaaaaaaaaaaa", "ad-aaaaaaaaaaaa", "base"]
     request = Generation([{"role": "user", "content": "hi"}], mixed, Sampling(max_tokens=5))
     assert len(upstream.generate(request)) == 4

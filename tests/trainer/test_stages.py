@@ -24,6 +24,7 @@ from trainer.recipes import make_config
 from trainer.rows import open_dataset
 from trainer.stages import Trained, train_stages
 from trainer.tuning import lora
+from trainer.tuning.settings import LoraSettings
 
 PARAMS = {"batch": 4, "lr": 5e-3, "rank": 4, "dtype": "float32"}
 
@@ -71,7 +72,7 @@ def train(
     configs = {name: make_config(name, PARAMS, 1) for name in rows}
     plan = make_plan("auto", rows, {name: 4 for name in rows}, 4.0, 0)
     watching = Watching(folder / "metrics.jsonl")
-    prepared = lora.prepare(model, start, 4, 8)
+    prepared = lora.prepare(model, start, LoraSettings(4, 8))
     return watching, train_stages(plan, prepared, encoder, configs, cpu, watching, folder / "work")
 
 
