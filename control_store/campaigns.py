@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from msgspec import Meta, Struct
 
 from contract.errors import ThumbwheelError
-from control_store.migrating import migrate
+from control_store.migrating import up_to_date
 
 _metadata = sa.MetaData()
 _campaigns = sa.Table(
@@ -129,23 +129,16 @@ class Campaigns:
     def __init__(self, engine: sa.Engine) -> None:
         """Use a control store's engine (`Control.engine`); the tables are made at first use."""
         self._engine = engine
-        self._made = False
-
-    def _connection(self) -> sa.Connection:
-        if not self._made:
-            migrate(self._engine)
-            self._made = True
-        return self._engine.connect()
 
     def listed(self, project: str) -> list[Campaign]:
         """Return the campaigns of a project, oldest first."""
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             return [_campaign(row) for row in connection.execute(_SELECT.where(_campaigns.c.project == project))]
 
     def find(self, project: str, campaign_id: str) -> Campaign:
         """Return one campaign; raises ThumbwheelError (404) when the project has none of that id."""
         wanted = _SELECT.where(_campaigns.c.project == project, _campaigns.c.campaign_id == campaign_id)
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             row = connection.execute(wanted).first()
         if row is None:
             raise ThumbwheelError(
@@ -157,7 +150,7 @@ class Campaigns:
         """Store a campaign and return its id."""
         campaign_id, now = "ca-" + secrets.token_hex(6), _now()
         row = {"campaign_id": campaign_id, "project": project, "body": _text(rule), "created_at": now}
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             connection.execute(_campaigns.insert().values(**row, changed_at=now, changed_by=by))
             connection.commit()
         return campaign_id
@@ -165,7 +158,7 @@ class Campaigns:
     def change(self, project: str, campaign_id: str, rule: Rule, by: str) -> None:
         """Replace a campaign's rule; its answers stay. Raises ThumbwheelError (404)."""
         self.find(project, campaign_id)
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             connection.execute(
                 _campaigns.update()
                 .where(_campaigns.c.campaign_id == campaign_id)
@@ -176,7 +169,7 @@ class Campaigns:
     def put_answers(self, counted_by: str, answers: Mapping[str, int]) -> None:
         """Store how many answers this processor sees, by campaign id; a campaign it no longer names has none there."""
         rows = [{"campaign_id": name, "counted_by": counted_by, "answers": n} for name, n in answers.items()]
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             connection.execute(_answers.delete().where(_answers.c.counted_by == counted_by))
             if rows:
                 connection.execute(_answers.insert(), rows)
@@ -184,7 +177,7 @@ class Campaigns:
 
     def known(self) -> frozenset[str]:
         """Return the ids of all campaigns of all projects."""
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             return frozenset(connection.execute(sa.select(_campaigns.c.campaign_id)).scalars())
 
 

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from contract.errors import ThumbwheelError
 from control_store import key_store
 from control_store.leases import Place
-from control_store.migrating import migrate
+from control_store.migrating import up_to_date
 
 MOST_BYTES = 256 * 1024
 
@@ -37,13 +37,6 @@ class Drafts:
     def __init__(self, engine: sa.Engine) -> None:
         """Use a control store's engine (`Control.engine`); the tables are made at first use."""
         self._engine = engine
-        self._made = False
-
-    def _open(self) -> sa.Engine:
-        if not self._made:
-            migrate(self._engine)
-            self._made = True
-        return self._engine
 
     def save(self, place: Place, person: str, body: str) -> None:
         """Keep the newest text; raises ThumbwheelError for one that is too long."""
@@ -56,7 +49,7 @@ class Drafts:
         mine = (_drafts.c.item_key == place.key, _drafts.c.person == person)
         for _ in range(2):
             try:
-                with self._open().begin() as connection:
+                with up_to_date(self._engine).begin() as connection:
                     if not connection.execute(_drafts.update().where(*mine).values(**values)).rowcount:
                         row = {"project": place.project, "task_id": place.task_id, **values}
                         connection.execute(_drafts.insert().values(item_key=place.key, person=person, **row))
@@ -68,7 +61,7 @@ class Drafts:
     def read(self, place: Place, person: str) -> Draft | None:
         """Return what the person has written there."""
         query = sa.select(_drafts).where(_drafts.c.item_key == place.key, _drafts.c.person == person)
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else Draft(row.body, row.saved_at.replace(tzinfo=UTC))
 
@@ -76,10 +69,10 @@ class Drafts:
         """Remove a draft that was submitted; where there is none, nothing is written."""
         if self.read(place, person) is None:
             return
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             connection.execute(_drafts.delete().where(_drafts.c.item_key == place.key, _drafts.c.person == person))
 
     def forget(self, project: str, person: str) -> None:
         """Remove every draft of a person."""
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             connection.execute(_drafts.delete().where(_drafts.c.project == project, _drafts.c.person == person))

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from contract.errors import ThumbwheelError
 from control_store import key_store
 from control_store.key_store import digest
-from control_store.migrating import migrate
+from control_store.migrating import up_to_date
 
 MOST_DAYS = 365
 MOST_AT_ONCE = 200
@@ -66,13 +66,6 @@ class Guests:
     def __init__(self, engine: sa.Engine) -> None:
         """Use a control store's engine (`Control.engine`); the tables are made at first use."""
         self._engine = engine
-        self._made = False
-
-    def _open(self) -> sa.Engine:
-        if not self._made:
-            migrate(self._engine)
-            self._made = True
-        return self._engine
 
     def create(self, project: str, task_id: str, by: str, lasts: timedelta) -> tuple[Guest, str]:
         """Make a link and return it with its secret, which is stored only as a hash; raises ThumbwheelError."""
@@ -83,19 +76,19 @@ class Guests:
             "link_id": secrets.token_hex(6), "project": project, "task_id": task_id, "created_at": now,
             "created_by": by, "expires_at": now + lasts, "revoked_at": None,
         }  # fmt: skip
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             connection.execute(_links.insert().values(token_hash=digest(token), **row))
         return self._find(_c.link_id == row["link_id"]), token
 
     def listed(self, project: str, task_id: str) -> list[Guest]:
         """Return a task's links, oldest first."""
         query = sa.select(_links).where(_c.project == project, _c.task_id == task_id)
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             return [_guest(row) for row in connection.execute(query.order_by(_c.created_at, _c.link_id))]
 
     def enter(self, token: str) -> Guest | None:
         """Return the guest of a link that is open."""
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             row = connection.execute(sa.select(_links).where(_c.token_hash == digest(token))).first()
         found = None if row is None else _guest(row)
         return found if found is not None and found.state == "open" else None
@@ -103,12 +96,12 @@ class Guests:
     def revoke(self, project: str, link_id: str) -> Guest:
         """Close a link at once; what came through it stays. Raises ThumbwheelError (404)."""
         mine = (_c.project == project, _c.link_id == link_id)
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             connection.execute(_links.update().where(*mine, _c.revoked_at.is_(None)).values(revoked_at=key_store.now()))
         return self._find(*mine)
 
     def _find(self, *which: sa.ColumnElement[bool]) -> Guest:
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             row = connection.execute(sa.select(_links).where(*which)).first()
         if row is None:
             raise ThumbwheelError("unknown_link", "There is no such guest link.", "See the list.", None, 404)

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 
 from contract.ids import derived_id
 from control_store import key_store
-from control_store.migrating import migrate
+from control_store.migrating import up_to_date
 
 # held and ahead have a slot for a time, done for good; the others have none, late has one beyond those wanted.
 LIVE = ("held", "ahead")
@@ -92,13 +92,6 @@ class Leases:
     def __init__(self, engine: sa.Engine) -> None:
         """Use a control store's engine (`Control.engine`); the tables are made at first use."""
         self._engine = engine
-        self._made = False
-
-    def _open(self) -> sa.Engine:
-        if not self._made:
-            migrate(self._engine)
-            self._made = True
-        return self._engine
 
     def grant(
         self,
@@ -137,7 +130,7 @@ class Leases:
             "expires_at": now + lasts, "submitted_at": None, "events": "",
         }  # fmt: skip
         try:
-            with self._open().begin() as connection:
+            with up_to_date(self._engine).begin() as connection:
                 if holder is not None:
                     given = connection.execute(
                         _leases.update()
@@ -161,7 +154,7 @@ class Leases:
     def renew(self, token: str, person: str, lasts: timedelta, *, ahead: bool = False) -> Lease | None:
         """Let a lease run on from now, also one that has run out and was not given on; None where it is no longer."""
         values = {"expires_at": key_store.now() + lasts, "state": "ahead" if ahead else "held"}
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             live = (_c.token == token, _c.person == person, _c.state.in_(LIVE))
             if not connection.execute(_leases.update().where(*live).values(**values)).rowcount:
                 return None
@@ -178,7 +171,7 @@ class Leases:
         now = key_store.now()
         first = sa.func.coalesce(_c.submitted_at, now)
         mine = (_c.token == token, _c.person == person)
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             kept = connection.execute(
                 _leases.update()
                 .where(*mine, _c.state.in_(LIVE))
@@ -195,12 +188,12 @@ class Leases:
 
     def _late(self, lease: Lease, beyond: int) -> Lease | None:
         for tried in range(_TRIES):
-            with self._open().connect() as connection:
+            with up_to_date(self._engine).connect() as connection:
                 query = sa.select(sa.func.max(_c.slot)).where(_c.item_key == lease.place.key)
                 most = connection.execute(query).scalar()
             slot = max(beyond, (-1 if most is None else most) + 1)
             try:
-                with self._open().begin() as connection:
+                with up_to_date(self._engine).begin() as connection:
                     mine = (_c.token == lease.token, _c.person == lease.person, _c.slot.is_(None))
                     connection.execute(_leases.update().where(*mine).values(slot=slot, state="late"))
                 return self.find(lease.token, lease.person)
@@ -214,7 +207,7 @@ class Leases:
         values: dict[str, Any] = {"state": state, "events": " ".join((*lease.events, event_id))}
         if state == "skipped":
             values["slot"] = None
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             mine = (_c.token == lease.token, _c.person == lease.person)
             connection.execute(_leases.update().where(*mine).values(**values))
 
@@ -223,7 +216,7 @@ class Leases:
 
         False where it is no longer held.
         """
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             live = (_c.token == token, _c.person == person, _c.state.in_((*LIVE, "given_on")))
             values = {"slot": None, "state": state, "granted_at": key_store.now()}
             return bool(connection.execute(_leases.update().where(*live).values(**values)).rowcount)
@@ -234,7 +227,7 @@ class Leases:
         row = {name: getattr(place, name) for name in Place.__dataclass_fields__}
         values = {"slot": None, "token": token, "state": "given_on", "granted_at": now, "expires_at": now, "events": ""}
         try:
-            with self._open().begin() as connection:
+            with up_to_date(self._engine).begin() as connection:
                 connection.execute(_leases.insert().values(item_key=place.key, person=person, **row, **values))
         except sa.exc.IntegrityError:
             pass
@@ -248,7 +241,7 @@ class Leases:
         now, new = key_store.now(), secrets.token_urlsafe(24)
         values = {"token": new, "submitted_at": None, "events": "", "granted_at": now, "expires_at": now + lasts}
         mine = (_c.token == token, _c.person == person)
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             back = connection.execute(
                 _leases.update().where(*mine, _c.state == "done").values(**values, state="held")
             ).rowcount
@@ -285,7 +278,7 @@ class Leases:
         query = sa.select(_c.interaction_id, _c.unit).where(
             _c.project == project, _c.task_id == task_id, _c.person == person, _c.state != "given_on"
         )
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             return {(row.interaction_id, row.unit) for row in connection.execute(query)}
 
     def postponed(self, project: str, task_id: str, person: str) -> list[Lease]:
@@ -297,12 +290,12 @@ class Leases:
         query = sa.select(sa.func.count()).where(
             _c.project == project, _c.task_id == task_id, _c.person == person, _c.state.in_(("done", "late"))
         )
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             return int(connection.execute(query).scalar() or 0)
 
     def forget(self, project: str, person: str) -> None:
         """Remove every row of a person."""
-        with self._open().begin() as connection:
+        with up_to_date(self._engine).begin() as connection:
             connection.execute(_leases.delete().where(_c.project == project, _c.person == person))
 
     def _of(self, project: str, task_id: str, person: str) -> sa.Select[Any]:
@@ -310,18 +303,18 @@ class Leases:
 
     def _rows(self, keys: Sequence[str]) -> dict[str, list[Any]]:
         found: dict[str, list[Any]] = {}
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             for row in connection.execute(sa.select(_leases).where(_c.item_key.in_(keys))):
                 found.setdefault(row.item_key, []).append(row)
         return found
 
     def _one(self, query: sa.Select[Any]) -> Lease | None:
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             row = connection.execute(query).first()
         return None if row is None else _lease(row)
 
     def _many(self, query: sa.Select[Any]) -> list[Lease]:
-        with self._open().connect() as connection:
+        with up_to_date(self._engine).connect() as connection:
             return [_lease(row) for row in connection.execute(query)]
 
 

@@ -7,6 +7,7 @@ were migrations have no version: the first migration makes what they lack and le
 from __future__ import annotations
 
 from pathlib import Path
+from weakref import WeakSet
 
 import sqlalchemy as sa
 
@@ -16,6 +17,7 @@ HEAD = "0004"
 _LOCK = 0x7477_6D31
 _TRIES = 20
 _VERSION = sa.text("SELECT version_num FROM alembic_version")
+_UP_TO_DATE: WeakSet[sa.Engine] = WeakSet()
 
 
 def migrate(engine: sa.Engine) -> None:
@@ -42,6 +44,14 @@ def migrate(engine: sa.Engine) -> None:
             made = any(said in str(error) for said in ("already exists", "duplicate column", "UNIQUE", "locked"))
             if not made or attempt == _TRIES - 1:
                 raise
+
+
+def up_to_date(engine: sa.Engine) -> sa.Engine:
+    """Return the engine with its tables up to date: looked at once, at its first use. Raises sqlalchemy's errors."""
+    if engine not in _UP_TO_DATE:
+        migrate(engine)
+        _UP_TO_DATE.add(engine)
+    return engine
 
 
 def load() -> None:

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
-from control_store.migrating import migrate
+from control_store.migrating import up_to_date
 
 _settings = sa.Table(
     "training_settings", sa.MetaData(),
@@ -38,17 +38,10 @@ class TrainingSettings:
     def __init__(self, engine: sa.Engine) -> None:
         """Use a control store's engine (`Control.engine`); the table is made at first use."""
         self._engine = engine
-        self._made = False
-
-    def _connection(self) -> sa.Connection:
-        if not self._made:
-            migrate(self._engine)
-            self._made = True
-        return self._engine.connect()
 
     def find(self, project: str) -> Stored:
         """Return what a project has set."""
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             row = connection.execute(sa.select(_settings).where(_settings.c.project == project)).first()
         if row is None:
             return Stored({})
@@ -60,7 +53,7 @@ class TrainingSettings:
             "body": json.dumps(dict(values), ensure_ascii=False), "changed_by": by,
             "changed_at": datetime.now(UTC).replace(tzinfo=None),
         }  # fmt: skip
-        with self._connection() as connection:
+        with up_to_date(self._engine).connect() as connection:
             changed = connection.execute(_settings.update().where(_settings.c.project == project).values(**row))
             if not changed.rowcount:
                 connection.execute(_settings.insert().values(project=project, **row))

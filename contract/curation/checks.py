@@ -64,7 +64,7 @@ def _check_annotation(event: Any) -> None:
     if not all(is_wire_id(one) for one in (*ranked, *([] if preferred is None else [preferred]))):
         raise _invalid("A candidate's id is no id.", "Send 1 to 128 visible ASCII characters.", "ranking")
     if preference := event.preference:
-        if (preference.outcome == "chosen") != (preference.chosen is not None):
+        if not is_whole(preference):
             raise _invalid(
                 "preference and its outcome disagree.", "Name `chosen` for outcome 'chosen' only.", "preference"
             )
@@ -76,6 +76,11 @@ def _check_annotation(event: Any) -> None:
         raise _invalid(
             "A span's text is not as long as the span.", "Count code points; `end` is the first one after it.", "spans"
         )  # fmt: skip
+
+
+def is_whole(preference: Any) -> bool:
+    """Say whether a preference names the reply that was chosen, and one only where one was."""
+    return bool((preference.outcome == "chosen") == (preference.chosen is not None))
 
 
 def ranked_of(ranking: Any) -> list[str] | None:

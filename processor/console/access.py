@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hmac
+from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
@@ -11,7 +13,8 @@ from urllib.parse import urlsplit
 from flask import Flask, current_app, g, redirect, request, url_for
 
 from contract.errors import ThumbwheelError
-from contract.ids import is_wire_id, key128
+from contract.events import Event, decode_event, stamp
+from contract.ids import is_wire_id, key128, uuid7
 from control_store.control import Key
 from control_store.guests import Guest
 from processor.console.login import COOKIE
@@ -53,6 +56,15 @@ class Caller:
     def actor(self) -> dict[str, str]:
         """Return the actor of events this caller makes; a name that cannot be an id is hashed."""
         return {"id": actor_id(self.name), "kind": "system" if self.key else "expert"}
+
+    def event(self, project: str, fields: Mapping[str, Any]) -> Event:
+        """Return an event this caller makes now, stamped; `fields` may name another id, time or actor.
+
+        Raises EventError where they are wrong.
+        """
+        now = datetime.now(UTC).isoformat()
+        made = decode_event({"event_id": str(uuid7()), "occurred_at": now, "actor": self.actor, **fields})
+        return stamp(made, project=project, key_id=self.key_id, via="console")
 
     @property
     def is_service(self) -> bool:

@@ -78,17 +78,14 @@ def books() -> Books:
 
 def leases() -> Leases:
     """Return the leases of the control store."""
-    found: Leases = current_app.extensions.setdefault("thumbwheel_leases", Leases(services().control.engine))
-    return found
+    return Leases(services().control.engine)
 
 
 def drafts() -> Drafts:
     """Return the drafts of the control store."""
-    found: Drafts = current_app.extensions.setdefault("thumbwheel_drafts", Drafts(services().control.engine))
-    return found
+    return Drafts(services().control.engine)
 
 
 def guests() -> Guests:
     """Return the guest links of the control store."""
-    found: Guests = current_app.extensions.setdefault("thumbwheel_guests", Guests(services().control.engine))
-    return found
+    return Guests(services().control.engine)

@@ -7,12 +7,9 @@ look at the counts of a blind test, so picks of blind tests stand as they were (
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from contract.errors import ThumbwheelError
-from contract.events import decode_event, stamp
-from contract.ids import uuid7
 from contract.run_settings import check_params
 from eventlog.log import append_all
 from processor.console.access import Caller
@@ -23,6 +20,8 @@ from processor.queries.reading import NotFound
 
 # States of a vote that taking it back changes: one that was replaced or taken back says nothing any more.
 OPEN_STATES = frozenset({"vote", "untrusted", "unmatched"})
+# What a wish may not say of itself.
+_OURS = ("event_id", "occurred_at", "actor")
 TYPES = {"train": "request.train", "promote": "request.promote", "roll_back": "request.roll_back"}
 
 
@@ -36,15 +35,12 @@ def append_wish(caller: Caller, project: str, wish: Mapping[str, Any]) -> str:
         raise ThumbwheelError("unknown_wish", f"Unknown wish {kind!r}.", f"Use one of: {', '.join(TYPES)}.", "type")
     if kind == "train" and wish.get("params") is not None:
         check_params(wish["params"])
-    event = decode_event({
-        **{name: value for name, value in wish.items() if value is not None},
-        "type": TYPES[kind], "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(),
-        "actor": caller.actor,
-    })  # fmt: skip
+    said = {name: value for name, value in wish.items() if value is not None and name not in _OURS}
+    event: Any = caller.event(project, said | {"type": TYPES[kind]})
     if adapter_id := getattr(event, "adapter_id", None):
         _check_adapter(project, adapter_id)
-    append_all(services().log, [stamp(event, project=project, key_id=caller.key_id, via="console")])
-    return event.event_id
+    append_all(services().log, [event])
+    return str(event.event_id)
 
 
 def _check_adapter(project: str, adapter_id: str) -> None:
@@ -74,12 +70,11 @@ def take_back(caller: Caller, project: str, interaction_id: str, target: str, re
             "not_in_force", f"The vote {target!r} does not count any more.", "Nothing needs to be taken back.",
             status=409,
         )  # fmt: skip
-    event = decode_event({
-        "type": "retract", "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(),
-        "actor": caller.actor, "interaction_id": interaction_id, "target": vote["event_id"],
+    event = caller.event(project, {
+        "type": "retract", "interaction_id": interaction_id, "target": vote["event_id"],
         **({"context": {"reason": reason}} if reason else {}),
     })  # fmt: skip
-    append_all(services().log, [stamp(event, project=project, key_id=caller.key_id, via="console")])
+    append_all(services().log, [event])
     return event.event_id
 
 

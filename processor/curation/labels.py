@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from contract.curation.answers import Preference, Span
-from contract.curation.checks import check_spans, ranked_of
+from contract.curation.checks import check_spans, is_whole, ranked_of
 from contract.curation.definitions import DefinitionLabel, Option, Words
 from contract.errors import EventError, ThumbwheelError
 
@@ -213,7 +213,7 @@ def _check_pairwise(label: LabelDef, value: Any) -> Problem:
         preference = msgspec.convert(value, Preference)
     except msgspec.ValidationError:
         return "it is no preference.", "Send outcome, chosen and strength (1 to 3)."
-    if (preference.outcome == "chosen") != (preference.chosen is not None):
+    if not is_whole(preference):
         return "its outcome and what is chosen disagree.", "Name `chosen` for outcome 'chosen' only."
     return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import duckdb
@@ -12,6 +13,7 @@ from processor.queries.reading import NotFound, Row, rows
 
 _DEFINITIONS = """
 SELECT event_id, received_at, body FROM facts WHERE project = $project AND type = 'definition.label'
+    AND ($path::TEXT IS NULL OR body->>'$.path' = $path)
 ORDER BY "partition", "offset"
 """
 _ANSWERED = """
@@ -57,7 +59,11 @@ def list_labels(cursor: duckdb.DuckDBPyConnection, project: str) -> dict[str, La
 
 def get_label(cursor: duckdb.DuckDBPyConnection, project: str, path: str) -> LabelDef:
     """Return one label, under its former path too; raises NotFound."""
-    labels = list_labels(cursor, project)
+    return find_label(list_labels(cursor, project), path)
+
+
+def find_label(labels: Mapping[str, LabelDef], path: str) -> LabelDef:
+    """Return one of the labels, under its former path too; raises NotFound."""
     if path not in labels:
         raise NotFound("unknown_label", f"No label {path!r} is defined.", "See the list of labels.", "path")
     return labels[now_at(labels, path)]
@@ -66,18 +72,16 @@ def get_label(cursor: duckdb.DuckDBPyConnection, project: str, path: str) -> Lab
 def label_history(cursor: duckdb.DuckDBPyConnection, project: str, path: str) -> list[Row]:
     """Return every definition of a path, in the order of the log, as the events say it."""
     found = []
-    for row in rows(cursor, _DEFINITIONS, {"project": project}):
+    for row in rows(cursor, _DEFINITIONS, {"project": project, "path": path}):
         event: Any = decode_stored(row["body"].encode())
-        if event.path == path:
-            found.append({"event_id": row["event_id"], "received_at": row["received_at"], "actor": event.actor.id,
-                          "definition": event})  # fmt: skip
+        found.append({"event_id": row["event_id"], "received_at": row["received_at"], "actor": event.actor.id,
+                      "definition": event})  # fmt: skip
     return found
 
 
 def label_counts(cursor: duckdb.DuckDBPyConnection, project: str, labels: dict[str, LabelDef]) -> dict[str, Row]:
     """Return per path of today: answers that count, by version; people; interactions that carry it as it came."""
-    paths = {"former": list(labels), "now": [now_at(labels, path) for path in labels]}
-    answered = rows(cursor, _ANSWERED, {"project": project, **paths})
+    answered = _answered(cursor, project, labels)
     carried = {row["path"]: row["interactions"] for row in rows(cursor, _CARRIED, {"project": project})}
     counts: dict[str, Row] = {}
     for path in labels:
@@ -93,8 +97,20 @@ def label_counts(cursor: duckdb.DuckDBPyConnection, project: str, labels: dict[s
     return counts
 
 
+def answers_of(cursor: duckdb.DuckDBPyConnection, project: str, labels: Mapping[str, LabelDef]) -> dict[str, int]:
+    """Return per path of today how many answers count; paths without one are left out."""
+    return {
+        row["path"]: row["answers"] for row in _answered(cursor, project, labels) if row["label_version"] is None
+    }  # fmt: skip
+
+
+def _answered(cursor: duckdb.DuckDBPyConnection, project: str, labels: Mapping[str, LabelDef]) -> list[Row]:
+    paths = {"former": list(labels), "now": [now_at(labels, path) for path in labels]}
+    return rows(cursor, _ANSWERED, {"project": project, **paths})
+
+
 def _events(cursor: duckdb.DuckDBPyConnection, project: str) -> list[Any]:
-    found = rows(cursor, _DEFINITIONS, {"project": project})
+    found = rows(cursor, _DEFINITIONS, {"project": project, "path": None})
     return [decode_stored(row["body"].encode()) for row in found]
 
 

@@ -16,7 +16,7 @@ import duckdb
 
 from contract.errors import ThumbwheelError
 from contract.events import decode_stored
-from processor.curation.items import STANDINGS, ItemState
+from processor.curation.standing import STANDINGS, ItemState
 from processor.curation.tasks import Task, defined_tasks, may_take
 from processor.queries.curation.book import Books, Counts, TaskBook
 from processor.queries.curation.evidence import Item

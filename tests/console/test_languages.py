@@ -20,7 +20,7 @@ from flask.testing import FlaskClient
 from sqlalchemy.exc import OperationalError
 
 from processor.console import formats
-from processor.curation.items import STANDINGS
+from processor.curation.standing import STANDINGS
 from tests.console import greek
 from tests.console.bench import PASSWORD, Bench, open_bench
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from contract.curation.definitions import Stage
-from processor.curation.items import SKIPPED, ItemAnswer, ItemBatch, ItemReview, ItemState, item_state
+from processor.curation.items import item_state
+from processor.curation.standing import SKIPPED, ItemAnswer, ItemBatch, ItemReview, ItemState
 from processor.curation.tasks import Task
 
 ITEM = ("i-1", "")

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Any
 
 import duckdb
@@ -16,8 +15,6 @@ import msgspec
 from flask import g
 
 from contract.errors import ThumbwheelError
-from contract.events import decode_event, stamp
-from contract.ids import uuid7
 from eventlog.log import append_all
 from processor.console.access import Caller, actor_id
 from processor.console.curation.defining import wait_until_held
@@ -114,6 +111,13 @@ def next_case(who: Decider, work: Work, found: Waiting) -> Case | None:
         with suppress(NotFound, Moved, NotYours):
             return open_case(who, work, task.task_id, item.interaction_id, item.unit)
     return None
+
+
+def asked_case(who: Decider, work: Work, found: Waiting, asked: Mapping[str, str]) -> Case | None:
+    """Return the item that a request names (`task`, `interaction`, `unit`), else the next one that waits."""
+    if "interaction" in asked:
+        return open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
+    return next_case(who, work, found)
 
 
 def open_case(who: Decider, work: Work, task_id: str, interaction_id: str, unit: str) -> Case:
@@ -246,12 +250,11 @@ def _answers(case: Case, given: Any) -> dict[str, Any]:
 
 def _append(who: Decider, case: Case, body: Mapping[str, Any]) -> Row:
     state = case.item.state
-    event = decode_event({
-        "event_id": str(uuid7()), "occurred_at": datetime.now(UTC).isoformat(),
+    event = who.caller.event(project(), {
         "actor": {"id": who.person, "kind": who.tier}, "interaction_id": case.item.interaction_id,
         "task_id": case.task.task_id, "stage": state.stage, "round": state.round, "unit": case.item.unit, **body,
     })  # fmt: skip
-    append_all(services().log, [stamp(event, project=project(), key_id=who.caller.key_id, via="console")])
+    append_all(services().log, [event])
     wait_until_held(project(), [event.event_id], _HELD)
     return {"event_id": event.event_id, "said": told_after(case.opinions)}
 

@@ -11,13 +11,13 @@ import msgspec
 
 from contract.curation.definitions import DefinitionLabel
 from contract.errors import ThumbwheelError
-from contract.events import decode_event, stamp
+from contract.events import decode_event
 from contract.ids import uuid7
 from eventlog.log import append_all
 from processor.console.access import Caller
 from processor.console.services import reading, services
 from processor.curation.labels import LabelDef, check_change, label_of
-from processor.queries.labels import get_label, label_counts, label_history, list_labels
+from processor.queries.labels import answers_of, find_label, label_history, list_labels
 from processor.queries.reading import NotFound
 
 OWN = frozenset(DefinitionLabel.__struct_fields__) & {
@@ -37,11 +37,7 @@ def append_facts(caller: Caller, project: str, bodies: list[dict[str, Any]]) -> 
 
     All of them are looked at before one is appended. Raises ThumbwheelError for a wrong one, or with the log away.
     """
-    now = datetime.now(UTC).isoformat()
-    events = [
-        decode_event({"event_id": str(uuid7()), "occurred_at": now, "actor": caller.actor, **body}) for body in bodies
-    ]
-    stamped = [stamp(event, project=project, key_id=caller.key_id, via="console") for event in events]
+    stamped = [caller.event(project, body) for body in bodies]
     append_all(services().log, stamped)
     wait_until_held(project, [event.event_id for event in stamped])
     return stamped
@@ -105,7 +101,8 @@ def _made(
 def move_label(caller: Caller, project: str, path: str, to: str) -> LabelDef:
     """Give a label another path; its answers stay readable under either. Raises ThumbwheelError."""
     with reading() as cursor:
-        labels, old = list_labels(cursor, project), get_label(cursor, project, path)
+        labels = list_labels(cursor, project)
+    old = find_label(labels, path)
     if to in labels:
         raise ThumbwheelError("invalid_label", f"There is a label {to!r} already.", "Choose another path.", "to", 409)
     values = {name: value for name, value in old.as_dict().items() if name in OWN} | {"path": to, "moved_to": None}
@@ -135,8 +132,7 @@ def _definition(label: LabelDef) -> dict[str, Any]:
 def _standing(project: str) -> tuple[dict[str, LabelDef], dict[str, int]]:
     with reading() as cursor:
         labels = list_labels(cursor, project)
-        counts = label_counts(cursor, project, labels)
-    return labels, {path: found["answers"] for path, found in counts.items()}
+        return labels, answers_of(cursor, project, labels)
 
 
 def _check_read(old: LabelDef | None, version: Any) -> None:

@@ -16,14 +16,13 @@ from typing import Any
 import duckdb
 from flask import g
 
-from contract.envelope import Actor
 from contract.errors import ThumbwheelError
-from contract.events import Event, decode_event, stamp
+from contract.events import Event
 from contract.ids import derived_id
 from control_store import key_store
 from control_store.leases import Lease, Offer, Place
 from eventlog.log import append_all
-from processor.console.access import actor_id
+from processor.console.access import Caller, actor_id
 from processor.console.permissions import allows
 from processor.console.services import books, drafts, leases, project, reading, services
 from processor.curation.labels import LabelDef
@@ -362,6 +361,5 @@ def _append(who: Worker, task: Task, lease: Lease, said: Row) -> Row:
 
 
 def _event(who: Worker, fields: Row) -> Event:
-    actor = Actor(who.person, who.tier)  # type: ignore[arg-type]
-    event = decode_event({**fields, "actor": {"id": actor.id, "kind": actor.kind}})
-    return stamp(event, project=project(), key_id=g.user.key_id, via="console")
+    caller: Caller = g.user
+    return caller.event(project(), {**fields, "actor": {"id": who.person, "kind": who.tier}})

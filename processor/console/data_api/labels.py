@@ -13,7 +13,7 @@ from processor.console.permissions import needs
 from processor.console.services import project
 from processor.curation.labels import LabelDef, former_paths
 from processor.queries.history_pages import labels_page
-from processor.queries.labels import get_label, label_counts, label_health, label_history, list_labels
+from processor.queries.labels import find_label, label_counts, label_health, label_history, list_labels
 from processor.queries.reading import Page, Row, parse_limit
 
 blueprint = Blueprint("api_labels", __name__, url_prefix="/api/v1/labels")
@@ -41,8 +41,8 @@ def get_one(path: str) -> Response:
     """One label, its history, and its health."""
 
     def found(cursor: Any) -> dict[str, Any]:
-        label = get_label(cursor, project(), path)
         labels = list_labels(cursor, project())
+        label = find_label(labels, path)
         history = [
             {"event_id": row["event_id"], "received_at": row["received_at"], "actor": row["actor"],
              "version": row["definition"].version}

@@ -8,12 +8,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, request
 
 from processor.console.curation.deciding import (
-    Case,
+    asked_case,
     decide_adjudication,
     decide_review,
     decider,
-    next_case,
-    open_case,
     queue,
     told_blind,
 )
@@ -57,9 +55,6 @@ def post_adjudication() -> Response:
 def _next(work: Work) -> Response:
     who, asked = decider(request.args.get("as")), request.args
     found = queue(who, work, asked.get("task"))
-    if "interaction" in asked:
-        case: Case | None = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
-    else:
-        case = next_case(who, work, found)
+    case = asked_case(who, work, found, asked)
     told = told_blind(case, work) if case else None
     return answer({"item": told, "left": len(found.items), "own": found.own, "others": found.others})

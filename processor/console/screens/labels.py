@@ -12,7 +12,7 @@ from processor.console.curation.defining import define_label, move_label, restor
 from processor.console.permissions import needs
 from processor.console.services import project, reading
 from processor.curation.labels import LabelDef, former_paths
-from processor.queries.labels import get_label, label_counts, label_health, label_history, list_labels
+from processor.queries.labels import find_label, label_counts, label_health, label_history, list_labels
 
 blueprint = Blueprint("labels", __name__, url_prefix="/labels")
 KINDS = ("bool", "choice", "multi", "rating", "text", "pairwise", "ranking", "span", "correction")
@@ -84,7 +84,8 @@ def _list_page(problem: ThumbwheelError | None = None) -> str:
 
 def _one_page(path: str, problem: ThumbwheelError | None = None) -> str:
     with reading() as cursor:
-        label, labels = get_label(cursor, project(), path), list_labels(cursor, project())
+        labels = list_labels(cursor, project())
+        label = find_label(labels, path)
         history = label_history(cursor, project(), label.path)
         own = former_paths(labels, label.path)
         health = label_health(cursor, project(), own)

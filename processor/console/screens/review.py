@@ -13,10 +13,10 @@ from processor.console.curation.deciding import (
     BACK_TO,
     Case,
     Decider,
+    asked_case,
     decide_adjudication,
     decide_review,
     decider,
-    next_case,
     open_case,
     queue,
     said_in_short,
@@ -68,10 +68,7 @@ def _page(work: Work, problem: ThumbwheelError | None = None, given: Mapping[str
     who, asked = decider(), given or request.args
     task_id = request.args.get("task") or None
     found = queue(who, work, task_id)
-    if "interaction" in asked:
-        case: Case | None = open_case(who, work, asked.get("task", ""), asked["interaction"], asked.get("unit", ""))
-    else:
-        case = next_case(who, work, found)
+    case = asked_case(who, work, found, asked)
     return render_template(
         "review.html" if work == "review" else "adjudicate.html", case=case, found=found, problem=problem,
         given=request.form, done=_done(who), rows=_rows(case) if case else [],

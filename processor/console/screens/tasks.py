@@ -13,8 +13,8 @@ from contract.errors import ThumbwheelError
 from processor.console.curation.tasking import define_task, set_state
 from processor.console.permissions import needs
 from processor.console.services import project, reading, services
-from processor.curation.items import STANDINGS
 from processor.curation.query import parse_query
+from processor.curation.standing import STANDINGS
 from processor.curation.tasks import RANKS
 from processor.queries.curation.book import KEPT
 from processor.queries.curation.matching import UNITS, cost, count_matching

@@ -16,8 +16,9 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from processor.curation.items import ItemBatch, ItemState, item_state
+from processor.curation.items import item_state
 from processor.curation.labels import LabelDef
+from processor.curation.standing import ItemBatch, ItemState
 from processor.curation.tasks import Task
 from processor.queries.curation.evidence import BUCKETS, Item, Paths, batches_of_items, said_of_items
 from processor.queries.labels import list_labels

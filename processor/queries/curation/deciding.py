@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import duckdb
 
-from processor.curation.items import SKIPPED, ItemAnswer, ItemState
+from processor.curation.standing import SKIPPED, ItemAnswer, ItemState
 from processor.curation.tasks import Task, may_take, reaches
 from processor.queries.curation.book import Books, TaskBook
 from processor.queries.curation.evidence import BUCKETS, Item, Paths, said_of_items

@@ -16,8 +16,8 @@ import duckdb
 import msgspec
 
 from contract.events import decode_stored
-from processor.curation.items import FREE, ItemAnswer, ItemBatch, ItemReview
 from processor.curation.labels import LabelDef, now_at
+from processor.curation.standing import FREE, ItemAnswer, ItemBatch, ItemReview
 from processor.curation.tasks import Task
 from processor.queries.reading import rows
 
